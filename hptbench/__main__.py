@@ -1,0 +1,71 @@
+"""Command line: ``python -m hptbench +method=bohb``. Imports next to nothing, so that help is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+HELP = """\
+hptbench: a testbed of hyperparameter optimisation.
+
+Run methods on a suite of tasks with repeated seeds, and compare them:
+
+  python -m hptbench +method=bohb                     BOHB (and random search) on the default suite
+  python -m hptbench +method=[hyperband,bohb] seeds=10
+  python -m hptbench +method=bohb method.bohb.eta=4   a method's own hyperparameters
+  python -m hptbench +method=[random,bohb] +method@method.bohb4=bohb method.bohb4.eta=4
+  python -m hptbench +experiment=quick                a whole study from conf/experiment/
+  python -m hptbench +method=random suite=store suite.path=DIR 'suite.data=[credit_g,vehicle]'
+
+The same command again resumes what was interrupted and skips what is finished.
+
+Commands (the first word; none means run):
+  run [SETTINGS]        run a study
+  compare RESULTS       compare the methods of a finished study; --help for its options
+  list [methods|tasks|suites|learners]
+                        what there is, one line each
+  doctor                what is installed and usable here
+
+Settings (name=value; + adds what the configuration does not name):
+  +method=NAME | [A,B]  methods to run                       list methods
+  suite=NAME            embedded (default), smoke, synthetic, synthetic_blackbox, store
+  seeds=5 | [3,7]       runs per task and method: that many seeds from 0, or these
+  workers=1             workers of a run: simulated, or real with executor=live
+  budget.max_full_evals=20, budget.max_jobs=, budget.max_time=
+                        a run ends at the first limit reached
+  executor=processes    processes (one run per core), serial, lockstep (batched), live (real time)
+  clock=auto            units (time in full evaluations), cost (seconds), auto
+  limits.seconds=600 limits.memory_mb=8000
+                        what one real training may take
+  baselines=[random]    run beside the methods; [] for none
+  reference=true        evaluate each task's default configuration, too
+  space.LEARNER.PARAMETER.upper=…
+                        bounds of a learner's search space
+  study=NAME            folder below results=results; default: the suite's name
+  plot=true             draw the anytime curves
+
+  --cfg job             show the whole configuration and end; --hydra-help for Hydra's own flags
+"""
+
+
+def main() -> None:
+    """Run the command named first; exit code 2 and one message for what the user can put right."""
+    argv = sys.argv[1:]
+    # Parallel are the runs, not the library calls; and results must not depend on the number of cores.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return
+    if argv[0] in ("-V", "--version"):
+        from hptbench import __version__
+
+        print(f"hptbench {__version__}")
+        return
+    from hptbench.commands.shell import dispatch
+
+    sys.exit(dispatch(argv))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""What must hold before a study may begin: checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hptbench.errors import UserError
+from hptbench.protocol import Clock, Method, Task
+
+
+def check_pair(label: str, method: Method, task: Task) -> None:
+    """UserError if ``method`` cannot work on ``task``."""
+    traits = type(method).traits
+    if traits.fidelity and task.fidelity is None:
+        raise UserError(
+            f"{label} needs a task with a fidelity, but {task.name} has none: choose a suite whose tasks have one, "
+            "or a method that trains every configuration to the end"
+        )
+    n = len(task.objectives)
+    if not traits.min_objectives <= n <= traits.max_objectives:
+        wanted = f"{traits.min_objectives} to {traits.max_objectives}"
+        raise UserError(
+            f"{label} works on {wanted} objective(s), but {task.name} has {n}: {', '.join(task.objectives)}"
+        )
+    task.space.check(task.space.default())
+
+
+def check_names(tasks: Sequence[Task]) -> None:
+    """UserError unless there are tasks and no two share a name."""
+    names = [task.name for task in tasks]
+    if not names:
+        raise UserError("expected a suite with at least one task, got none; add instances to it")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"expected tasks with different names, got these twice: {', '.join(twice)}")
+
+
+def clock_for(name: str, task: Task) -> Clock:
+    """The clock of a run: ``auto`` counts full evaluations where costs are measured (so that the run is
+    repeatable), and uses the cost where the task records it."""
+    if name == "auto":
+        return Clock.UNITS if task.measured else Clock.COST
+    if name not in set(Clock):
+        raise UserError(f"expected clock to be auto, units or cost, got {name!r}")
+    return Clock(name)

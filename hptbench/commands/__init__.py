@@ -1,0 +1,1 @@
+"""What can be called from the command line, one file per command."""

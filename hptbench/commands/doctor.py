@@ -1,0 +1,111 @@
+"""``doctor``: what is installed, what is usable here, what to install."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hptbench import machine
+
+
+def main(argv: list[str]) -> int:
+    """Print a table of checks; exit code 1 if something that is needed does not work."""
+    argparse.ArgumentParser("python -m hptbench doctor", description=__doc__).parse_args(argv)
+    rows: list[tuple[str, bool | None, str]] = []
+    for name, version in machine.versions().items():
+        advice = "" if version else f"missing: pip install {name}"
+        rows.append((name, version is not None, version or advice))
+    for name, look in _CHECKS.items():
+        try:
+            good, text = look()
+        except Exception as error:  # a check that breaks is a finding, not a crash of the doctor
+            good, text = False, f"{type(error).__name__}: {error}"
+        rows.append((name, good, text))
+    shown = Table("what", "", "found", title="hptbench doctor", title_justify="left")
+    mark = {True: "[green]ok[/]", False: "[red]no[/]", None: "[yellow]--[/]"}
+    for what, good, found in rows:
+        shown.add_row(what, mark[good], escape(found))
+    Console().print(shown)
+    return 1 if any(good is False for _, good, _ in rows) else 0
+
+
+def _cores() -> tuple[bool | None, str]:
+    return True, machine.device()
+
+
+def _memory() -> tuple[bool | None, str]:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return memory.available > 1e9, f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
+
+
+def _disk() -> tuple[bool | None, str]:
+    import psutil
+
+    free = psutil.disk_usage(os.getcwd()).free
+    return free > 1e9, f"{free / 1e9:.0f} GB free in {os.getcwd()}"
+
+
+def _sync() -> tuple[bool | None, str]:
+    with tempfile.NamedTemporaryFile(dir=".") as file:
+        began = time.perf_counter()
+        for _ in range(20):
+            file.write(b"x" * 500)
+            file.flush()
+            os.fsync(file.fileno())
+        each = (time.perf_counter() - began) / 20
+    slow = "" if each < 0.02 else "; slow: put results= on a local disk"
+    return (True if each < 0.02 else None), f"{each * 1e3:.2f} ms per journal write{slow}"
+
+
+def _workers() -> tuple[bool | None, str]:
+    from hptbench.workers import Child
+
+    began = time.perf_counter()
+    child = Child(_echo)
+    try:
+        child.connection.send("hello")
+        answer = child.connection.recv()
+    finally:
+        child.kill()
+    return answer == "hello", f"a worker process answers after {time.perf_counter() - began:.2f} s"
+
+
+def _echo(connection: object) -> None:
+    connection.send(connection.recv())  # type: ignore[attr-defined]
+
+
+def _gpu() -> tuple[bool | None, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        return True, f"{torch.cuda.device_count()} × {torch.cuda.get_device_name()}"
+    return None, "no CUDA device: everything runs on the processor"
+
+
+def _store() -> tuple[bool | None, str]:
+    folder = os.environ.get("HPTBENCH_STORE")
+    if not folder:
+        return None, "no data store: set HPTBENCH_STORE or suite.path=DIR for suite=store"
+    index = Path(folder) / "index.csv"
+    return index.is_file(), str(index) if index.is_file() else f"{index} is missing"
+
+
+_CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
+    "processor": _cores,
+    "memory": _memory,
+    "disk": _disk,
+    "journal": _sync,
+    "workers": _workers,
+    "GPU": _gpu,
+    "store": _store,
+}

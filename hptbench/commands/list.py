@@ -1,0 +1,53 @@
+"""``list``: methods, tasks, suites and learners, with one line each."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hptbench import registry
+from hptbench.paths import conf_dir
+
+
+def main(argv: list[str]) -> int:
+    """Print what there is."""
+    kinds = {"methods": _methods, "tasks": _tasks, "suites": _suites, "learners": _learners}
+    parser = argparse.ArgumentParser("python -m hptbench list", description=__doc__)
+    parser.add_argument("what", nargs="*", help=f"{', '.join(kinds)}; all if left out")
+    what = parser.parse_args(argv).what or list(kinds)
+    for kind in what:
+        if kind not in kinds:
+            from hptbench.errors import unknown
+
+            raise unknown("kind", kind, kinds)
+    console = Console()
+    for kind in what:
+        shown = Table(kind, "", box=None, title_justify="left", padding=(0, 2, 0, 0))
+        for name, line in kinds[kind]().items():
+            shown.add_row(f"[bold]{name}[/]", escape(line))
+        console.print(shown)
+        console.print()
+    return 0
+
+
+def _methods() -> dict[str, str]:
+    return {name: registry.summary(cls) for name, cls in registry.methods().items()}
+
+
+def _tasks() -> dict[str, str]:
+    return {name: registry.summary(cls) for name, cls in registry.tasks().items()}
+
+
+def _suites() -> dict[str, str]:
+    """The first comment line of each file."""
+    files = sorted((conf_dir() / "suite").glob("*.yaml"))
+    return {f.stem: f.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for f in files}
+
+
+def _learners() -> dict[str, str]:
+    from hptbench.learners import LEARNERS
+
+    return {name: registry.summary(type(learner)) for name, learner in LEARNERS.items()}

@@ -1,0 +1,163 @@
+"""``run``: a study of methods × tasks × seeds, resumed where it was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hptbench import registry
+from hptbench.check import check_names, check_pair, clock_for
+from hptbench.commands.tables import show
+from hptbench.errors import UserError
+from hptbench.executors import Broken, Executor
+from hptbench.protocol import Budget, Method, Task
+from hptbench.results.collect import collect
+from hptbench.run import Plan
+from hptbench.workers import Limits
+
+REFERENCE = "default"
+"""Label and name of the method that evaluates a task's default configuration, once."""
+
+
+def run(cfg: DictConfig) -> int:
+    """Do what is left of the study, collect it, show it. Returns the exit code."""
+    console = Console(stderr=True)
+    methods = _methods(cfg)
+    executor: Executor = instantiate(cfg.executor)
+    plans = plans_of(cfg, methods, live=executor.live)
+    study = Path(cfg.results) / str(cfg.study)
+    todo = [plan for plan in plans if not plan.finished]
+    tasks = {plan.task.name for plan in plans}
+    console.print(
+        f"[bold]{study}[/]: {', '.join(methods)} on {len(tasks)} task(s), {len(plans)} runs"
+        + (f", {len(plans) - len(todo)} of them finished before" if len(todo) < len(plans) else "")
+    )
+    broken: list[Broken] = []
+    if todo:
+        try:
+            with _Bar(console, todo) as bar:
+                broken = executor.run(todo, bar)
+        except KeyboardInterrupt:
+            left = sum(not plan.finished for plan in plans)
+            console.print(
+                f"\n[bold]Interrupted[/] with {left} of {len(plans)} runs to go. Nothing is lost: "
+                "the same command goes on from here."
+            )
+            raise
+    for case in broken:
+        console.print(f"[red]{case.plan.folder} broke:[/]\n{case.why}", markup=True, highlight=False)
+    if len(broken) < len(plans):
+        show(collect(study, only={plan.id for plan in plans}), plans, plot=bool(cfg.plot))
+    return 1 if broken else 0
+
+
+def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list[Plan]:
+    """All runs of the study that ``cfg`` describes, checked; nothing is written."""
+    tasks: list[Task] = instantiate(cfg.suite, _convert_="all")
+    check_names(tasks)
+    budget = Budget(**_plain(cfg.budget, "budget", Budget))
+    limits = Limits(**_plain(cfg.limits, "limits", Limits))
+    seeds = _seeds(cfg.seeds)
+    if not isinstance(cfg.workers, int) or cfg.workers < 1:
+        raise UserError(f"expected workers to be a whole number >= 1, got {cfg.workers!r}")
+    study = Path(cfg.results) / str(cfg.study)
+    plans = []
+    for task in tasks:
+        clock = clock_for(str(cfg.clock), task)
+        for label, method in methods.items():
+            check_pair(label, method, task)
+            for seed in seeds:
+                spend = Budget(max_jobs=1) if label == REFERENCE else budget
+                plans.append(Plan(task, label, method, seed, spend, cfg.workers, clock, limits, study, live))
+    return plans
+
+
+def _methods(cfg: DictConfig) -> dict[str, Method]:
+    """The chosen methods by label, then the baselines, then the reference."""
+    chosen = cfg.get("method") or {}
+    if not chosen:
+        names = ", ".join(registry.methods())
+        raise UserError(f"no method chosen: add one with +method=NAME, or several with +method=[A,B]. Known: {names}")
+    methods: dict[str, Method] = {}
+    for label, node in chosen.items():
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            raise UserError(
+                f"expected method.{label} to be a method's settings, got {node!r}; choose methods with +method={label}"
+            )
+        methods[str(label)] = instantiate(node, _convert_="object")
+    for name in [*(cfg.baselines or []), *([REFERENCE] if cfg.reference else [])]:
+        if name not in methods:
+            methods[name] = registry.find("method", name)()
+    return methods
+
+
+def _plain(node: Any, name: str, cls: type) -> dict[str, Any]:
+    values = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
+    known = list(getattr(cls, "__dataclass_fields__"))
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"expected {name} to map {', '.join(known)} to numbers, got {values!r}")
+    for key, value in values.items():
+        if key not in known:
+            from hptbench.errors import unknown
+
+            raise unknown(f"setting of {name}", key, known)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise UserError(f"expected {name}.{key} to be a number or null, got {value!r}")
+    return {str(key): value for key, value in values.items()}
+
+
+def _seeds(value: Any) -> list[int]:
+    seeds = list(range(value)) if isinstance(value, int) else list(value) if not isinstance(value, str) else [value]
+    if not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds) or len(set(seeds)) < len(seeds):
+        raise UserError(f"expected seeds to be a number >= 1 or a list of different whole numbers, got {value!r}")
+    return seeds
+
+
+class _Bar:
+    """A progress bar over the budget of all runs."""
+
+    def __init__(self, console: Console, plans: Sequence[Plan]) -> None:
+        self._bar = Progress(
+            TextColumn("{task.fields[runs]}/{task.fields[all]} runs"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[now]}"),
+            console=console,
+            transient=True,
+        )
+        self._shares = dict.fromkeys(map(id, plans), 0.0)
+        self._runs = 0
+        self._task = self._bar.add_task("", total=len(plans), runs=0, all=len(plans), now="")
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begun(self, plan: Plan, jobs: int, full_evals: float) -> None:
+        budget = plan.budget
+        shares = [jobs / budget.max_jobs if budget.max_jobs else 0.0]
+        shares += [full_evals / budget.max_full_evals if budget.max_full_evals else 0.0]
+        self._show(plan, min(max(shares), 0.99))
+
+    def ended(self, plan: Plan) -> None:
+        self._runs += 1
+        self._show(plan, 1.0)
+
+    def _show(self, plan: Plan, share: float) -> None:
+        self._shares[id(plan)] = share
+        now = f"{plan.task.name} {plan.label} seed {plan.seed}"
+        self._bar.update(self._task, completed=sum(self._shares.values()), runs=self._runs, now=now)

@@ -1,0 +1,109 @@
+"""From the words of the command line to a command, and from exceptions to messages and exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable
+
+from hptbench.errors import UserError, unknown
+
+OK, BROKEN, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def dispatch(argv: list[str]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        return _command(argv)
+    except UserError as error:
+        return _usage(str(error))
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _command(argv: list[str]) -> int:
+    word, rest = argv[0], argv[1:]
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "run": _run,
+        "compare": _compare,
+        "list": _list,
+        "doctor": _doctor,
+    }
+    if word in commands:
+        return commands[word](rest)
+    if re.fullmatch(r"\w+", word):
+        raise unknown("command", word, commands)
+    return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from hptbench.commands.run import run
+    from hptbench.paths import conf_dir
+    from hptbench.registry import add_to_hydra
+
+    add_to_hydra()
+    code = OK
+
+    def task_function(cfg: object) -> None:
+        nonlocal code
+        code = max(code, run(cfg))  # type: ignore[arg-type]
+
+    # A group that no defaults list names can only be added; a newcomer writes it without the plus.
+    sys.argv = [sys.argv[0], *(re.sub(r"^(method|experiment)=", r"+\1=", word) for word in argv)]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions pass; they become messages here
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task_function)()
+    except (HydraException, OmegaConfBaseException) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        return _usage(str(cause) if cause else _readable(error))
+    return code
+
+
+def _compare(argv: list[str]) -> int:
+    from hptbench.commands.compare import main
+
+    return main(argv)
+
+
+def _list(argv: list[str]) -> int:
+    from hptbench.commands.list import main
+
+    return main(argv)
+
+
+def _doctor(argv: list[str]) -> int:
+    from hptbench.commands.doctor import main
+
+    return main(argv)
+
+
+def _usage(message: str) -> int:
+    print(f"hptbench: {message}", file=sys.stderr)
+    return USAGE
+
+
+def _readable(error: Exception) -> str:
+    """Hydra's and OmegaConf's messages without their internals, with the nearest spelling."""
+    from hydra.errors import MissingConfigException
+
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return str(unknown(group or "configuration", name, error.options))
+    lines = [line.strip() for line in str(error).splitlines()]
+    text = " ".join(line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)=?:?", line))
+    key = re.search(r"Key '(\w+)' (?:is )?not in (?:struct|'\w+')", str(error))
+    node = getattr(error, "parent_node", None)
+    if key and node is not None:
+        near = difflib.get_close_matches(key[1], [str(k) for k in node], n=1)
+        known = ", ".join(str(k) for k in node if k != "_target_")
+        text += f". {f'Did you mean {near[0]!r}? ' if near else ''}Known: {known}"
+    return text

@@ -1,0 +1,21 @@
+"""The one exception for what a user can put right: bad input, bad files, impossible settings."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Says in one message what was expected, what was got, and what to do.
+
+    The command line prints it without a stack trace and exits with code 2.
+    """
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
+    """The error for a name that does not exist: what there is, and the nearest spelling."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}")

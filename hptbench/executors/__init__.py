@@ -1,0 +1,40 @@
+"""How the runs of a study are driven: one by one, side by side, or all together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from hptbench.run import Plan
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A run that could not be finished."""
+
+    plan: Plan
+    why: str
+
+
+class Watcher(Protocol):
+    """Shown what goes on (a progress bar)."""
+
+    def begun(self, plan: Plan, jobs: int, full_evals: float) -> None:
+        """So many jobs and full evaluations of ``plan`` have begun."""
+        ...
+
+    def ended(self, plan: Plan) -> None:
+        """``plan`` is finished or broken."""
+        ...
+
+
+class Executor(Protocol):
+    """Drives runs. Whatever it is, a simulated run's results are the same."""
+
+    live: ClassVar[bool]
+    """Runs take place in real time on real workers."""
+
+    def run(self, plans: Sequence[Plan], watcher: Watcher) -> list[Broken]:
+        """Do all runs. One that breaks does not stop the others; a UserError stops all."""
+        ...

@@ -1,0 +1,69 @@
+"""All runs of a task advance together: each round of theirs is evaluated as one batch."""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from hptbench.errors import UserError
+from hptbench.executors import Broken, Watcher
+from hptbench.protocol import Job, Outcome
+from hptbench.run import Evaluate, Plan, coroutine, evaluator
+
+_Run = Generator[Sequence[Job], Sequence[Outcome], None]
+
+
+@dataclass(frozen=True)
+class Lockstep:
+    """Batches over seeds and methods, for tasks that evaluate many jobs at once."""
+
+    width: int = 256
+    """Runs that advance together at the most (each holds its journal open)."""
+    processes: int = 1
+    """Worker processes a batch is spread over, if its jobs have limits."""
+    live: ClassVar[bool] = False
+
+    def run(self, plans: Sequence[Plan], watcher: Watcher) -> list[Broken]:
+        """Do all runs, task by task."""
+        broken: list[Broken] = []
+        for _, group in itertools.groupby(plans, key=lambda plan: plan.task):
+            same_task = list(group)
+            for i in range(0, len(same_task), self.width):
+                with evaluator(same_task[i], self.processes) as evaluate:
+                    broken += _together(same_task[i : i + self.width], evaluate, watcher)
+        return broken
+
+
+def _together(plans: Sequence[Plan], evaluate: Evaluate, watcher: Watcher) -> list[Broken]:
+    broken: list[Broken] = []
+    wanted: dict[int, Sequence[Job]] = {}
+    runs: list[_Run] = [coroutine(plan, partial(watcher.begun, plan)) for plan in plans]
+
+    def advance(i: int, outcomes: Sequence[Outcome] | None) -> None:
+        try:
+            wanted[i] = next(runs[i]) if outcomes is None else runs[i].send(outcomes)
+        except StopIteration:
+            watcher.ended(plans[i])
+        except UserError:
+            raise
+        except Exception:
+            broken.append(Broken(plans[i], traceback.format_exc()))
+            watcher.ended(plans[i])
+
+    try:
+        for i in range(len(runs)):
+            advance(i, None)
+        while wanted:
+            asked = list(wanted.items())
+            wanted.clear()
+            outcomes = iter(evaluate([job for _, jobs in asked for job in jobs]))
+            for i, jobs in asked:
+                advance(i, [next(outcomes) for _ in jobs])
+    finally:
+        for run in runs:
+            run.close()
+    return broken

@@ -1,0 +1,192 @@
+"""Append-only log of one run. Resuming is running again: logged jobs are answered from the log.
+
+A journal is a text file. Its first line says which run it belongs to, every other line is one
+finished job: JSON, a tab, the CRC-32 of the JSON. A batch of jobs is written at once and synced
+to disk before the run goes on. A torn tail (a killed process, a full disk) is cut on opening.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hptbench.errors import UserError
+from hptbench.protocol import Job, Outcome, Point, Status
+from hptbench.simulate import Run
+
+_FORMAT = 1
+_LOCK_SECONDS = 10.0
+"""A killed process may take a moment to let go of its journal."""
+
+
+class Journal:
+    """The log of the run ``run`` at ``path``, locked for this process until closed.
+
+    Raises UserError if the file is damaged before its tail, belongs to another run, or is in
+    use by another process."""
+
+    def __init__(self, path: Path, run: str) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self._lock()
+            lines, good = _read(path)
+            self.history: list[tuple[int, float, float]] = []
+            """Live runs: (job id, begin, end) in the order of end, seconds since the run began."""
+            self.logged: dict[int, tuple[dict[str, Any], Outcome]] = {}
+            """Job id -> what was asked and what came of it, in the order of logging."""
+            if lines:
+                self._check_header(lines[0], run)
+                self.logged = {entry["job"]: (entry, _outcome(entry.pop("outcome"))) for entry in lines[1:]}
+                self.history = [(e["job"], *e.pop("at")) for e, _ in self.logged.values() if "at" in e]
+            os.ftruncate(self._fd, good)
+            if not lines:
+                self._write([{"format": _FORMAT, "run": run}])
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release the lock and the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(
+        self, jobs: Sequence[Job], outcomes: Sequence[Outcome], times: Sequence[tuple[float, float]] = ()
+    ) -> None:
+        """Log finished jobs, of live runs with their (begin, end); on return they are on the disk."""
+        entries = [_asked(job) | {"outcome": _plain(outcome)} for job, outcome in zip(jobs, outcomes, strict=True)]
+        for entry, at in zip(entries, times, strict=False):
+            entry["at"] = at
+        self._write(entries)
+
+    def take(self, job: Job) -> Outcome | None:
+        """The logged outcome of a job, if there is one.
+
+        Raises UserError if the log holds another job under this id: code or settings changed."""
+        if job.id not in self.logged:
+            return None
+        was, outcome = self.logged.pop(job.id)
+        now = json.loads(json.dumps(_asked(job)))
+        if was != now:
+            odd = next(k for k in now if now[k] != was.get(k))
+            raise UserError(
+                f"{self.path}: job {job.id} now has {odd}={now[odd]!r}, the journal has {was.get(odd)!r}: the code or "
+                "the environment changed since. Go back to it to resume, or move the run's folder away to start anew"
+            )
+        return outcome
+
+    def stray(self, jobs: Iterable[int]) -> UserError:
+        """The error for logged jobs that the run no longer asks for."""
+        return UserError(
+            f"{self.path} holds jobs {sorted(jobs)[:5]}, which the run no longer asks for: the code changed since. "
+            "Go back to it to resume, or move the run's folder away to start anew"
+        )
+
+    def _lock(self) -> None:
+        end = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise UserError(
+                        f"{self.path} is in use by another process: wait for it, or stop it, then run again"
+                    ) from None
+                time.sleep(0.05)
+
+    def _check_header(self, header: Mapping[str, Any], run: str) -> None:
+        if header.get("format") != _FORMAT:
+            raise UserError(f"{self.path}: expected journal format {_FORMAT}, got {header.get('format')!r}")
+        if header.get("run") != run:
+            raise UserError(f"{self.path}: expected the journal of run {run}, got that of run {header.get('run')}")
+
+    def _write(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        data = memoryview(b"".join(map(_line, entries)))
+        while data:
+            data = data[os.write(self._fd, data) :]
+        os.fsync(self._fd)
+
+
+def journaled(run: Run, journal: Journal) -> Run:
+    """``run`` with a memory: only jobs that are not in the journal are passed on to be evaluated."""
+    try:
+        jobs = next(run)
+        while True:
+            known = {job.id: outcome for job in jobs if (outcome := journal.take(job)) is not None}
+            new = [job for job in jobs if job.id not in known]
+            if new:
+                outcomes = yield new
+                journal.append(new, outcomes)
+                known |= zip((job.id for job in new), outcomes, strict=True)
+            jobs = run.send([known[job.id] for job in jobs])
+    except StopIteration as stop:
+        if journal.logged:
+            raise journal.stray(journal.logged) from None
+        return list(stop.value)
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    body = json.dumps(entry, separators=(",", ":")).encode()
+    return b"%s\t%08x\n" % (body, zlib.crc32(body))
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The entries before the first damaged line, and the number of bytes that they fill."""
+    lines: list[dict[str, Any]] = []
+    good, torn = 0, None
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        body, _, check = line.rstrip(b"\n").rpartition(b"\t")
+        whole = line.endswith(b"\n") and check == b"%08x" % zlib.crc32(body)
+        if whole and torn is None:
+            lines.append(json.loads(body))
+            good += len(line)
+        elif whole:
+            raise UserError(
+                f"{path}: line {torn} is damaged, but line {number} after it is whole, so this is no torn tail. "
+                "Restore the file, or move the run's folder away to start the run anew"
+            )
+        else:
+            torn = torn or number
+    return lines, good
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    p = job.proposal
+    return {
+        "job": job.id,
+        "trial": job.trial,
+        "start": job.start,
+        "stop": job.stop,
+        "source": p.source,
+        "config": dict(p.config),
+    }
+
+
+def _plain(o: Outcome) -> dict[str, Any]:
+    return {
+        "status": o.status,
+        "curve": [(q.fidelity, q.values) for q in o.curve],
+        "cost": o.cost,
+        "hidden": dict(o.hidden),
+        "message": o.message,
+    }
+
+
+def _outcome(o: Mapping[str, Any]) -> Outcome:
+    curve = tuple(Point(f, tuple(values)) for f, values in o["curve"])
+    return Outcome(Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"])

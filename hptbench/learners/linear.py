@@ -1,0 +1,43 @@
+"""Linear models: logistic regression and ridge regression."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from hptbench import rng
+from hptbench.learners._base import Learner, Segment, pick
+from hptbench.learners._encode import Dense
+
+
+class Logistic(Learner):
+    """Multinomial logistic regression with an L2 (L-BFGS), L1 or elastic-net penalty (SAGA)."""
+
+    spaces = {"classification": "logistic"}  # noqa: RUF012
+    encoder = Dense
+
+    def fit(self, segment: Segment, before: Any) -> Any:
+        from sklearn.linear_model import LogisticRegression
+
+        arguments = pick(segment.config, "C")
+        penalty = segment.config.get("penalty", "l2")
+        if penalty != "l2":
+            arguments["solver"] = "saga"
+            arguments["l1_ratio"] = 1.0 if penalty == "l1" else segment.config.get("l1_ratio", 0.5)
+            if inspect.signature(LogisticRegression).parameters["penalty"].default == "l2":  # scikit-learn < 1.8
+                arguments["penalty"] = "elasticnet"
+        estimator = LogisticRegression(random_state=rng.seed32(segment.seed), **arguments)
+        return estimator.fit(segment.X, segment.y)
+
+
+class Ridge(Learner):
+    """Ridge regression of the standardised target."""
+
+    spaces = {"regression": "ridge"}  # noqa: RUF012
+    encoder = Dense
+    standardises_target = True
+
+    def fit(self, segment: Segment, before: Any) -> Any:
+        from sklearn.linear_model import Ridge as Estimator
+
+        return Estimator(**pick(segment.config, "alpha", "fit_intercept")).fit(segment.X, segment.y)

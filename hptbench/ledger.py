@@ -1,0 +1,114 @@
+"""The book of a run: trials, their states, what has been spent. Shared by simulated and live runs."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hptbench.errors import UserError
+from hptbench.protocol import Clock, Job, Outcome, Problem, Proposal, Report, State, Status
+from hptbench.rng import entropy
+
+_ROUNDING = 1e-9
+"""27 segments of 1/27 are one full evaluation, although their sum in floating point is less."""
+_STATES = 128
+"""States kept of a run, the latest used. A dropped one is made again from ``Job.before``."""
+
+
+class Ledger:
+    """Opens jobs for proposals and closes them with their outcomes, within the budget."""
+
+    def __init__(self, problem: Problem, key: tuple[str | int, ...], clock: Clock) -> None:
+        if problem.budget.max_time is not None and clock is Clock.UNITS:
+            raise UserError(
+                "budget.max_time is in seconds, but the clock counts full evaluations; "
+                "set clock=cost, or limit the run by budget.max_full_evals"
+            )
+        self._problem, self._key, self._clock = problem, key, clock
+        self._high = problem.fidelity.high if problem.fidelity else 1.0
+        self._continues = problem.fidelity is not None and problem.fidelity.continues
+        self._jobs: list[Job] = []
+        self._left: dict[int, bool] = {}
+        """Ended job -> whether it left something to go on from (it did not fail)."""
+        self._tips: list[int] = []
+        """Per trial its latest job."""
+        self._states: OrderedDict[int, State] = OrderedDict()
+        self.full_evals = 0.0
+
+    def room(self, now: float, free: int) -> int:
+        """How many of ``free`` workers may begin a job at ``now``."""
+        b = self._problem.budget
+        if b.max_time is not None and now >= b.max_time:
+            return 0
+        if b.max_full_evals is not None and self.full_evals >= b.max_full_evals - _ROUNDING:
+            return 0
+        return free if b.max_jobs is None else min(free, b.max_jobs - len(self._jobs))
+
+    def open(self, proposal: Proposal) -> Job:
+        """The job for a proposal. ValueError if the method broke the protocol."""
+        start, before, trial = 0.0, None, len(self._tips)
+        if proposal.source is not None:
+            if proposal.source not in self._left:
+                raise ValueError(f"a proposal starts from job {proposal.source}, which has not ended")
+            source = self._jobs[proposal.source]
+            if self._continues and self._left[source.id]:
+                start, before = source.stop, source
+            if source.proposal.config == proposal.config and self._tips[source.trial] == source.id:
+                trial = source.trial
+        stop = self._high if proposal.fidelity is None else proposal.fidelity
+        if not start < stop <= self._high:
+            raise ValueError(f"fidelity {stop} is not above {start} (already trained) and at most {self._high}")
+        job = Job(len(self._jobs), trial, proposal, start, stop, entropy(*self._key, "trial", trial), None, before)
+        if trial == len(self._tips):
+            self._tips.append(job.id)
+        else:
+            self._tips[trial] = job.id
+        self._jobs.append(job)
+        self.full_evals += (stop - start) / self._high
+        if before is not None and before.id in self._states:
+            self._states.move_to_end(before.id)
+            return replace(job, state=self._states[before.id])
+        return job
+
+    def close(self, job: Job, outcome: Outcome) -> tuple[Job, Outcome, Report]:
+        """What to keep of a finished job (without its states) and what to tell the method.
+
+        The one rule of failure: a failed job's values are told as +inf, it is charged like any
+        other, it leaves nothing to go on from, and it never ends a run."""
+        outcome = self._judged(job, outcome)
+        ok = outcome.status is Status.OK
+        self._left[job.id] = ok
+        if ok and outcome.state is not None:
+            self._states[job.id] = outcome.state
+            if len(self._states) > _STATES:
+                self._states.popitem(last=False)
+        if outcome.state is not None:
+            outcome = replace(outcome, state=None)
+        values = outcome.curve[-1].values if ok else (math.inf,) * len(self._problem.objectives)
+        bare = self._jobs[job.id]
+        cost = self.duration(bare, outcome)
+        report = Report(job.id, job.trial, job.proposal, job.stop, outcome.status, values, outcome.curve, cost)
+        return bare, outcome, report
+
+    def duration(self, job: Job, outcome: Outcome) -> float:
+        """How long a job takes by the run's clock."""
+        return (job.stop - job.start) / self._high if self._clock is Clock.UNITS else outcome.cost
+
+    def _judged(self, job: Job, outcome: Outcome) -> Outcome:
+        if not 0 < outcome.cost < math.inf:
+            raise ValueError(f"job {job.id}: expected a finite cost > 0 s, got {outcome.cost}")
+        if outcome.status is not Status.OK:
+            return outcome
+        if not outcome.curve or len(outcome.curve[-1].values) != len(self._problem.objectives):
+            wanted = len(self._problem.objectives)
+            raise ValueError(f"job {job.id}: expected a curve that ends in {wanted} value(s), got {outcome.curve}")
+        if not _finite(outcome.curve[-1].values):
+            message = f"value {outcome.curve[-1].values} at fidelity {job.stop:g}"
+            return replace(outcome, status=Status.NAN, message=message)
+        return outcome
+
+
+def _finite(values: Sequence[float]) -> bool:
+    return all(map(math.isfinite, values))

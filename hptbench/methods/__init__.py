@@ -1,0 +1,1 @@
+"""One file per method, under its name in the literature."""

@@ -1,0 +1,261 @@
+"""The types that methods, tasks and runners exchange. Imports nothing but space and errors."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from hptbench.errors import UserError
+from hptbench.space import Config, Space
+
+State: TypeAlias = Any
+"""A training state (checkpoint); opaque to methods and runners, and only a cache: what it
+holds can be made again from ``Job.before``."""
+JSON: TypeAlias = Any
+
+
+class Status(enum.StrEnum):
+    """How a job ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    """Raised an exception, or its worker died."""
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    NAN = "nan"
+    """Returned a value that is not a finite number."""
+
+
+class Clock(enum.StrEnum):
+    """What moves a simulated run's time."""
+
+    UNITS = "units"
+    """The fidelity trained, in full evaluations: repeatable on any machine."""
+    COST = "cost"
+    """``Outcome.cost``, seconds: measured (repeatable through the journal) or recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How far a configuration can be trained: from ``low`` to ``high``, in ``unit``."""
+
+    low: float
+    high: float
+    unit: str = "epoch"
+    integer: bool = True
+    """Only whole numbers of ``unit`` make sense."""
+    continues: bool = False
+    """A training can go on from the state that it left; else every segment starts anew."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low <= self.high < math.inf:
+            raise UserError(
+                f"expected a fidelity with 0 < low <= high, got low={self.low}, high={self.high} ({self.unit})"
+            )
+
+    def snap(self, level: float) -> float:
+        """The valid fidelity next to ``level``."""
+        return min(max(float(round(level)) if self.integer else level, self.low), self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When a run ends: at the first limit reached. None means no limit."""
+
+    max_time: float | None = None
+    """Virtual wall-clock time of the run, in seconds. Needs a clock in seconds."""
+    max_full_evals: float | None = None
+    """Training consumed, in full evaluations: trained fidelity / high, summed over segments."""
+    max_jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = {"max_time": self.max_time, "max_full_evals": self.max_full_evals, "max_jobs": self.max_jobs}
+        if all(v is None for v in limits.values()):
+            raise UserError(f"expected a budget with at least one limit, got none; set one of {', '.join(limits)}")
+        for name, limit in limits.items():
+            if limit is not None and not 0 < limit < math.inf:
+                raise UserError(f"expected budget.{name} > 0, got {limit}")
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What meta-learning knows of a task before the run; empty by default."""
+
+    configs: tuple[Config, ...] = ()
+    """Recommended configurations, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """All that a method may see of a task. Every objective is minimised."""
+
+    space: Space
+    objectives: tuple[str, ...]
+    fidelity: Fidelity | None
+    budget: Budget
+    workers: int = 1
+    advice: Advice = Advice()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A wish of a method: train ``config`` up to ``fidelity`` (None: to the end), from nothing
+    or from the state that job ``source`` left. With the config of the source, and the source
+    the latest job of its trial, that trial goes on (promotion); else a new trial is opened
+    (with another config: exploit and explore)."""
+
+    config: Config
+    fidelity: float | None = None
+    source: int | None = None
+    note: Mapping[str, JSON] = field(default_factory=dict)
+    """The method's own bookkeeping (bracket, rung, member); comes back in the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A proposal on a worker: one segment of one trial."""
+
+    id: int
+    trial: int
+    proposal: Proposal
+    start: float
+    """Fidelity already trained when the segment starts; 0 if the task cannot continue."""
+    stop: float
+    """Fidelity at which the segment ends; 1 for a task without fidelity."""
+    seed: tuple[int, ...]
+    """Entropy of the trial's own random stream: the same for all its segments, so that two
+    segments can give what one would."""
+    state: State = None
+    """What the job before left, if it is still there."""
+    before: Job | None = None
+    """The job that this one goes on from (``start > 0``). The chain back to a fresh start is
+    the recipe by which a lost state is made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a learning curve: the objectives' values at a fidelity."""
+
+    fidelity: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an evaluation returned."""
+
+    status: Status
+    curve: tuple[Point, ...]
+    """Points of this segment in increasing fidelity; the last one counts. May be empty if the
+    job failed."""
+    cost: float
+    """Worker time of this segment, seconds, > 0."""
+    hidden: Mapping[str, float] = field(default_factory=dict)
+    """Measures that no method may ever see, test scores above all."""
+    state: State = None
+    message: str = ""
+    """Why it failed, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An outcome without ``hidden`` and ``state``: what a method is told of a finished job."""
+
+    job: int
+    trial: int
+    proposal: Proposal
+    fidelity: float
+    """Fidelity that the trial has now reached."""
+    status: Status
+    values: tuple[float, ...]
+    """The objectives at the end of the segment; +inf each if the job failed."""
+    curve: tuple[Point, ...]
+    cost: float
+    """Seconds, as far as the run's clock lets a method see them; under ``units`` the fidelity
+    trained in full evaluations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A finished job with its place in the run's time (the clock's unit, 0 = the run's start)."""
+
+    job: Job
+    outcome: Outcome
+    began: float
+    ended: float
+    worker: int
+
+
+class Search(Protocol):
+    """A method at work on one problem."""
+
+    def ask(self, n: int, running: Sequence[Proposal]) -> Sequence[Proposal]:
+        """At most ``n`` proposals, given those running (in the order they began). None at all
+        means: wait for a report, or, with nothing running, that the search is over."""
+        ...
+
+    def tell(self, reports: Sequence[Report]) -> None:
+        """Take in finished jobs, also such as this search did not propose."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a method can deal with and what it needs."""
+
+    fidelity: bool = False
+    """Needs a task with a fidelity."""
+    state: bool = False
+    """Continues trainings from other trials' states."""
+    max_objectives: int = 1
+    min_objectives: int = 1
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A recipe: a frozen dataclass whose fields are the method's own hyperparameters."""
+
+    traits: ClassVar[Traits]
+
+    def begin(self, problem: Problem, rng: np.random.Generator) -> Search: ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A problem with an evaluator: a frozen dataclass, cheap to pickle (data loads lazily)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> str:
+        """The data set (or function) behind it; tasks of one unit are not independent."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised when the same job gives another outcome than before."""
+        ...
+
+    @property
+    def space(self) -> Space: ...
+    @property
+    def objectives(self) -> tuple[str, ...]: ...
+    @property
+    def fidelity(self) -> Fidelity | None: ...
+    @property
+    def measured(self) -> bool:
+        """``Outcome.cost`` is time measured here and now (so the default clock is ``units``)."""
+        ...
+
+    def identity(self) -> Mapping[str, JSON]:
+        """All that can change an outcome, e.g. data hash, learner, split: hashed into run ids."""
+        ...
+
+    def evaluate(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        """One outcome per job: a pure function of each job alone (batch-invariant)."""
+        ...

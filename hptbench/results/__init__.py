@@ -1,0 +1,1 @@
+"""What a study leaves, and how to read it."""

@@ -1,0 +1,84 @@
+"""From the folders of runs to two tables of a study: ``jobs.parquet`` and ``runs.parquet``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hptbench.errors import UserError
+from hptbench.files import write_whole
+from hptbench.results.schema import JOBS, RUNS, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Study:
+    """The finished runs of a study as tables; columns as in :mod:`hptbench.results.schema`."""
+
+    folder: Path
+    jobs: pd.DataFrame
+    """A row per job, ordered by run and end."""
+    runs: pd.DataFrame
+    """A row per run."""
+    unfinished: tuple[str, ...]
+    """Folders of runs that have begun, but not finished."""
+
+
+def collect(folder: Path, only: Collection[str] | None = None) -> Study:
+    """Gather all finished runs below ``folder`` and write the study's two tables.
+
+    ``only``: ids of the runs to return (the tables on disk hold all). Raises UserError if there
+    is no run, or if a run's files are damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    home = folder / "runs"
+    if not home.is_dir():
+        raise UserError(f"expected the folder of a study, with runs/ in it, got {folder}")
+    begun = sorted(path.parent for path in home.glob("*/*/*/journal.jsonl"))
+    done = [path for path in begun if (path / "run.json").is_file()]
+    if not done:
+        raise UserError(f"{folder}: no run is finished yet; run the study's command again to go on")
+    runs = table(RUNS, [_row(path / "run.json") for path in done])
+    jobs = pa.concat_tables([_jobs(path / "jobs.parquet") for path in done])
+    for name, rows in (("jobs", jobs), ("runs", runs)):
+        write_whole(folder / f"{name}.parquet", lambda path, rows=rows: pq.write_table(rows, path, compression="zstd"))  # type: ignore[misc]
+    frames = [rows.to_pandas() for rows in (jobs, runs)]
+    if only is not None:
+        frames = [frame[frame["run"].isin(only)].reset_index(drop=True) for frame in frames]
+    left = tuple(str(path.relative_to(home)) for path in begun if path not in set(done))
+    return Study(folder, frames[0], frames[1], left)
+
+
+def _row(path: Path) -> dict[str, Any]:
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if missing := {c.name for c in RUNS} - row.keys():
+            raise ValueError(f"no {sorted(missing)}")
+    except (ValueError, AttributeError) as error:
+        raise _damaged(path, error) from error
+    return dict(row)
+
+
+def _jobs(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(path)
+        return rows.select([c.name for c in JOBS])
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(
+        f"{path} is damaged ({reason}). Delete {path.with_name('run.json')} and run the study's command again: "
+        "the run is made anew from its journal"
+    )

@@ -1,0 +1,96 @@
+"""Every column of the result tables: its type, unit and meaning. ``docs/RESULTS.md`` is made from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a parquet table."""
+
+    name: str
+    type: str
+    """An Arrow type's name."""
+    unit: str
+    meaning: str
+    repeatable: bool = True
+    """The same in every execution of the same run; False for what is measured."""
+
+
+RUN_KEY = (
+    Column("task", "string", "", "name of the task"),
+    Column("method", "string", "", "label of the method"),
+    Column("seed", "int64", "", "seed of the run"),
+    Column("run", "string", "", "id of the run: hash of all that can change its result"),
+)
+
+JOBS = (
+    *RUN_KEY,
+    Column("job", "int64", "", "id of the job, in the order in which jobs began"),
+    Column("trial", "int64", "", "id of the trial: one configuration; its segments are jobs"),
+    Column("source", "int64", "", "job whose state or configuration it went on from; null if none"),
+    Column("start", "double", "fidelity", "fidelity already trained when the segment began"),
+    Column("stop", "double", "fidelity", "fidelity at the end of the segment; 1 for tasks without fidelity"),
+    Column("units", "double", "full evaluations", "training charged with credited continuation: (stop - start) / high"),
+    Column("units_from_zero", "double", "full evaluations", "training charged from zero: stop / high"),
+    Column("began", "double", "clock", "begin of the job in the run's time"),
+    Column("ended", "double", "clock", "end of the job in the run's time"),
+    Column("worker", "int64", "", "number of the worker"),
+    Column("cost", "double", "s", "worker time: recorded by the task, or measured (then it differs)", False),
+    Column("status", "string", "", "ok, failed, timeout, memory or nan"),
+    Column("message", "string", "", "why it failed"),
+    Column("value", "double", "objective", "first objective at the end of the segment, minimised; null if failed"),
+    Column("values", "list<double>", "objective", "all objectives"),
+    Column("test", "double", "objective", "hidden test score for the first objective; null if there is none"),
+    Column("hidden", "string", "", "JSON: all hidden measures by name"),
+    Column("config", "string", "", "JSON: the active parameters"),
+    Column("note", "string", "", "JSON: the method's bookkeeping (bracket, rung, …)"),
+)
+
+RUNS = (
+    *RUN_KEY,
+    Column("unit", "string", "", "data set or function behind the task; tasks of one unit are not independent"),
+    Column("version", "int64", "", "version of the task"),
+    Column("objective", "string", "", "name of the first objective"),
+    Column("objectives", "list<string>", "", "names of all objectives"),
+    Column("high", "double", "fidelity", "fidelity of a full evaluation"),
+    Column("fidelity_unit", "string", "", "what the fidelity counts; null if the task has none"),
+    Column(
+        "protocol", "string", "", "hash of task, space, split, budget, workers, clock and limits: equal = comparable"
+    ),
+    Column("method_class", "string", "", "the class behind the label"),
+    Column("hyperparameters", "string", "", "JSON: the method's own hyperparameters"),
+    Column("provenance", "string", "", "how they were chosen: 'default', or JSON of what was changed"),
+    Column("budget", "string", "", "JSON: limits of the run"),
+    Column("workers", "int64", "", "workers of the run"),
+    Column("clock", "string", "", "units (time in full evaluations) or cost (seconds); 'live': real time"),
+    Column("limits", "string", "", "JSON: what one job may take"),
+    Column("task_identity", "string", "", "JSON: data hash, learner, metric, split"),
+    Column("space", "string", "", "JSON: the search space in ConfigSpace's form"),
+    Column("jobs", "int64", "", "finished jobs"),
+    Column("failed", "int64", "", "finished jobs whose status is not ok"),
+    Column("full_evals", "double", "full evaluations", "training consumed, with credited continuation"),
+    Column("wall", "double", "s", "real time of the session that finished the run", False),
+    Column("ask", "double", "s", "time the method took to propose, in that session", False),
+    Column("tell", "double", "s", "time the method took to learn, in that session", False),
+    Column("peak_memory", "double", "MB", "highest resident memory of the run's process or its workers", False),
+    Column("device", "string", "", "processor, cores and accelerator", False),
+    Column("versions", "string", "", "JSON: versions of Python and the libraries", False),
+    Column("commit", "string", "", "git commit of hptbench, '+' if changed since; null outside a checkout", False),
+)
+
+
+def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> Any:
+    """A ``pyarrow.Table`` of ``rows`` with exactly these columns. KeyError for a missing value."""
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(), "int64": pa.int64(), "double": pa.float64(),
+        "list<double>": pa.list_(pa.float64()), "list<string>": pa.list_(pa.string()),
+    }  # fmt: skip
+    rows = list(rows)
+    arrays = [pa.array([row[c.name] for row in rows], types[c.type]) for c in columns]
+    return pa.table(arrays, names=[c.name for c in columns])

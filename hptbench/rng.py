@@ -1,0 +1,23 @@
+"""Random streams addressed by name, so that no stream depends on the order of calls."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def entropy(*path: str | int) -> tuple[int, ...]:
+    """Four 32-bit words that stand for a path of names, e.g. ``("digits", 3, "trial", 17)``."""
+    digest = hashlib.blake2b(repr(path).encode(), digest_size=16).digest()
+    return tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
+
+
+def stream(words: tuple[int, ...]) -> np.random.Generator:
+    """A generator of its own for the words of :func:`entropy`."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+def seed32(words: tuple[int, ...]) -> int:
+    """One 32-bit seed for libraries that take an integer (scikit-learn's ``random_state``)."""
+    return words[0]

@@ -1,0 +1,297 @@
+"""One run of a study, from its plan to its files; every executor drives these.
+
+results/<study>/runs/<task>/<method>/<seed>-<id>/
+    journal.jsonl   finished jobs, as they end       (journal.py)
+    jobs.parquet    a row per job, once finished     (results/schema.py)
+    run.json        the run's row; there = finished
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hptbench import machine
+from hptbench.files import write_whole
+from hptbench.journal import Journal, journaled
+from hptbench.live import live
+from hptbench.protocol import (
+    Budget,
+    Clock,
+    Job,
+    Method,
+    Outcome,
+    Problem,
+    Proposal,
+    Record,
+    Report,
+    Search,
+    Status,
+    Task,
+    Traits,
+)
+from hptbench.results.schema import JOBS, RUNS, table
+from hptbench.simulate import Run, simulate
+from hptbench.workers import Limits, Pool, evaluate_here
+
+Evaluate = Callable[[Sequence[Job]], Sequence[Outcome]]
+Tick = Callable[[int, float], None]
+"""Told how many jobs and how many full evaluations have begun."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run to be done: all that can change its result, and where it is kept."""
+
+    task: Task
+    label: str
+    """The method's name in tables: unique in a study."""
+    method: Method
+    seed: int
+    budget: Budget
+    workers: int
+    clock: Clock
+    limits: Limits
+    study: Path
+    live: bool = False
+
+    @property
+    def problem(self) -> Problem:
+        """What the method sees."""
+        return Problem(self.task.space, self.task.objectives, self.task.fidelity, self.budget, self.workers)
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """The name of the run's random streams: the same for all methods."""
+        return (self.task.name, self.seed)
+
+    @cached_property
+    def protocol(self) -> Mapping[str, Any]:
+        """What has to be equal for runs to be comparable: all but the method and the seed."""
+        task = self.task
+        return {
+            "task": task.name,
+            "version": task.version,
+            "identity": dict(task.identity()),
+            "space": task.space.to_json(),
+            "objectives": list(task.objectives),
+            "fidelity": task.fidelity and dataclasses.asdict(task.fidelity),
+            "budget": dataclasses.asdict(self.budget),
+            "workers": self.workers,
+            "clock": "live" if self.live else self.clock,
+            "limits": dataclasses.asdict(self.limits) if self.isolated else None,
+        }
+
+    @cached_property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The method's own hyperparameters."""
+        return dataclasses.asdict(self.method)  # type: ignore[call-overload, no-any-return]
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of all that can change the result, and of nothing else."""
+        return _hash(
+            {"protocol": self.protocol, "method": [_class(self.method), self.hyperparameters], "seed": self.seed}
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept."""
+        return self.study / "runs" / self.task.name / self.label / f"{self.seed}-{self.id}"
+
+    @property
+    def isolated(self) -> bool:
+        """Jobs are evaluated in worker processes with limits."""
+        return self.live or (self.task.measured and bool(self.limits))
+
+    @property
+    def finished(self) -> bool:
+        """All of the run's files are there."""
+        return (self.folder / "run.json").is_file()
+
+
+@contextmanager
+def evaluator(plan: Plan, processes: int = 1) -> Generator[Evaluate, None, None]:
+    """How the plan's jobs are evaluated: in worker processes if they are to be limited, else here."""
+    if plan.isolated:
+        with Pool(plan.task, processes, plan.limits) as pool:
+            yield pool.evaluate
+    else:
+        yield lambda jobs: evaluate_here(plan.task, jobs)
+
+
+def coroutine(plan: Plan, tick: Tick) -> Generator[Sequence[Job], Sequence[Outcome], None]:
+    """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes."""
+    with _opened(plan) as (journal, timed, finish):
+        run = _counted(simulate(timed, plan.problem, plan.key, plan.clock), plan.problem, tick)
+        finish((yield from journaled(run, journal)))
+
+
+def execute(plan: Plan, tick: Tick) -> None:
+    """Do the run, from where its journal ends."""
+    if plan.live:
+        with _opened(plan) as (journal, timed, finish):
+            finish(live(timed, plan.problem, plan.task, plan.key, journal, plan.limits, tick))
+        return
+    with evaluator(plan) as evaluate:
+        run = coroutine(plan, tick)
+        try:
+            jobs = next(run)
+            while True:
+                jobs = run.send(evaluate(jobs))
+        except StopIteration:
+            return
+        finally:
+            run.close()
+
+
+@contextmanager
+def _opened(plan: Plan) -> Generator[tuple[Journal, _Timed, Callable[[list[Record]], None]], None, None]:
+    """The run's journal, its method with a watch on it, and how to finish."""
+    began = time.perf_counter()
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    timed = _Timed(plan.method)
+    with Journal(plan.folder / "journal.jsonl", plan.id) as journal:
+        yield journal, timed, lambda records: _finish(plan, records, timed, time.perf_counter() - began)
+
+
+def _counted(run: Run, problem: Problem, tick: Tick) -> Run:
+    """``run``, telling ``tick`` what has been begun."""
+    high = problem.fidelity.high if problem.fidelity else 1.0
+    count, spent = 0, 0.0
+    try:
+        jobs = next(run)
+        while True:
+            count += len(jobs)
+            spent += sum((job.stop - job.start) / high for job in jobs)
+            tick(count, spent)
+            jobs = run.send((yield jobs))
+    except StopIteration as stop:
+        return list(stop.value)
+
+
+class _Timed:
+    """A method whose ask and tell are timed from outside; the method itself reads no clock."""
+
+    traits: ClassVar[Traits] = Traits()  # never asked: the method's own were checked before
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.ask_seconds = self.tell_seconds = 0.0
+
+    def begin(self, problem: Problem, rng: np.random.Generator) -> _TimedSearch:
+        return _TimedSearch(self, self.method.begin(problem, rng))
+
+
+class _TimedSearch:
+    def __init__(self, watch: _Timed, search: Search) -> None:
+        self._watch, self._search = watch, search
+
+    def ask(self, n: int, running: Sequence[Proposal]) -> Sequence[Proposal]:
+        began = time.perf_counter()
+        proposals = self._search.ask(n, running)
+        self._watch.ask_seconds += time.perf_counter() - began
+        return proposals
+
+    def tell(self, reports: Sequence[Report]) -> None:
+        began = time.perf_counter()
+        self._search.tell(reports)
+        self._watch.tell_seconds += time.perf_counter() - began
+
+
+def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float) -> None:
+    import pyarrow.parquet as pq
+
+    key = {"task": plan.task.name, "method": plan.label, "seed": plan.seed, "run": plan.id}
+    high = plan.task.fidelity.high if plan.task.fidelity else 1.0
+    rows = [key | _job_row(record, high) for record in records]
+    write_whole(plan.folder / "jobs.parquet", lambda path: pq.write_table(table(JOBS, rows), path, compression="zstd"))
+    fidelity = plan.task.fidelity
+    row = key | {
+        "unit": plan.task.unit,
+        "version": plan.task.version,
+        "objective": plan.task.objectives[0],
+        "objectives": list(plan.task.objectives),
+        "high": high,
+        "fidelity_unit": fidelity.unit if fidelity else None,
+        "protocol": _hash(plan.protocol),
+        "method_class": _class(plan.method),
+        "hyperparameters": _json(plan.hyperparameters),
+        "provenance": _provenance(plan.method),
+        "budget": _json(plan.protocol["budget"]),
+        "workers": plan.workers,
+        "clock": str(plan.protocol["clock"]),
+        "limits": _json(plan.protocol["limits"]),
+        "task_identity": _json(plan.protocol["identity"]),
+        "space": _json(plan.protocol["space"]),
+        "jobs": len(rows),
+        "failed": sum(record.outcome.status is not Status.OK for record in records),
+        "full_evals": sum(r["units"] for r in rows),
+        "wall": wall,
+        "ask": timed.ask_seconds,
+        "tell": timed.tell_seconds,
+        "peak_memory": machine.peak_memory_mb(),
+        "device": machine.device(),
+        "versions": _json(machine.versions()),
+        "commit": machine.commit(),
+    }
+    write_whole(plan.folder / "run.json", lambda path: path.write_text(_json(row) + "\n", encoding="utf-8"))
+
+
+def _job_row(record: Record, high: float) -> dict[str, Any]:
+    job, outcome = record.job, record.outcome
+    ok = outcome.status is Status.OK
+    values = outcome.curve[-1].values if ok else None
+    return {
+        "job": job.id,
+        "trial": job.trial,
+        "source": job.proposal.source,
+        "start": job.start,
+        "stop": job.stop,
+        "units": (job.stop - job.start) / high,
+        "units_from_zero": job.stop / high,
+        "began": record.began,
+        "ended": record.ended,
+        "worker": record.worker,
+        "cost": outcome.cost,
+        "status": str(outcome.status),
+        "message": outcome.message,
+        "value": values[0] if values else None,
+        "values": list(values) if values else None,
+        "test": outcome.hidden.get("test") if ok else None,
+        "hidden": _json(dict(outcome.hidden)),
+        "config": _json(dict(job.proposal.config)),
+        "note": _json(dict(job.proposal.note)),
+    }
+
+
+def _provenance(method: Method) -> str:
+    """'default', or JSON of the hyperparameters that differ from the class's own."""
+    changed = {}
+    for f in dataclasses.fields(method):  # type: ignore[arg-type]
+        default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+        if getattr(method, f.name) != default:
+            changed[f.name] = getattr(method, f.name)
+    return _json({"changed": changed}) if changed else "default"
+
+
+def _class(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
+def _json(thing: Any) -> str:
+    return json.dumps(thing, sort_keys=True, default=str)
+
+
+def _hash(thing: Any) -> str:
+    return hashlib.blake2b(_json(thing).encode(), digest_size=6).hexdigest()

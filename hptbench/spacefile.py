@@ -1,0 +1,109 @@
+"""Search spaces as YAML: a mapping from parameter names, so that a bound has an address.
+
+    cost:   {type: float, lower: 1e-4, upper: 1e4, log: true, default: 1.0}
+    kernel: {type: categorical, choices: [linear, rbf], default: rbf}
+    gamma:  {type: float, lower: 1e-4, upper: 1e4, log: true, when: {kernel: rbf}}
+
+``when`` maps a parent to the value, the list of values or the bound ({below: x}, {above: x}) that makes
+the parameter active; several parents must all agree. Whatever this cannot say, a
+``ConfigSpace.ConfigurationSpace`` given to :class:`hptbench.space.Space` can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import ConfigSpace as CS
+
+from hptbench.errors import UserError, unknown
+from hptbench.space import Space
+
+_FIELDS = {
+    "float": {"lower", "upper", "log", "default"},
+    "integer": {"lower", "upper", "log", "default"},
+    "categorical": {"choices", "default"},
+    "ordinal": {"choices", "default"},
+    "constant": {"value"},
+}
+_OPTIONAL = {"log", "default"}
+
+
+def space_from_yaml(parameters: Mapping[str, Mapping[str, Any]], where: str = "space") -> Space:
+    """Build the space; UserError names the parameter and what is wrong with it."""
+    configspace = CS.ConfigurationSpace()
+    if not isinstance(parameters, Mapping):
+        raise UserError(f"{where}: expected a mapping from parameter names, got {parameters!r}")
+    for name, spec in parameters.items():
+        configspace.add(_parameter(f"{where}.{name}", name, spec))
+    for name, spec in parameters.items():
+        conditions = [
+            _condition(f"{where}.{name}.when", configspace, name, parent, value)
+            for parent, value in (spec.get("when") or {}).items()
+        ]
+        if conditions:
+            configspace.add(conditions[0] if len(conditions) == 1 else CS.AndConjunction(*conditions))
+    return Space(configspace)
+
+
+def _parameter(where: str, name: str, spec: Mapping[str, Any]) -> Any:
+    if not isinstance(spec, Mapping) or "type" not in spec:
+        raise UserError(f"{where}: expected a mapping with a type ({', '.join(_FIELDS)}), got {spec!r}")
+    kind = spec["type"]
+    if kind not in _FIELDS:
+        raise unknown(f"{where}: parameter type", kind, _FIELDS)
+    got = set(spec) - {"type", "when"}
+    for field in got - _FIELDS[kind]:
+        raise unknown(f"{where}: field", field, _FIELDS[kind])
+    if missing := _FIELDS[kind] - _OPTIONAL - got:
+        raise UserError(f"{where}: expected {sorted(_FIELDS[kind])}, got no {sorted(missing)}")
+    default = spec.get("default")
+    try:
+        log = bool(spec.get("log", False))
+        if kind == "float":
+            bounds = float(spec["lower"]), float(spec["upper"])
+            return CS.Float(name, bounds, log=log, default=None if default is None else float(default))
+        if kind == "integer":
+            whole = int(spec["lower"]), int(spec["upper"])
+            return CS.Integer(name, whole, log=log, default=None if default is None else int(default))
+        if kind == "constant":
+            return CS.Constant(name, spec["value"])
+        choices = list(spec["choices"])
+        default = choices[0] if default is None else default
+        if kind == "ordinal":
+            return CS.OrdinalHyperparameter(name, choices, default_value=default)
+        return CS.CategoricalHyperparameter(name, choices, default_value=default)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{where}: {error}; got {dict(spec)}") from error
+
+
+def _condition(where: str, configspace: CS.ConfigurationSpace, name: str, parent: str, value: Any) -> Any:
+    if parent not in configspace:
+        raise unknown(f"{where}: parameter", parent, list(configspace))
+    child, above = configspace[name], configspace[parent]
+    try:
+        if isinstance(value, list | tuple):
+            return CS.InCondition(child, above, list(value))
+        if isinstance(value, Mapping):
+            if set(value) == {"below"}:
+                return CS.LessThanCondition(child, above, value["below"])
+            if set(value) == {"above"}:
+                return CS.GreaterThanCondition(child, above, value["above"])
+            raise UserError(f"{where}.{parent}: expected {{below: x}} or {{above: x}}, got {dict(value)}")
+        return CS.EqualsCondition(child, above, value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}.{parent}: {error}") from error
+
+
+@cache
+def packaged_space(name: str) -> Space:
+    """The space in ``conf/space/<name>.yaml`` as shipped."""
+    import yaml
+
+    from hptbench.paths import conf_dir
+
+    file = conf_dir() / "space" / f"{name}.yaml"
+    if not file.is_file():
+        raise unknown("space", name, [f.stem for f in file.parent.glob("*.yaml")])
+    return space_from_yaml(yaml.safe_load(file.read_text(encoding="utf-8")), where=f"space.{name}")

@@ -1,0 +1,66 @@
+"""Results of tests as plain sentences, the honest negatives included."""
+
+from __future__ import annotations
+
+import math
+
+from hptbench.stats.pairwise import Pair
+from hptbench.stats.power import smallest_p, units_needed
+from hptbench.stats.ranks import Friedman
+
+EXPLAIN_NO_DIFFERENCE = "no significant difference at {alpha:g} (this does not show that they are equal)"
+
+
+def pair_sentence(pair: Pair, measure: str = "test loss", alpha: float = 0.05) -> str:
+    """What was found of a pair, told from the method that the test finds ahead.
+
+    ``measure`` names the scores, e.g. ``normalised test loss``."""
+    if pair.rank_biserial < 0:
+        pair = pair.swapped()
+    rank = 2 - pair.a12
+    ties = f" and ties on {pair.ties}" if pair.ties else ""
+    interval = f"[{pair.low:.3g}, {pair.high:.3g}]" if not math.isnan(pair.low) else "(too few data sets for an interval)"
+    holm = f" (Holm over {pair.family} comparisons: {_p(pair.p_holm)})" if pair.family > 1 else ""
+    verdict = f"significant at {alpha:g}" if pair.p_holm <= alpha else EXPLAIN_NO_DIFFERENCE.format(alpha=alpha)
+    return (
+        f"{pair.a} is better than {pair.b} on {pair.wins} of {_data_sets(pair.units)}{ties} "
+        f"(mean rank {rank:.2f} vs {3 - rank:.2f}); median difference of the {measure} {pair.difference:.3g} {interval}; "
+        f"Wilcoxon p {_equals(pair.p)}{holm}: {verdict}."
+    )
+
+
+def friedman_sentence(test: Friedman, alpha: float = 0.05) -> str:
+    """What the Friedman test says of all methods together."""
+    if math.isnan(test.p):
+        return f"No test of all methods together: {test.note}."
+    found = "the methods differ" if test.p <= alpha else EXPLAIN_NO_DIFFERENCE.format(alpha=alpha)
+    note = f" ({test.note})" if test.note else ""
+    return (
+        f"Friedman test of {test.methods} methods on {_data_sets(test.units)}, Iman-Davenport "
+        f"F({test.df1}, {test.df2}) = {test.f:.3g}, p {_equals(test.p)}{note}: {found}."
+    )
+
+
+def power_warning(units: int, comparisons: int = 1, alpha: float = 0.05) -> str:
+    """Why no difference can come out significant with so few units; empty if one can."""
+    needed = units_needed(comparisons, alpha)
+    if units >= needed:
+        return ""
+    holm = f" after Holm over {comparisons} comparisons" if comparisons > 1 else ""
+    reached = min(1.0, comparisons * smallest_p(units))
+    return (
+        f"With {_data_sets(units)} the smallest possible p is {reached:.3g}{holm}: "
+        f"no difference can reach {alpha:g}; at least {needed} are needed."
+    )
+
+
+def _data_sets(n: int) -> str:
+    return f"{n} data set{'' if n == 1 else 's'}"
+
+
+def _p(p: float) -> str:
+    return f"{p:.3g}" if p >= 1e-4 else "< 0.0001"
+
+
+def _equals(p: float) -> str:
+    return f"= {_p(p)}" if p >= 1e-4 else _p(p)
