@@ -60,6 +60,8 @@ class Ledger:
         stop = self._high if proposal.fidelity is None else proposal.fidelity
         if not start < stop <= self._high:
             raise ValueError(f"fidelity {stop} is not above {start} (already trained) and at most {self._high}")
+        if self._problem.fidelity and self._problem.fidelity.snap(stop) != stop:
+            raise ValueError(f"fidelity {stop} is none of {self._problem.fidelity}; use its snap()")
         job = Job(len(self._jobs), trial, proposal, start, stop, entropy(*self._key, "trial", trial), None, before)
         if trial == len(self._tips):
             self._tips.append(job.id)

@@ -214,6 +214,8 @@ class Traits:
     """Continues trainings from other trials' states."""
     max_objectives: int = 1
     min_objectives: int = 1
+    finite: bool = False
+    """A fixed design that may end before the budget (a grid)."""
 
 
 @runtime_checkable

@@ -106,7 +106,7 @@ def evaluate_here(task: Task, jobs: Sequence[Job]) -> list[Outcome]:
     """``task.evaluate`` in this process; a job that raises becomes a failed outcome."""
     began = time.perf_counter()
     try:
-        return list(task.evaluate(jobs))
+        outcomes = list(task.evaluate(jobs))
     except UserError:
         raise
     except Exception as error:
@@ -117,6 +117,9 @@ def evaluate_here(task: Task, jobs: Sequence[Job]) -> list[Outcome]:
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})".split())
         return [Outcome(status, (), cost, message=text)]
+    if len(outcomes) != len(jobs):
+        raise ValueError(f"{task.name}: expected {len(jobs)} outcomes, got {len(outcomes)}")
+    return outcomes
 
 
 def _serve_jobs(connection: Connection, task: Task) -> None:

@@ -33,8 +33,17 @@ class Lockstep:
         for _, group in itertools.groupby(plans, key=lambda plan: plan.task):
             same_task = list(group)
             for i in range(0, len(same_task), self.width):
-                with evaluator(same_task[i], self.processes) as evaluate:
-                    broken += _together(same_task[i : i + self.width], evaluate, watcher)
+                together = same_task[i : i + self.width]
+                try:
+                    with evaluator(together[0], self.processes) as evaluate:
+                        broken += _together(together, evaluate, watcher)
+                except UserError:
+                    raise
+                except Exception:  # of the task itself: none of its runs can go on
+                    left = [plan for plan in together if not plan.finished]
+                    broken += [Broken(plan, traceback.format_exc()) for plan in left]
+                    for plan in left:
+                        watcher.ended(plan)
         return broken
 
 
@@ -62,7 +71,7 @@ def _together(plans: Sequence[Plan], evaluate: Evaluate, watcher: Watcher) -> li
             wanted.clear()
             outcomes = iter(evaluate([job for _, jobs in asked for job in jobs]))
             for i, jobs in asked:
-                advance(i, [next(outcomes) for _ in jobs])
+                advance(i, list(itertools.islice(outcomes, len(jobs))))
     finally:
         for run in runs:
             run.close()

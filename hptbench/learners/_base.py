@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from hptbench.learners._table import Table, TaskType
 from hptbench.protocol import Fidelity
 from hptbench.space import Config, Floats, Mask
 
+Spaces: TypeAlias = Mapping[TaskType, str]
 FRACTION = Fidelity(1 / 27, 1.0, unit="fraction", integer=False)
 """The fidelity of learners that cannot go on from their state: a share of the training rows."""
 
@@ -57,7 +58,7 @@ class Segment(NamedTuple):
 class Learner(ABC):
     """A family of models that can be trained on any table. Stateless."""
 
-    spaces: ClassVar[Mapping[TaskType, str]]
+    spaces: ClassVar[Spaces]
     """The task types that it can do -> the name of its search space."""
     fidelity: ClassVar[Fidelity] = FRACTION
     encoder: ClassVar[type[Encoder]]
@@ -96,7 +97,8 @@ class Learner(ABC):
             return np.asarray(model.shift + model.scale * model.estimator.predict(encoded))
         if self.probabilities:
             return np.asarray(model.estimator.predict_proba(encoded))
-        return np.eye(n_classes)[model.estimator.predict(encoded)]
+        one_hot: Floats = np.eye(n_classes)[model.estimator.predict(encoded)]
+        return one_hot
 
 
 def pick(config: Config, *same: str, **renamed: str) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _controller() -> Any:
     # made once, after scikit-learn has loaded its libraries: looking for them takes milliseconds
     import sklearn.ensemble
     import sklearn.linear_model  # noqa: F401
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return ThreadpoolController()
 

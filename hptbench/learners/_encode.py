@@ -43,7 +43,7 @@ class Ordinal:
 
     @classmethod
     def fit(cls, rows: Table) -> Ordinal:
-        empty = np.isnan(rows.X).all(axis=0)
+        empty = _empty(rows.X)
         fill = np.where(rows.categorical, -1.0, _medians(rows.X, empty))
         return cls(np.where(empty, 0.0, fill), empty)
 
@@ -63,7 +63,7 @@ class Native:
     @classmethod
     def fit(cls, rows: Table) -> Native:
         levels = {int(j): _levels(rows.X[:, j]) for j in np.flatnonzero(rows.categorical)}
-        return cls(np.isnan(rows.X).all(axis=0), levels)
+        return cls(_empty(rows.X), levels)
 
     def __call__(self, X: Floats) -> Floats:
         out = np.where(self.empty, 0.0, X)
@@ -91,7 +91,7 @@ class Dense:
     def fit(cls, rows: Table) -> Dense:
         numeric = ~rows.categorical
         X = rows.X[:, numeric]
-        fill = _medians(X, np.isnan(X).all(axis=0))
+        fill = _medians(X, _empty(X))
         X = np.where(np.isnan(X), fill, X)
         scale = X.std(axis=0)
         levels = {int(j): _levels(rows.X[:, j]) for j in np.flatnonzero(rows.categorical)}
@@ -107,6 +107,11 @@ class Dense:
             blocks.append((_place(levels, X[:, j])[:, None] == np.arange(width)).astype(float))
         out = np.concatenate(blocks, axis=1)
         return out if out.shape[1] else np.zeros((len(X), 1))
+
+
+def _empty(X: Floats) -> Mask:
+    """(d,) which columns have no value at all."""
+    return np.asarray(np.isnan(X).all(axis=0))
 
 
 def _medians(X: Floats, empty: Mask) -> Floats:

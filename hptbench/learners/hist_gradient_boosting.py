@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from hptbench import rng
-from hptbench.learners._base import Learner, Segment, pick
+from hptbench.learners._base import Learner, Segment, Spaces, pick
 from hptbench.learners._encode import Native
 from hptbench.protocol import Fidelity
 
@@ -13,10 +13,7 @@ from hptbench.protocol import Fidelity
 class HistGradientBoosting(Learner):
     """Boosted trees on binned columns, which know missing values and categories; no early stopping."""
 
-    spaces = {  # noqa: RUF012
-        "classification": "hist_gradient_boosting",
-        "regression": "hist_gradient_boosting",
-    }
+    spaces: ClassVar[Spaces] = dict.fromkeys(("classification", "regression"), "hist_gradient_boosting")
     fidelity = Fidelity(4, 108, unit="iteration", continues=True)
     encoder = Native
 

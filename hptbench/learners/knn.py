@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from hptbench.learners._base import Learner, Segment, pick
+from hptbench.learners._base import Learner, Segment, Spaces, pick
 from hptbench.learners._encode import Dense
 
 
 class KNN(Learner):
     """The k nearest rows vote, or their targets are averaged; k is at most the number of rows."""
 
-    spaces = {"classification": "knn", "regression": "knn"}  # noqa: RUF012
+    spaces: ClassVar[Spaces] = {"classification": "knn", "regression": "knn"}
     encoder = Dense
 
     def fit(self, segment: Segment, before: Any) -> Any:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, ClassVar
 
 from hptbench import rng
-from hptbench.learners._base import Learner, Segment, pick
+from hptbench.learners._base import Learner, Segment, Spaces, pick
 from hptbench.learners._encode import Dense
 
 
 class Logistic(Learner):
     """Multinomial logistic regression with an L2 (L-BFGS), L1 or elastic-net penalty (SAGA)."""
 
-    spaces = {"classification": "logistic"}  # noqa: RUF012
+    spaces: ClassVar[Spaces] = {"classification": "logistic"}
     encoder = Dense
 
     def fit(self, segment: Segment, before: Any) -> Any:
@@ -33,7 +33,7 @@ class Logistic(Learner):
 class Ridge(Learner):
     """Ridge regression of the standardised target."""
 
-    spaces = {"regression": "ridge"}  # noqa: RUF012
+    spaces: ClassVar[Spaces] = {"regression": "ridge"}
     encoder = Dense
     standardises_target = True
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hptbench import rng
-from hptbench.learners._base import Learner, Segment, pick
+from hptbench.learners._base import Learner, Segment, Spaces, pick
 from hptbench.learners._encode import Dense
 from hptbench.protocol import Fidelity
 
@@ -18,7 +18,7 @@ class MLP(Learner):
     A training that goes on under another configuration (population-based training) keeps its weights and
     moments; if the shape of the network differs it begins anew, for nothing could be kept."""
 
-    spaces = {"classification": "mlp", "regression": "mlp"}  # noqa: RUF012
+    spaces: ClassVar[Spaces] = {"classification": "mlp", "regression": "mlp"}
     fidelity = Fidelity(3, 81, unit="epoch", continues=True)
     encoder = Dense
     standardises_target = True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from hptbench import rng
-from hptbench.learners._base import Learner, Segment, pick
+from hptbench.learners._base import Learner, Segment, Spaces, pick
 from hptbench.learners._encode import Ordinal
 from hptbench.protocol import Fidelity
 
@@ -13,7 +13,7 @@ from hptbench.protocol import Fidelity
 class RandomForest(Learner):
     """A forest to which trees are added; ``mtry_power`` is the x of (number of columns)^x tried per split."""
 
-    spaces = {"classification": "random_forest", "regression": "random_forest_regression"}  # noqa: RUF012
+    spaces: ClassVar[Spaces] = {"classification": "random_forest", "regression": "random_forest_regression"}
     fidelity = Fidelity(4, 108, unit="tree", continues=True)
     encoder = Ordinal
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from hptbench.learners._base import Learner, Segment, pick
+from hptbench.learners._base import Learner, Segment, Spaces, pick
 from hptbench.learners._encode import Dense
 
 _MAX_ITER = 100_000
@@ -30,7 +30,7 @@ class SVM(_Libsvm):
 
     ``gamma`` is relative to 1 / (number of columns x their variance), which the library calls ``scale``."""
 
-    spaces = {"classification": "svm"}  # noqa: RUF012
+    spaces: ClassVar[Spaces] = {"classification": "svm"}
     probabilities = False
 
     def fit(self, segment: Segment, before: Any) -> Any:
@@ -42,7 +42,7 @@ class SVM(_Libsvm):
 class SVR(_Libsvm):
     """Support vector regression of the standardised target; ``gamma`` as in :class:`SVM`."""
 
-    spaces = {"regression": "svr"}  # noqa: RUF012
+    spaces: ClassVar[Spaces] = {"regression": "svr"}
 
     def fit(self, segment: Segment, before: Any) -> Any:
         from sklearn.svm import SVR as Estimator

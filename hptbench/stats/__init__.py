@@ -1,0 +1,1 @@
+"""Statistics of comparisons: pure functions on arrays, which know nothing of runs."""

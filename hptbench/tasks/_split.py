@@ -36,7 +36,8 @@ def folds(table: Table, k: int, key: tuple[str | int, ...]) -> list[tuple[Rows, 
 
 
 def part(table: Table, share: float, key: tuple[str | int, ...], kept: int = _KEPT) -> Rows:
-    """About ``share`` of the rows, stratified, at least ``kept`` of each class; a larger share holds all rows of a smaller one."""
+    """About ``share`` of the rows, stratified, at least ``kept`` of each class. Nested: a larger share holds
+    all rows of a smaller one."""
     if share >= 1:
         return np.arange(len(table))
     taken = [rows[: max(int(share * len(rows)), kept)] for rows in _shuffled_classes(table, key)]

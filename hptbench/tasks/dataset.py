@@ -23,7 +23,6 @@ _CLIP = 1e-15
 """Smallest probability in the logarithmic loss."""
 _VALIDATION_SHARE = 1 / 3
 """Of the rows that do not test, with ``validation="holdout"``."""
-_MIN_ROWS = 8
 
 
 class Parts(NamedTuple):
@@ -87,8 +86,8 @@ class DatasetTask:
             raise UserError(f"expected folds >= 2, got {self.folds}")
         if not 0 < self.test_share < 1:
             raise UserError(f"expected 0 < test_share < 1, got {self.test_share}")
-        if self.max_rows is not None and self.max_rows < _MIN_ROWS:
-            raise UserError(f"expected max_rows >= {_MIN_ROWS}, got {self.max_rows}")
+        if self.max_rows is not None and self.max_rows < _data.MIN_ROWS:
+            raise UserError(f"expected max_rows >= {_data.MIN_ROWS}, got {self.max_rows}")
         fidelity = self.fidelity
         if fidelity.unit == "fraction" and fidelity.high > 1:
             raise UserError(f"expected high <= 1 (all training rows), got {fidelity.high}")
@@ -136,7 +135,8 @@ class DatasetTask:
         spaces, kind = find_learner(learner).spaces, _data.task_type(data, store)
         if kind not in spaces:
             raise UserError(
-                f"learner {learner!r} does {', '.join(spaces)}, but {data!r} is a {kind} data set; choose another learner"
+                f"expected a learner for the {kind} data set {data!r}, got {learner!r}, which does "
+                f"{', '.join(spaces)}; choose another learner"
             )
         return spaces[kind]
 

@@ -16,9 +16,9 @@ from hptbench.tasks._wrapper import Wrapper, wrapper
 class Delayed(Wrapper):
     """Multiplies the cost of every job by ``factor * (1 + |z|)``, z normal: stragglers. Values stay as they are.
 
-    The straggler model is that of Li et al., A System for Massively Parallel Hyperparameter Tuning (ASHA),
-    MLSys 2020 (arXiv 1810.05934), Appendix A.1; z is drawn anew for every job. Under ``clock: units`` the cost, and
-    so the delay, is not seen.
+    The straggler model is that of the simulations of Li et al., A System for Massively Parallel Hyperparameter
+    Tuning (ASHA), MLSys 2020 (arXiv 1810.05934); z is drawn anew for every job. Under ``clock: units`` costs, and
+    so delays, are not seen.
     """
 
     std: float = 0.0

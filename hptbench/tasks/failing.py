@@ -61,7 +61,8 @@ class Failing(Wrapper):
         fails = [float(self.stream(job, job.stop).random()) < self.rate for job in jobs]
         if self.kind in _REAL and any(fails):
             _REAL[self.kind]()
-        return [self._spoilt(o) if bad else o for o, bad in zip(self.inner.evaluate(jobs), fails, strict=True)]
+        outcomes = self.inner.evaluate(jobs)
+        return [self._spoilt(o) if bad and o.status is Status.OK else o for o, bad in zip(outcomes, fails, strict=True)]
 
     def _spoilt(self, outcome: Outcome) -> Outcome:
         if self.kind == "failed":

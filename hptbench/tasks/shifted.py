@@ -112,7 +112,8 @@ def _map(hp: Any, rng: np.random.Generator) -> _Map:
 
 
 def _plain(value: Any) -> Value:
-    return value.item() if isinstance(value, np.generic) else value
+    plain: Value = value.item() if isinstance(value, np.generic) else value
+    return plain
 
 
 def _same(value: Value) -> Value:

@@ -1,0 +1,261 @@
+"""Tables of a comparison, made from the jobs and runs of a study (columns: ``schema.py``).
+
+The incumbent of a run is the configuration it recommends. It is chosen by validation alone: highest
+fidelity first, then lowest value, then earliest end; test scores only tell what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from hptbench.errors import UserError, unknown
+from hptbench.stats.intervals import Array, t_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Accounting = Literal["credited", "from_zero", "time"]
+Measure = Literal["test", "validation"]
+Anchor = Literal["default", "none"]
+DEFAULT, RANDOM = "default", "random"
+"""Labels of the reference methods: the default configuration, and random search."""
+
+_KEY = ["task", "method", "seed", "run"]
+_COLUMN = {"test": "test", "validation": "value"}
+_REMEDY = {"test": "set measure=validation", "validation": "no job succeeded: see the jobs' messages"}
+_SHOWN = 8
+"""Missing runs named in an error."""
+
+
+def incumbent(jobs: pd.DataFrame) -> pd.Series | None:
+    """The row of the job that one run recommends in the end; None if all its jobs failed.
+
+    ``jobs`` are the run's jobs in the order of their end. Fidelity comes first because values at
+    different fidelities do not compare (SMAC's ``highest_observed_budget``)."""
+    best = _incumbents(jobs)
+    return None if best.empty else best.iloc[0]
+
+
+def incumbent_curve(jobs: pd.DataFrame, accounting: Accounting = "credited") -> pd.DataFrame:
+    """The incumbent of one run after each of its jobs, a step function: columns x, value, test.
+
+    x is what the run has used when the job ends: full evaluations with continued trainings
+    ``credited``, or every training counted ``from_zero``, or the run's ``time`` in its clock. Value and
+    test are NaN until a job succeeds. With several fidelities the value may rise: when a higher
+    fidelity is first reached, what was seen at lower ones no longer counts."""
+    import pandas as pd
+
+    columns = {"credited": "units", "from_zero": "units_from_zero", "time": "ended"}
+    if accounting not in columns:
+        raise unknown("accounting", accounting, columns)
+    x = jobs[columns[accounting]].to_numpy(float)
+    ok, stop, value = jobs["status"].to_numpy() == "ok", jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
+    at = np.full(len(jobs), -1)
+    best = -1
+    for i in range(len(jobs)):
+        if ok[i] and (best < 0 or (-stop[i], value[i]) < (-stop[best], value[best])):
+            best = i
+        at[i] = best
+
+    def of_best(column: str) -> Array:
+        return np.where(at < 0, np.nan, jobs[column].to_numpy(float)[at])
+
+    x = x if accounting == "time" else np.cumsum(x)
+    return pd.DataFrame({"x": x, "value": of_best("value"), "test": of_best("test")})
+
+
+def mean_curves(jobs: pd.DataFrame, accounting: Accounting = "credited", measure: Measure = "test") -> pd.DataFrame:
+    """Anytime curves averaged over seeds: columns task, method, x, mean, low, high (95 % t interval),
+    seeds; a step function with a row per change.
+
+    A curve starts where every seed has an incumbent, and goes to the longest run's end: a run that has
+    ended keeps its incumbent. Runs without any incumbent are left out (``final_table`` counts them)."""
+    import pandas as pd
+
+    column = _column(measure)
+    curves: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    for _, run in jobs.groupby(_KEY, sort=True):
+        curve = incumbent_curve(run, accounting)
+        curve = curve[curve["value"].notna()]
+        if len(curve):
+            curves.setdefault((run["task"].iloc[0], run["method"].iloc[0]), []).append(curve)
+    frames = []
+    for (task, method), of_seeds in curves.items():
+        xs = [curve["x"].to_numpy(float) for curve in of_seeds]
+        grid = np.unique(np.concatenate(xs))
+        grid = grid[grid >= max(x[0] for x in xs)]
+        values = np.stack(
+            [
+                curve[column].to_numpy(float)[np.searchsorted(x, grid, side="right") - 1]
+                for x, curve in zip(xs, of_seeds, strict=True)
+            ]
+        )
+        keep = np.ones(len(grid), dtype=bool)
+        keep[1:-1] = (np.diff(values, axis=1) != 0).any(axis=0)[:-1]
+        mean, low, high = t_interval(values[:, keep])
+        rows = {"task": task, "method": method, "x": grid[keep], "mean": mean, "low": low, "high": high}
+        frames.append(pd.DataFrame(rows | {"seeds": len(of_seeds)}))
+    if all(frame["mean"].isna().all() for frame in frames):
+        raise UserError(f"expected {measure} scores, got none; {_REMEDY[measure]}")
+    return pd.concat(frames, ignore_index=True)
+
+
+def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test") -> pd.DataFrame:
+    """What each method's incumbents are worth: a row per task and method, in the order of names.
+
+    unit, objective; runs: finished runs, of expected (a run for every seed in ``runs``); without: runs
+    that recommend nothing, since all their jobs failed: they are in no mean, so a row with any is too
+    good; jobs, failed: counts; validation and test: mean over seeds, each with _low and _high, its
+    95 % t interval (NaN with one seed); default: mean ``measure`` of the default configuration on that
+    task; minus_default, minus_random: the row's mean ``measure`` less that reference's (negative: better),
+    NaN where the reference was not run."""
+    import pandas as pd
+
+    best = _per_run(jobs, runs)
+    seeds = best["seed"].nunique()
+    column = _column(measure)
+    rows = []
+    for task, on_task in best.groupby("task", sort=True):
+        reference = on_task.groupby("method")[column].mean()
+        for method in sorted(best["method"].unique()):
+            group = on_task[on_task["method"] == method]
+            row = {
+                "task": task,
+                "unit": on_task["unit"].iloc[0],
+                "objective": on_task["objective"].iloc[0],
+                "method": method,
+                "runs": len(group),
+                "expected": seeds,
+                "without": int(group["value"].isna().sum()),
+                "jobs": int(group["jobs"].sum()),
+                "failed": int(group["failed"].sum()),
+            }
+            for name in ("validation", "test"):
+                values = group[_column(name)].dropna().to_numpy(float)
+                mean, low, high = t_interval(values) if len(values) else (np.nan, np.nan, np.nan)
+                row |= {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
+            row["default"] = reference.get(DEFAULT, np.nan)
+            row |= {f"minus_{name}": row[measure] - reference.get(name, np.nan) for name in (DEFAULT, RANDOM)}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the tests over data sets take, and how it was made."""
+
+    matrix: pd.DataFrame
+    """(units, methods): mean score of the incumbents, lower is better; no NaN."""
+    measure: Measure
+    anchor: Anchor
+    dropped: tuple[str, ...] = ()
+    """Units left out because a run is missing."""
+
+    @property
+    def name(self) -> str:
+        """What a score is, in words."""
+        loss = f"{self.measure} loss"
+        return loss if self.anchor == "none" else f"normalised {loss} (default configuration = 1)"
+
+
+def scores(
+    jobs: pd.DataFrame,
+    runs: pd.DataFrame,
+    measure: Measure = "test",
+    anchor: Anchor = "default",
+    complete_only: bool = False,
+) -> Scores:
+    """The score of each method on each unit: its incumbents' ``measure``, averaged over seeds, then
+    divided by the default configuration's on the same task (anchor ``default``), then averaged over the
+    unit's tasks, which are not independent.
+
+    Every method needs a run with an incumbent for every seed of every task. UserError names what is
+    missing; with ``complete_only`` the units concerned are dropped and named. UserError too if a task's
+    default score is not above 0, or if without an anchor a unit's tasks have different objectives."""
+    column = _column(measure)
+    if anchor not in ("default", "none"):
+        raise unknown("anchor", anchor, ("default", "none"))
+    best = _per_run(jobs, runs)
+    methods = sorted(best["method"].unique())
+    if anchor == "default" and DEFAULT not in methods:
+        raise UserError(
+            f"expected runs of the method {DEFAULT!r} to normalise by, got only {', '.join(methods)}; "
+            "run it too, or set anchor=none"
+        )
+    if best[column].isna().all():
+        raise UserError(f"expected {measure} scores, got none; {_REMEDY[measure]}")
+    gaps = _gaps(best, column, methods)
+    if gaps and not complete_only:
+        names = [f"{task}/{method} seed {seed}" for _, task, method, seed in gaps]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        raise UserError(
+            f"expected a {measure} score of every method for every task and seed, missing: "
+            f"{', '.join(names[:_SHOWN])}{more}; finish these runs, or set complete_only to leave their data sets out"
+        )
+    dropped = tuple(sorted({unit for unit, *_ in gaps}))
+    best = best[~best["unit"].isin(dropped)]
+    if best.empty:
+        raise UserError(f"expected at least one complete data set, but each of {', '.join(dropped)} lacks a run")
+    tasks = best.groupby(["unit", "task", "method"])[column].mean().unstack("method")
+    if anchor == "default":
+        bad = tasks.index[~(tasks[DEFAULT] > 0)].get_level_values("task")
+        if len(bad):
+            raise UserError(
+                f"expected the default configuration to score above 0 to normalise by it, got "
+                f"{tasks[DEFAULT].xs(bad[0], level='task').iloc[0]:g} on {bad[0]}; set anchor=none"
+            )
+        tasks = tasks.div(tasks[DEFAULT], axis=0)
+    else:
+        objectives = best.groupby("unit")["objective"].nunique()
+        if (objectives > 1).any():
+            raise UserError(
+                f"the tasks of {objectives.idxmax()} have different objectives, whose scores cannot be averaged; "
+                "set anchor=default, or compare tasks of one objective"
+            )
+    return Scores(tasks.groupby("unit").mean(), measure, anchor, dropped)
+
+
+def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
+    """The incumbent's row of every run that has one."""
+    ok = jobs[jobs["status"] == "ok"]
+    ranked = ok.iloc[np.lexsort((np.arange(len(ok)), ok["value"].to_numpy(float), -ok["stop"].to_numpy(float)))]
+    return ranked.drop_duplicates(_KEY)
+
+
+def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row per run: its key, unit, objective, counts of jobs and failed ones, the incumbent's value and
+    test (NaN if it has none)."""
+    twice = runs[runs.duplicated(_KEY[:3], keep=False)]
+    if len(twice):
+        raise UserError(
+            "expected one run for each task, method and seed, got several: "
+            f"{', '.join('/'.join(map(str, row)) for row in twice[_KEY].head(4).itertuples(index=False))}; "
+            "compare runs of one protocol"
+        )
+    best = _incumbents(jobs)[[*_KEY, "value", "test"]].astype({"value": float, "test": float})
+    counts = jobs.assign(failed=jobs["status"] != "ok").groupby(_KEY)["failed"].agg(jobs="size", failed="sum")
+    table = runs[[*_KEY, "unit", "objective"]].merge(counts.reset_index(), how="left", on=_KEY)
+    return table.fillna({"jobs": 0, "failed": 0}).merge(best, how="left", on=_KEY)
+
+
+def _gaps(best: pd.DataFrame, column: str, methods: Sequence[str]) -> list[tuple[str, str, str, int]]:
+    """(unit, task, method, seed) of what has no score, of all that there should be."""
+    have = {tuple(row) for row in best[best[column].notna()][_KEY[:3]].itertuples(index=False)}
+    seeds = sorted(best["seed"].unique())
+    tasks = best[["unit", "task"]].drop_duplicates().sort_values(["unit", "task"]).itertuples(index=False)
+    return [
+        (unit, task, method, int(seed))
+        for unit, task in tasks
+        for method in methods
+        for seed in seeds
+        if (task, method, seed) not in have
+    ]
+
+
+def _column(measure: str) -> str:
+    if measure not in _COLUMN:
+        raise unknown("measure", measure, _COLUMN)
+    return _COLUMN[measure]

@@ -1,0 +1,113 @@
+"""Suites: lists of tasks. Hydra calls these functions with what ``conf/suite/*.yaml`` says.
+
+_target_: hptbench.suites.family
+_convert_: all
+family: dataset
+instances: [{data: wine, learner: svm}, {data: diabetes, learner: svr}]
+common: {validation: cv}
+spaces: ${space}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hptbench import registry
+from hptbench.errors import UserError, unknown
+from hptbench.protocol import Task
+
+_LEARNER = "hist_gradient_boosting"
+
+
+def family(
+    family: str,
+    instances: Sequence[Mapping[str, Any]],
+    common: Mapping[str, Any] | None = None,
+    spaces: Mapping[str, Any] | None = None,
+) -> list[Task]:
+    """One task of a family per instance. ``instances`` and ``common`` (what all of them share) are fields of
+    the family; ``spaces`` holds search spaces by name, for families whose tasks have one by name; those it does
+    not hold are the packaged ones."""
+    cls = registry.find("task", family)
+    if not isinstance(instances, Sequence) or isinstance(instances, str):
+        raise UserError(f"suite of {family!r}: expected a list of instances, got {instances!r}")
+    return [_task(cls, f"suite of {family!r}, instance {i}", one, common, spaces) for i, one in enumerate(instances)]
+
+
+def store(
+    path: str | None,
+    data: Sequence[str] | None = None,
+    learner: str | Mapping[str, str] = _LEARNER,
+    spaces: Mapping[str, Any] | None = None,
+    **common: Any,
+) -> list[Task]:
+    """One ``dataset`` task per data set of a store (a folder with ``index.csv`` and parquet files).
+
+    ``data``: names, or None for all. ``learner``: one for all, or one per task type (classification, regression);
+    with ``data=None`` data sets of a type without a learner are left out. ``common``: fields of the family."""
+    if not path:
+        raise UserError("expected the folder of a data store, got none; set HPTBENCH_STORE or suite.path=<folder>")
+    cls: Any = registry.find("task", "dataset")
+    known = cls.data_sets(path)
+    learner = learner if isinstance(learner, Mapping) else dict.fromkeys(("classification", "regression"), learner)
+    for kind in learner:
+        if kind not in ("classification", "regression"):
+            raise unknown("task type", kind, ("classification", "regression"))
+    for name in data or ():
+        if name not in known:
+            raise unknown(f"data set of {path}", name, known)
+        if known[name] not in learner:
+            raise UserError(f"expected a learner for {known[name]} ({name}), got {dict(learner)}; add one")
+    names = [name for name in known if known[name] in learner] if data is None else data
+    instances = [{"data": name, "learner": learner[known[name]]} for name in names]
+    return family("dataset", instances, {**common, "store": path}, spaces)
+
+
+def _task(
+    cls: Any,
+    where: str,
+    instance: Mapping[str, Any],
+    common: Mapping[str, Any] | None,
+    spaces: Mapping[str, Any] | None,
+) -> Task:
+    if not isinstance(instance, Mapping):
+        raise UserError(f"{where}: expected a mapping of fields, got {instance!r}")
+    given = _checked(cls, where, {**(common or {}), **instance})
+    if spaces and hasattr(cls, "space_name") and given.get("space") is None:
+        given["space"] = spaces.get(cls.space_name(**given))
+    task: Task = cls(**given)
+    return task
+
+
+def _checked(cls: Any, where: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields; UserError for an unknown one, for a wrong type, and where one is missing."""
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
+    for name, value in given.items():
+        if name not in fields:
+            raise unknown(f"{where}: field", name, fields)
+        if not _fits(value, hints[name]):
+            raise UserError(f"{where}: field {name!r}: expected {_spelt(hints[name])}, got {value!r}")
+    for name, field in fields.items():
+        if name not in given and field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{where}: expected a value for {name!r}, got none")
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from YAML is of a type; only plain types are looked at, the class checks the rest."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(_fits(value, one) for one in typing.get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint) if hint in (str, bool, types.NoneType) else True
+
+
+def _spelt(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("NoneType", "None")

@@ -1,0 +1,222 @@
+"""What every method must do. Each check takes a method and raises AssertionError if it does not."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
+
+from hptbench.errors import UserError
+from hptbench.journal import Journal, journaled
+from hptbench.protocol import Budget, Clock, Job, Method, Outcome, Problem, Record, Report, Status, Task
+from hptbench.rng import entropy, stream
+from hptbench.simulate import Run, simulate
+from hptbench.testing.problems import Bowl
+from hptbench.testing.purity import no_clock_no_global_random
+
+BUDGET = Budget(max_full_evals=12)
+
+
+def drive(run: Run, task: Task) -> list[Record]:
+    """Drive a coroutine to its end on ``task``."""
+    try:
+        jobs = next(run)
+        while True:
+            jobs = run.send(task.evaluate(jobs))
+    except StopIteration as stop:
+        return list(stop.value)
+
+
+def problem_of(task: Task, budget: Budget = BUDGET, workers: int = 1) -> Problem:
+    """What a method sees of ``task``."""
+    return Problem(task.space, task.objectives, task.fidelity, budget, workers)
+
+
+def records_of(method: Method, task: Task, seed: int = 0, budget: Budget = BUDGET, workers: int = 1) -> list[Record]:
+    """The records of one simulated run, with the task's own costs as time."""
+    return drive(simulate(method, problem_of(task, budget, workers), (task.name, seed), Clock.COST), task)
+
+
+def fitting(method: Method, task: Bowl) -> Bowl:
+    """``task`` with as many objectives as the method needs."""
+    n = type(method).traits.min_objectives
+    return replace(task, objectives=tuple(f"loss{i}" for i in range(n))) if n > 1 else task
+
+
+def incumbent(records: Sequence[Record]) -> float:
+    """Value of the best configuration at the highest fidelity that was reached."""
+    done = [(r.job.stop, r.outcome.curve[-1].values[0]) for r in records if r.outcome.status is Status.OK]
+    top = max(stop for stop, _ in done)
+    return min(value for stop, value in done if stop == top)
+
+
+def is_a_frozen_recipe(method: Method) -> None:
+    """A frozen dataclass whose docstring begins with one sentence and whose module names its source."""
+    module = __import__(type(method).__module__, fromlist=["_"])
+    text = (module.__doc__ or "") + (type(method).__doc__ or "")
+    assert type(method).__doc__, "a method has a docstring: its first sentence is shown by `list`"
+    assert re.search(r"\b(19|20)\d\d\b|[Rr]eference", text), "the docstring names the paper and its year"
+    for f in fields(method):  # type: ignore[arg-type]
+        try:
+            setattr(method, f.name, getattr(method, f.name))
+        except FrozenInstanceError:
+            continue
+        raise AssertionError("a method is a frozen dataclass: its state belongs to the search")
+
+
+def proposes_plain_values_in_the_space(method: Method) -> None:
+    """Every configuration lies in the space and is made of plain Python values."""
+    task = fitting(method, Bowl())
+    for record in records_of(method, task, workers=3):
+        config = record.job.proposal.config
+        task.space.check(config)
+        assert all(type(value) in (bool, int, float, str) for value in config.values()), config
+        assert json.loads(json.dumps(dict(config))) == dict(config)
+        json.dumps(dict(record.job.proposal.note))
+
+
+def repeats_itself(method: Method) -> None:
+    """Equal seed, equal records; another seed, other records."""
+    task = fitting(method, Bowl())
+    first = records_of(method, task, seed=1, workers=4)
+    assert first == records_of(method, task, seed=1, workers=4)
+    assert first != records_of(method, task, seed=2, workers=4)
+
+
+def is_pure(method: Method) -> None:
+    """Neither clock nor global random state is used."""
+    task = fitting(method, Bowl())
+    budget = Budget(max_full_evals=30)
+    records_of(method, task, budget=budget)  # imports may read clocks
+    with no_clock_no_global_random():
+        records_of(method, task, budget=budget)
+
+
+def keeps_within_the_budget(method: Method) -> None:
+    """With 1 worker and with 64: no job begins after the limit, and the search goes on until then."""
+    task = fitting(method, Bowl())
+    for workers in (1, 64):
+        records = records_of(method, task, workers=workers, budget=Budget(max_jobs=200))
+        assert len(records) <= 200
+        assert len({r.job.id for r in records}) == len(records)
+        if not _ends_early(method):
+            assert len(records) == 200, f"stopped after {len(records)} of 200 jobs with {workers} workers"
+        timed = records_of(method, task, workers=workers, budget=Budget(max_time=3.0))
+        assert all(r.began < 3.0 and r.ended <= 3.0 for r in timed)
+        for at in (r.began for r in timed):
+            assert sum(r.began <= at < r.ended for r in timed) <= workers
+
+
+def survives(method: Method) -> None:
+    """Failures, NaN, all failed, a constant objective, a one-point space: the search goes on."""
+    for task in (
+        Bowl(fail=0.3), Bowl(nan=0.3), Bowl(fail=1.0), Bowl(nan=1.0), Bowl(flat=True, noise=0.0), Bowl(over="point"),
+        Bowl(over="point", fail=0.5, nan=0.3),
+    ):  # fmt: skip
+        for workers in (1, 5):
+            budget = Budget(max_jobs=150)
+            records = records_of(method, fitting(method, task), budget=budget, workers=workers)
+            assert records, f"nothing was evaluated on {task}"
+            if not _ends_early(method) and task.over != "point":
+                assert len(records) == 150, f"stopped after {len(records)} of 150 jobs on {task}"
+
+
+def resumes_from_any_cut(method: Method) -> None:
+    """Cut anywhere, the journal is continued to the same records, and no logged job is evaluated again."""
+    task = fitting(method, Bowl(fail=0.1))
+    problem, key = problem_of(task, workers=3), (task.name, 7)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+
+        def run() -> tuple[list[Record], int]:
+            counted = _Counted(task)
+            with Journal(path, "conformance") as journal:
+                return drive(journaled(simulate(method, problem, key, Clock.COST), journal), counted), counted.jobs
+
+        whole, jobs = run()
+        data = path.read_bytes()
+        ends = [i + 1 for i, byte in enumerate(data) if byte == ord("\n")]
+        for kept in sorted({0, 1, jobs // 3, jobs // 2, jobs - 1, jobs}):
+            path.write_bytes(data[: ends[kept] + 7])  # a whole number of lines and a torn one
+            resumed, evaluated = run()
+            assert resumed == whole
+            assert evaluated == jobs - kept
+            assert path.read_bytes() == data
+
+
+def takes_in_foreign_reports(method: Method) -> None:
+    """Reports of jobs that it did not propose are no error and bring nothing out of step."""
+    task = fitting(method, Bowl())
+    search = method.begin(problem_of(task), stream(entropy("foreign")))
+    told = [_report(record) for record in records_of(_random(), task)]
+    search.tell([replace(report, job=report.job + 1000, trial=report.trial + 1000) for report in told])
+    assert search.ask(1, []), "a search with foreign reports and nothing running proposes something"
+
+
+def is_not_worse_than_random(method: Method) -> None:
+    """On a sphere with informative fidelities, over 20 seeds, at equal training."""
+    from scipy.stats import mannwhitneyu
+
+    task = fitting(method, Bowl(over="sphere", noise=0.0))
+    budget = Budget(max_full_evals=27)
+    own = [records_of(method, task, seed=s, budget=budget) for s in range(20)]
+    spent = max(sum(r.job.stop - r.job.start for r in run) / 27 for run in own)
+    equal = Budget(max_full_evals=min(spent, 27.0))
+    random = [records_of(_random(), task, seed=s + 100, budget=equal) for s in range(20)]
+    p = mannwhitneyu([incumbent(r) for r in own], [incumbent(r) for r in random], alternative="greater").pvalue
+    assert p > 0.01, f"worse than random search with p = {p:.4f}"
+
+
+def refuses_what_it_cannot_do(method: Method) -> None:
+    """A method that needs a fidelity says so."""
+    if type(method).traits.fidelity:
+        try:
+            method.begin(problem_of(fitting(method, Bowl(fidelity=None))), stream(entropy("none")))
+        except UserError:
+            return
+        raise AssertionError("a method that needs a fidelity raises UserError where there is none")
+
+
+METHOD_CHECKS: tuple[Callable[[Method], None], ...] = (
+    is_a_frozen_recipe,
+    proposes_plain_values_in_the_space,
+    repeats_itself,
+    is_pure,
+    keeps_within_the_budget,
+    survives,
+    resumes_from_any_cut,
+    takes_in_foreign_reports,
+    is_not_worse_than_random,
+    refuses_what_it_cannot_do,
+)
+
+
+def _ends_early(method: Method) -> bool:
+    """A finite design (a grid, the default configuration) may end before the budget."""
+    return type(method).traits.finite
+
+
+def _random() -> Method:
+    from hptbench.registry import find
+
+    return find("method", "random")()  # type: ignore[no-any-return]
+
+
+def _report(record: Record) -> Report:
+    job, outcome = record.job, record.outcome
+    values = outcome.curve[-1].values
+    return Report(job.id, job.trial, job.proposal, job.stop, outcome.status, values, outcome.curve, outcome.cost)
+
+
+class _Counted:
+    """A task that counts the jobs it is asked for."""
+
+    def __init__(self, task: Task) -> None:
+        self._task, self.jobs = task, 0
+
+    def evaluate(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        self.jobs += len(jobs)
+        return self._task.evaluate(jobs)

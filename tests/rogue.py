@@ -1,0 +1,79 @@
+"""A task whose jobs misbehave as their configuration says; importable in worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from hptbench.errors import UserError
+from hptbench.protocol import Fidelity, Job, Outcome, Point, Status
+from hptbench.space import Space
+from hptbench.spacefile import space_from_yaml
+
+HOW = ("fine", "raise", "exit", "kill", "hang", "memory", "fork", "user error", "slow")
+
+
+@dataclass(frozen=True)
+class Rogue:
+    """``how``: what every job does; else the job's own parameter ``how`` says it."""
+
+    how: str | None = None
+    pids: str = ""
+    """File to which processes that are started write their ids."""
+    choices: tuple[str, ...] = HOW
+    name: str = "rogue"
+    unit: str = "rogue"
+    version: int = 1
+    objectives: tuple[str, ...] = ("loss",)
+    fidelity: Fidelity | None = None
+    measured: bool = True
+
+    @cached_property
+    def space(self) -> Space:
+        return space_from_yaml(
+            {
+                "how": {"type": "categorical", "choices": list(self.choices)},
+                "x": {"type": "float", "lower": 0, "upper": 1},
+            }
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        return asdict(self)
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        return [self._one(job) for job in jobs]
+
+    def _one(self, job: Job) -> Outcome:
+        began = time.perf_counter()
+        how = self.how or job.proposal.config["how"]
+        if how == "raise":
+            raise RuntimeError("it was\nto raise")
+        if how == "exit":
+            os._exit(3)
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "hang":
+            time.sleep(1000)
+        if how == "memory":
+            hoard = []
+            while True:
+                hoard.append(b"x" * 20_000_000)
+                time.sleep(0.002)
+        if how == "fork":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+            with open(self.pids, "a") as file:
+                file.write(f"{child.pid}\n")
+            time.sleep(1000)
+        if how == "user error":
+            raise UserError("the data are gone; bring them back")
+        if how == "slow":
+            time.sleep(0.1)
+        x = float(job.proposal.config["x"])
+        return Outcome(Status.OK, (Point(1.0, (x,)),), time.perf_counter() - began + 1e-9, {"test": x})

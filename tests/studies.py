@@ -1,0 +1,65 @@
+"""Small studies for tests, importable in worker processes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hptbench import registry
+from hptbench.executors import Broken, Executor
+from hptbench.protocol import Budget, Clock, Task
+from hptbench.results.collect import collect
+from hptbench.results.schema import JOBS, RUNS
+from hptbench.run import Plan
+from hptbench.testing.problems import Bowl
+from hptbench.workers import Limits
+
+
+class Silent:
+    """A watcher that counts."""
+
+    def __init__(self) -> None:
+        self.over = 0
+
+    def begun(self, plan: Plan, jobs: int, full_evals: float) -> None:
+        pass
+
+    def ended(self, plan: Plan) -> None:
+        self.over += 1
+
+
+def plans(
+    study: Path,
+    methods: Sequence[str] = ("random",),
+    tasks: Sequence[Task] = (Bowl(fail=0.1), Bowl(over="sphere", name="sphere")),
+    seeds: Sequence[int] = (0, 1),
+    budget: Budget = Budget(max_full_evals=6),  # noqa: B008
+    workers: int = 3,
+    limits: Limits = Limits(),  # noqa: B008
+    live: bool = False,
+) -> list[Plan]:
+    return [
+        Plan(task, name, registry.find("method", name)(), seed, budget, workers, Clock.UNITS, limits, study, live)
+        for task in tasks
+        for name in methods
+        for seed in seeds
+    ]
+
+
+def do(executor: Executor, todo: Sequence[Plan]) -> list[Broken]:
+    return executor.run([plan for plan in todo if not plan.finished], Silent())
+
+
+def repeatable(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The study's tables without what is measured."""
+    found = collect(study)
+    keep = [[c.name for c in columns if c.repeatable] for columns in (JOBS, RUNS)]
+    return found.jobs[keep[0]], found.runs[keep[1]]
+
+
+def run_all(executor: Executor, todo: Sequence[Plan]) -> None:
+    """Entry point of a process that is to be killed."""
+    do(executor, [dataclasses.replace(plan) for plan in todo])

@@ -1,0 +1,402 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ConfigSpace as CS
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from hptbench.errors import UserError
+from hptbench.protocol import Budget, Clock, Job, Outcome, Point, Problem, Proposal, Status, Task
+from hptbench.rng import entropy
+from hptbench.space import Space
+from hptbench.spacefile import space_from_yaml
+from hptbench.tasks._wrapper import wrap
+from hptbench.tasks.delayed import Delayed
+from hptbench.tasks.failing import Failing
+from hptbench.tasks.noisy import Noisy
+from hptbench.tasks.shifted import Shifted
+from hptbench.tasks.synthetic import SyntheticTask
+
+BRANIN = SyntheticTask("branin")
+HARTMANN = SyntheticTask("mf_hartmann3_good")
+ONES = SyntheticTask("counting_ones", 8)
+WRAPPERS = [
+    {"noisy": {"std": 0.1}},
+    {"delayed": {"std": 0.5, "factor": 2.0}},
+    {"failing": {"rate": 0.3}},
+    {"failing": {"rate": 0.3, "kind": "nan"}},
+    {"shifted": {"seed": 3}},
+]
+ALL = [wrap(task, [spec]) for task in (BRANIN, HARTMANN, ONES) for spec in WRAPPERS] + [wrap(ONES, WRAPPERS)]
+each = pytest.mark.parametrize("task", ALL, ids=lambda t: t.name)
+
+
+def job(task, config=None, stop=None, start=0.0, trial=0):
+    stop = stop or (task.fidelity.high if task.fidelity else 1.0)
+    return Job(trial, trial, Proposal(config or task.space.default(), stop), start, stop, entropy("test", trial))
+
+
+def jobs(task, n=40):
+    configs = task.space.decode(task.space.sample(np.random.default_rng(0), n))
+    levels = [1.0] if task.fidelity is None else [task.fidelity.low, task.fidelity.high]
+    return [job(task, c, levels[i % len(levels)], trial=i) for i, c in enumerate(configs)]
+
+
+def bare(outcomes):
+    """Outcomes as text: NaN equals itself."""
+    return [repr(o) for o in outcomes]
+
+
+@dataclass(frozen=True)
+class Echo:
+    """Returns in ``hidden`` what its jobs carry."""
+
+    space: Space
+    name: str = "echo"
+    unit: str = "echo"
+    version: int = 4
+    objectives: tuple[str, ...] = ("a", "b")
+    fidelity: Any = HARTMANN.fidelity
+    measured: bool = True
+
+    def identity(self):
+        return {}
+
+    def evaluate(self, jobs):
+        out = []
+        for j in jobs:
+            chain, link = [], j
+            while link is not None:
+                chain.append(dict(link.proposal.config))
+                link = link.before
+            points = tuple(Point(f, (1.0, 2.0)) for f in (1.0, 2.0))
+            out.append(Outcome(Status.OK, points, 3.0, {"chain": chain}, state="kept"))  # type: ignore[dict-item]
+        return out
+
+
+# every wrapper
+
+
+@each
+def test_passes_on_what_the_task_is(task):
+    assert isinstance(task, Task)
+    assert task.name.startswith(task.inner.name + "+")
+    for what in ("unit", "version", "objectives", "fidelity", "measured"):
+        assert getattr(task, what) == getattr(task.inner, what)
+    assert sorted(task.space.kinds) == sorted(task.inner.space.kinds)
+
+
+@each
+def test_an_outcome_depends_on_its_job_alone(task):
+    batch = jobs(task)
+    together = bare(task.evaluate(batch))
+    assert together == [bare(task.evaluate([j]))[0] for j in batch]
+    assert together == bare(task.evaluate(batch[::-1]))[::-1]
+
+
+@each
+def test_pickling_keeps_the_task(task):
+    before = bare(task.evaluate(jobs(task)))
+    again = pickle.loads(pickle.dumps(task))
+    assert again == task
+    assert bare(again.evaluate(jobs(task))) == before
+
+
+@pytest.mark.parametrize("task", [t for t in ALL if t.fidelity], ids=lambda t: t.name)
+def test_segments_end_where_one_whole_ends(task):
+    for trial in range(5):
+        whole = task.evaluate([job(task, trial=trial)])[0]
+        last = task.evaluate([job(task, start=27.0, trial=trial)])[0]
+        assert repr(last.curve) == repr(whole.curve)
+        assert last.status is whole.status
+
+
+def test_identity_and_name_differ_where_a_setting_or_the_inner_task_differs():
+    tasks = [
+        BRANIN, Noisy(BRANIN, 0.1), Noisy(BRANIN, 0.2), Noisy(SyntheticTask("hartmann3"), 0.1),
+        Noisy(Noisy(BRANIN, 0.1), 0.1), Shifted(BRANIN, 1), Shifted(BRANIN, 2), Failing(BRANIN, 0.1),
+        Failing(BRANIN, 0.1, "nan"), Delayed(BRANIN, 0.1), Delayed(BRANIN, 0.1, 2.0),
+    ]  # fmt: skip
+    assert len({str(t.identity()) for t in tasks}) == len({t.name for t in tasks}) == len(tasks)
+    assert Noisy(BRANIN, 0.1).name == "branin+noisy0.1"
+
+
+# wrap
+
+
+def test_wrap_composes_in_order():
+    task = wrap(BRANIN, [{"shifted": {"seed": 3}}, {"noisy": {"std": 0.1}}])
+    assert task == Noisy(Shifted(BRANIN, 3), 0.1)
+    assert wrap(BRANIN, []) is BRANIN
+
+
+@pytest.mark.parametrize(
+    ("specs", "message"),
+    [
+        ([{"noisi": {"std": 1}}], "unknown wrapper 'noisi'. Did you mean 'noisy'"),
+        ([{"noisy": {"sdt": 1}}], "Did you mean 'std'"),
+        ([{"noisy": {}}], "wrap.noisy: .*std"),
+        ([{"noisy": None}], "wrap.noisy: expected its settings"),
+        ([{"noisy": {"std": "much"}}], "wrap.noisy"),
+        ([{"noisy": {"std": 0}}], "std > 0"),
+        ([{"delayed": {"std": -1}}], "std >= 0"),
+        ([{"delayed": {"factor": 0}}], "factor > 0"),
+        ([{"failing": {"rate": 2}}], "0 <= rate <= 1"),
+        ([{"failing": {"rate": 0.1, "kind": "hnag"}}], "Did you mean 'hang'"),
+        ([{"shifted": {"seed": 1.5}}], "integer seed"),
+        ([{"noisy": {"std": 1}, "failing": {"rate": 1}}], "one wrapper"),
+        (["noisy"], "one wrapper"),
+        ("noisy", "expected a list"),
+        ({"noisy": {"std": 1}}, "expected a list"),
+    ],
+)
+def test_wrap_refuses_bad_specs(specs, message):
+    with pytest.raises(UserError, match=message):
+        wrap(BRANIN, specs)
+
+
+# noisy
+
+
+def test_noise_is_gaussian_and_hidden_stays_without():
+    task = Noisy(BRANIN, 0.5)
+    outcomes = task.evaluate([job(task, trial=i) for i in range(1000)])
+    plain = BRANIN.evaluate([job(BRANIN)])[0]
+    errors = [o.curve[0].values[0] - plain.curve[0].values[0] for o in outcomes]
+    assert statistics.mean(errors) == pytest.approx(0.0, abs=0.06)
+    assert statistics.stdev(errors) == pytest.approx(0.5, rel=0.1)
+    assert all(o.hidden == plain.hidden and o.cost == plain.cost for o in outcomes)
+
+
+def test_noise_disturbs_every_objective_at_every_point_on_its_own():
+    task = Noisy(Echo(BRANIN.space), 1.0)
+    curve = task.evaluate([job(task)])[0].curve
+    errors = {round(v - e, 12) for point in curve for v, e in zip(point.values, (1.0, 2.0), strict=True)}
+    assert len(errors) == 4
+
+
+def test_nested_noise_is_independent():
+    task = Noisy(Noisy(BRANIN, 1.0), 1.0)
+    plain = BRANIN.evaluate([job(BRANIN)])[0].curve[0].values[0]
+    errors = [o.curve[0].values[0] - plain for o in task.evaluate([job(task, trial=i) for i in range(1000)])]
+    assert statistics.stdev(errors) == pytest.approx(math.sqrt(2), rel=0.1)
+
+
+# delayed
+
+
+def test_delay_changes_the_cost_alone():
+    task = Delayed(HARTMANN, std=1.0, factor=3.0)
+    batch = jobs(task)
+    plain, delayed = HARTMANN.evaluate(batch), task.evaluate(batch)
+    assert [replace(o, cost=1.0) for o in plain] == [replace(o, cost=1.0) for o in delayed]
+    ratios = [d.cost / p.cost for d, p in zip(delayed, plain, strict=True)]
+    assert min(ratios) >= 3.0
+    assert len(set(ratios)) == len(ratios)
+
+
+def test_stragglers_have_the_slowdown_of_the_source():
+    task = Delayed(BRANIN, std=0.5)
+    costs = [o.cost for o in task.evaluate([job(task, trial=i) for i in range(2000)])]
+    assert statistics.mean(costs) == pytest.approx(1 + 0.5 * math.sqrt(2 / math.pi), rel=0.03)
+
+
+def test_a_fixed_factor_is_exact():
+    assert Delayed(BRANIN, factor=4.0).evaluate([job(BRANIN)])[0].cost == 4.0
+
+
+# failing
+
+
+@pytest.mark.parametrize("kind", ["failed", "nan"])
+def test_failures_come_at_their_rate_and_cost_what_the_job_costs(kind):
+    task = Failing(Echo(BRANIN.space), 0.3, kind)
+    outcomes = task.evaluate([job(task, trial=i) for i in range(1000)])
+    bad = [o for o in outcomes if not o.hidden]
+    assert len(bad) == pytest.approx(300, abs=60)
+    assert all(o.cost == 3.0 and o.state is None for o in bad)
+    assert all(o.state == "kept" and o.curve[-1].values == (1.0, 2.0) for o in outcomes if o.hidden)
+    if kind == "failed":
+        assert all(o.status is Status.FAILED and o.message for o in bad)
+    else:
+        assert all(o.curve[0].values == (1.0, 2.0) and all(map(math.isnan, o.curve[-1].values)) for o in bad)
+
+
+def test_rates_of_zero_and_one():
+    batch = jobs(BRANIN)
+    assert Failing(BRANIN, 0.0).evaluate(batch) == BRANIN.evaluate(batch)
+    assert {o.status for o in Failing(BRANIN, 1.0).evaluate(batch)} == {Status.FAILED}
+
+
+def test_raise_raises_and_zero_rate_does_not():
+    with pytest.raises(RuntimeError, match="injected failure"):
+        Failing(BRANIN, 1.0, "raise").evaluate(jobs(BRANIN))
+    for kind in ("raise", "exit", "hang", "memory"):
+        assert Failing(BRANIN, 0.0, kind).evaluate(jobs(BRANIN)) == BRANIN.evaluate(jobs(BRANIN))
+
+
+_CHILD = """
+import resource, sys
+from hptbench.protocol import Job, Proposal
+from hptbench.tasks.failing import Failing
+from hptbench.tasks.synthetic import SyntheticTask
+task = Failing(SyntheticTask("branin"), 1.0, sys.argv[1])
+job = Job(0, 0, Proposal(task.space.default()), 0.0, 1.0, (1, 2, 3, 4))
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+print("ready", flush=True)
+try:
+    task.evaluate([job])
+except MemoryError:
+    sys.exit(42)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are enforced on Linux only")
+@pytest.mark.parametrize(("kind", "code"), [("exit", 1), ("memory", 42), ("hang", None)])
+def test_real_failures_happen_in_the_worker(kind, code):
+    with subprocess.Popen([sys.executable, "-c", _CHILD, kind], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        if code is None:
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(0.3)
+            child.kill()
+        else:
+            assert child.wait(20) == code
+
+
+# shifted
+
+
+def _outer_config(task: Shifted, target):
+    """The configuration that stands for ``target``, by search on each parameter."""
+    out = {}
+    whole = task.space.default()
+    for name, source, _ in task._shift[1]:
+        hp = task.space.configspace[name]
+
+        def gap(v, name=name, source=source):
+            return task.inner_config({**whole, name: v})[source] - target[source]
+
+        if isinstance(hp, CS.CategoricalHyperparameter):
+            out[name] = next(v for v in hp.choices if gap(v) == 0)
+        else:
+            edges = [v for v in (hp.lower, hp.upper) if gap(v) == 0]
+            out[name] = edges[0] if edges else brentq(gap, hp.lower, hp.upper, xtol=1e-14, rtol=1e-14)
+    return out
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "inner",
+    [BRANIN, HARTMANN, ONES, SyntheticTask("ackley", 3), SyntheticTask("levy", 3), SyntheticTask("rosenbrock", 3)],
+    ids=lambda t: t.name,
+)
+def test_shift_keeps_the_optimum_and_moves_it(inner, seed):
+    task = Shifted(inner, seed)
+    best = _outer_config(task, inner.optimal_configs[0])
+    task.space.check(best)
+    assert task.evaluate([job(task, best)])[0].hidden["regret"] < 1e-9
+    assert min(o.hidden["regret"] for o in task.evaluate(jobs(task, 500))) >= 0
+    where = np.sort(task.space.encode([best])[0])
+    was = np.sort(inner.space.encode([inner.optimal_configs[0]])[0])
+    if inner is not ONES:
+        assert np.abs(where - was).max() > 0.02
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_centre_moves_by_a_tenth_at_least_but_stays_inside(seed):
+    inner = SyntheticTask("ackley", 4)
+    best = _outer_config(Shifted(inner, seed), inner.optimal_configs[0])
+    u = Shifted(inner, seed).space.encode([best])[0]
+    assert ((np.abs(u - 0.5) > 0.0999) & (np.abs(u - 0.5) < 0.2501)).all()
+
+
+def test_seeds_differ_in_order_and_place():
+    spaces = {tuple(str(hp) for hp in Shifted(BRANIN, s).space.configspace.values()) for s in range(10)}
+    assert len(spaces) == 2  # both orders of the two parameters of Branin
+    corner = {"x0": -5.0, "x1": 0.0}
+    values = {Shifted(SyntheticTask("levy", 2), s).evaluate([job(BRANIN, corner)])[0].hidden["test"] for s in range(20)}
+    assert len(values) == 20
+
+
+MIXED = space_from_yaml(
+    {
+        "rate": {"type": "float", "lower": 1e-4, "upper": 1.0, "log": True},
+        "depth": {"type": "integer", "lower": 2, "upper": 9},
+        "width": {"type": "integer", "lower": 1, "upper": 64, "log": True},
+        "kind": {"type": "categorical", "choices": ["a", "b", "c"]},
+        "size": {"type": "ordinal", "choices": ["s", "m", "l"]},
+        "flag": {"type": "categorical", "choices": [True, False]},
+        "fixed": {"type": "constant", "value": 7},
+    }
+)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_kind_of_parameter_is_mapped_one_to_one_onto_itself(seed):
+    task = Shifted(Echo(MIXED), seed)
+    u = task.space.sample(np.random.default_rng(seed), 300)
+    u[0], u[1] = 0.0, 1.0
+    configs = task.space.decode(u)
+    images = [task.inner_config(c) for c in configs]
+    for image in images:
+        MIXED.check(image)
+    assert len({MIXED.key(i) for i in images}) == len({task.space.key(c) for c in configs})
+    for name, source, _ in task._shift[1]:
+        pairs = {(c[name], i[source]) for c, i in zip(configs, images, strict=True)}
+        assert len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs)
+        if MIXED.sizes[MIXED.names.index(source)]:
+            assert {a for a, _ in pairs} == {b for _, b in pairs}
+
+
+def test_the_chain_of_jobs_and_the_state_are_passed_on_translated():
+    task = Shifted(Echo(MIXED), 1)
+    a, b = task.space.decode(task.space.sample(np.random.default_rng(0), 2))
+    first = job(task, a, 9.0)
+    second = replace(job(task, b, 27.0, start=9.0), before=first, state="s")
+    chain = task.evaluate([second])[0].hidden["chain"]
+    assert chain == [task.inner_config(b), task.inner_config(a)]
+    assert second.proposal.config == b
+    assert task._inner_job(second).state == "s"
+
+
+def test_shift_refuses_spaces_that_it_would_break():
+    conditional = space_from_yaml(
+        {
+            "kernel": {"type": "categorical", "choices": ["linear", "rbf"]},
+            "gamma": {"type": "float", "lower": 0.1, "upper": 1.0, "when": {"kernel": "rbf"}},
+        }
+    )
+    with pytest.raises(UserError, match="without conditions"):
+        Shifted(Echo(conditional), 1)
+
+
+# in a run
+
+
+def test_a_wrapped_task_runs_under_a_budget_in_seconds():
+    from hptbench.methods.random import RandomSearch
+    from hptbench.simulate import simulate
+
+    task = wrap(HARTMANN, WRAPPERS)
+    problem = Problem(task.space, task.objectives, task.fidelity, Budget(max_time=40.0), workers=2)
+    run = simulate(RandomSearch(), problem, (task.name, 0), Clock.COST)
+    try:
+        batch = next(run)
+        while True:
+            batch = run.send(task.evaluate(batch))
+    except StopIteration as end:
+        records = end.value
+    statuses = {r.outcome.status for r in records}
+    assert statuses == {Status.OK, Status.FAILED, Status.NAN}
+    assert dataclasses.is_dataclass(task)

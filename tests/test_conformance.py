@@ -1,0 +1,24 @@
+"""The shipped conformance suites over the registries: adding a file adds its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hptbench import registry
+from hptbench.protocol import Fidelity, Method, Task
+from hptbench.testing import METHOD_CHECKS, TASK_CHECKS
+from hptbench.testing.problems import Bowl
+
+
+@pytest.mark.parametrize("check", METHOD_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", registry.methods())
+def test_method(name: str, check: Callable[[Method], None]) -> None:
+    check(registry.find("method", name)())
+
+
+@pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("task", [Bowl(), Bowl(fidelity=None), Bowl(fidelity=Fidelity(1, 9))], ids=repr)
+def test_task(task: Task, check: Callable[[Task], None]) -> None:
+    check(task)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from studies import do, plans
+
+from hptbench.errors import UserError
+from hptbench.executors.serial import Serial
+from hptbench.protocol import Budget
+from hptbench.results.collect import collect
+from hptbench.results.schema import JOBS, RUNS
+from hptbench.testing.problems import Bowl
+from hptbench.workers import Limits
+
+
+def test_the_id_depends_on_all_that_can_change_the_result_and_on_nothing_else(tmp_path: Path) -> None:
+    [plan] = plans(tmp_path, tasks=[Bowl()], seeds=[0])
+    changed = {
+        "seed": 1,
+        "budget": Budget(max_full_evals=7),
+        "workers": 4,
+        "clock": "cost",
+        "task": Bowl(noise=0.02),
+        "live": True,
+    }
+    ids = {plan.id} | {dataclasses.replace(plan, **{name: value}).id for name, value in changed.items()}
+    assert len(ids) == len(changed) + 1
+    assert dataclasses.replace(plan, label="other", study=tmp_path / "elsewhere").id == plan.id
+    assert dataclasses.replace(plan, limits=Limits(seconds=3)).id == plan.id  # recorded costs: no limits apply
+
+
+def test_tables_have_every_column_of_the_schema(tmp_path: Path) -> None:
+    do(Serial(), plans(tmp_path))
+    study = collect(tmp_path)
+    assert list(study.jobs.columns) == [c.name for c in JOBS]
+    assert list(study.runs.columns) == [c.name for c in RUNS]
+    assert (tmp_path / "jobs.parquet").is_file()
+    assert (tmp_path / "runs.parquet").is_file()
+    failed = study.jobs["status"] == "failed"
+    assert failed.any()
+    assert study.jobs["value"].isna().equals(failed)
+    assert study.runs["failed"].sum() == failed.sum()
+    first = study.jobs[~failed].iloc[0]
+    assert json.loads(first["hidden"]).keys() == {"test"}
+    assert json.loads(first["config"])
+    assert study.runs["provenance"].eq("default").all()
+
+
+def test_units_keep_both_accountings(tmp_path: Path) -> None:
+    do(Serial(), plans(tmp_path, ["hyperband"], tasks=[Bowl()], seeds=[0]))
+    jobs = collect(tmp_path).jobs
+    promoted = jobs[jobs["source"].notna()]
+    assert len(promoted)
+    assert (promoted["units_from_zero"] > promoted["units"]).all()
+    assert (jobs["units_from_zero"] * 27 == jobs["stop"]).all()
+
+
+def test_collect_says_what_is_damaged(tmp_path: Path) -> None:
+    [plan] = plans(tmp_path, tasks=[Bowl()], seeds=[0])
+    with pytest.raises(UserError, match="expected the folder of a study"):
+        collect(tmp_path)
+    do(Serial(), [plan])
+    whole = (plan.folder / "jobs.parquet").read_bytes()
+    (plan.folder / "jobs.parquet").write_bytes(whole[:50])
+    with pytest.raises(UserError, match=r"jobs\.parquet is damaged"):
+        collect(tmp_path)
+    (plan.folder / "run.json").unlink()  # what the message says to do
+    with pytest.raises(UserError, match="no run is finished"):
+        collect(tmp_path)
+    do(Serial(), [plan])
+    assert (plan.folder / "jobs.parquet").read_bytes() == whole
+    (plan.folder / "run.json").write_text("{")
+    with pytest.raises(UserError, match=r"run\.json is damaged"):
+        collect(tmp_path)

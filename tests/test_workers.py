@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from rogue import Rogue
+
+from hptbench.errors import UserError
+from hptbench.protocol import Job, Proposal, Status
+from hptbench.testing.problems import Bowl
+from hptbench.workers import Limits, Pool, evaluate_here
+
+
+def job(how: str, x: float = 0.5, number: int = 0) -> Job:
+    return Job(number, number, Proposal({"how": how, "x": x}), 0.0, 1.0, (1, 2, 3, 4))
+
+
+def gone(pid: int, seconds: float = 5.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_every_way_to_fail_is_an_outcome_and_the_pool_goes_on() -> None:
+    hows = ["fine", "raise", "exit", "kill", "hang", "memory", "fine"]
+    with Pool(Rogue(), 2, Limits(seconds=2.0, memory_mb=600)) as pool:
+        outcomes = pool.evaluate([job(how, number=i) for i, how in enumerate(hows)])
+    status = Status
+    assert [o.status for o in outcomes] == [
+        status.OK, status.FAILED, status.FAILED, status.FAILED, status.TIMEOUT, status.MEMORY, status.OK,
+    ]  # fmt: skip
+    assert [o.message.split(" (")[0] for o in outcomes[:5]] == [
+        "",
+        "RuntimeError: it was to raise",
+        "its worker process ended with code 3",
+        "its worker process was killed by signal 9",
+        "ran longer than 2 s",
+    ]
+    assert "more than 600 MB" in outcomes[5].message
+    assert 2.0 <= outcomes[4].cost < 4.0
+
+
+def test_outcomes_keep_the_order_of_the_jobs() -> None:
+    jobs = [job("slow" if i % 3 == 0 else "fine", x=i / 10, number=i) for i in range(10)]
+    with Pool(Rogue(), 3, Limits(seconds=30)) as pool:
+        assert [o.curve[-1].values[0] for o in pool.evaluate(jobs)] == [i / 10 for i in range(10)]
+
+
+def test_what_a_job_started_dies_with_it(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    with Pool(Rogue(pids=str(pids)), 1, Limits(seconds=1.5)) as pool:
+        [outcome] = pool.evaluate([job("fork")])
+    assert outcome.status is Status.TIMEOUT
+    assert gone(int(pids.read_text()))
+
+
+def test_a_user_error_in_a_worker_reaches_the_user() -> None:
+    with Pool(Rogue(), 1, Limits(seconds=30)) as pool, pytest.raises(UserError, match="the data are gone"):
+        pool.evaluate([job("user error")])
+
+
+def test_states_travel_through_workers() -> None:
+    task = Bowl()
+    first = Job(0, 0, Proposal(task.space.default(), 9.0), 0.0, 9.0, (1, 2, 3, 4))
+    with Pool(task, 1, Limits(seconds=30)) as pool:
+        [half] = pool.evaluate([first])
+        [end] = pool.evaluate([Job(1, 0, Proposal(task.space.default()), 9.0, 27.0, (1, 2, 3, 4), half.state, first)])
+    [whole] = task.evaluate([Job(0, 0, Proposal(task.space.default()), 0.0, 27.0, (1, 2, 3, 4))])
+    assert end.curve[-1] == whole.curve[-1]
+
+
+_PARENT = """
+import os, sys
+sys.path.insert(0, {tests!r})
+from rogue import Rogue
+from hptbench.workers import Limits, Pool
+from test_workers import job
+if __name__ == "__main__":
+    pool = Pool(Rogue(pids={pids!r}), 1, Limits(seconds=1000))
+    pool.submit(job("fork"), 0)
+    print(pool._slots[0].child.process.pid, flush=True)
+    pool.wait()
+"""
+
+
+def test_workers_die_with_a_killed_parent(tmp_path: Path) -> None:
+    pids, script = tmp_path / "pids", tmp_path / "parent.py"
+    script.write_text(_PARENT.format(tests=str(Path(__file__).parent), pids=str(pids)))
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    while not (pids.exists() and pids.read_text().endswith("\n")):
+        time.sleep(0.02)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate()
+    assert gone(worker)
+    assert gone(int(pids.read_text()))
+
+
+def test_in_process_a_raising_job_does_not_take_its_batch_along() -> None:
+    outcomes = evaluate_here(Rogue(), [job("fine"), job("raise"), job("fine")])
+    assert [o.status for o in outcomes] == [Status.OK, Status.FAILED, Status.OK]
+    assert "rogue.py" in outcomes[1].message
+    with pytest.raises(UserError):
+        evaluate_here(Rogue(), [job("user error")])
+
+
+@pytest.mark.parametrize("limits", [{"seconds": 0}, {"memory_mb": -1}])
+def test_impossible_limits(limits: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="expected limits"):
+        Limits(**limits)
