@@ -2,7 +2,8 @@
 
 A journal is a text file. Its first line says which run it belongs to, every other line is one
 finished job: JSON, a tab, the CRC-32 of the JSON. A batch of jobs is written at once and synced
-to disk before the run goes on. A torn tail (a killed process, a full disk) is cut on opening.
+to the disk before the next one is evaluated. A torn tail (a killed process, a full disk) is cut
+on opening.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from hptbench.protocol import Job, Outcome, Point, Status
 from hptbench.simulate import Run
 
 _FORMAT = 1
+SYNCS = 8
+"""Journals synced to the disk at a time."""
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _LOCK_SECONDS = 10.0
 """A killed process may take a moment to let go of its journal."""
 
@@ -33,6 +38,7 @@ class Journal:
 
     def __init__(self, path: Path, run: str) -> None:
         self.path = path
+        self._unsynced = False
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             self._lock()
@@ -53,10 +59,17 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Release the lock and the file."""
+        """Sync what is left to sync; release the lock and the file."""
         if self._fd >= 0:
+            self.sync()
             os.close(self._fd)
             self._fd = -1
+
+    def sync(self) -> None:
+        """Return once all that was appended is on the disk."""
+        if self._unsynced:
+            os.fsync(self._fd)
+            self._unsynced = False
 
     def __enter__(self) -> Journal:
         return self
@@ -67,7 +80,7 @@ class Journal:
     def append(
         self, jobs: Sequence[Job], outcomes: Sequence[Outcome], times: Sequence[tuple[float, float]] = ()
     ) -> None:
-        """Log finished jobs, of live runs with their (begin, end); on return they are on the disk."""
+        """Log finished jobs, of live runs with their (begin, end). :meth:`sync` is the caller's to call."""
         entries = [_asked(job) | {"outcome": _plain(outcome)} for job, outcome in zip(jobs, outcomes, strict=True)]
         for entry, at in zip(entries, times, strict=False):
             entry["at"] = at
@@ -119,11 +132,14 @@ class Journal:
         data = memoryview(b"".join(map(_line, entries)))
         while data:
             data = data[os.write(self._fd, data) :]
-        os.fsync(self._fd)
+        self._unsynced = True
 
 
-def journaled(run: Run, journal: Journal) -> Run:
-    """``run`` with a memory: only jobs that are not in the journal are passed on to be evaluated."""
+def journaled(run: Run, journal: Journal, sync: Callable[[Journal], None] = Journal.sync) -> Run:
+    """``run`` with a memory: only jobs that are not in the journal are passed on to be evaluated.
+
+    ``sync`` is called with the journal when it has grown; a driver of many runs may sync them together,
+    as long as it does so before it evaluates more jobs."""
     try:
         jobs = next(run)
         while True:
@@ -132,6 +148,7 @@ def journaled(run: Run, journal: Journal) -> Run:
             if new:
                 outcomes = yield new
                 journal.append(new, outcomes)
+                sync(journal)
                 known |= zip((job.id for job in new), outcomes, strict=True)
             jobs = run.send([known[job.id] for job in jobs])
     except StopIteration as stop:
@@ -140,8 +157,14 @@ def journaled(run: Run, journal: Journal) -> Run:
         return list(stop.value)
 
 
+def sync_all(journals: Sequence[Journal], disk: Executor) -> None:
+    """Sync many journals together: a disk takes several at once, and in threads they do not wait for each other."""
+    parts = [journals[i::SYNCS] for i in range(SYNCS)]
+    list(disk.map(lambda part: [journal.sync() for journal in part], parts))
+
+
 def _line(entry: Mapping[str, Any]) -> bytes:
-    body = json.dumps(entry, separators=(",", ":")).encode()
+    body = _encode(entry).encode()
     return b"%s\t%08x\n" % (body, zlib.crc32(body))
 
 

@@ -81,6 +81,7 @@ def live(
                 done_job, outcome, now = finished.popleft()
                 job, worker, began = running.pop(done_job.id)
                 journal.append([job], [outcome], [(began, now)])
+                journal.sync()
             free = sorted([*free, worker])
             bare, kept, report = ledger.close(job, outcome)
             records.append(Record(bare, kept, began, now, worker))

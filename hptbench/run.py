@@ -40,7 +40,7 @@ from hptbench.protocol import (
     Task,
     Traits,
 )
-from hptbench.results.schema import JOBS, RUNS, table
+from hptbench.results.schema import JOBS, table
 from hptbench.simulate import Run, simulate
 from hptbench.workers import Limits, Pool, evaluate_here
 
@@ -130,11 +130,14 @@ def evaluator(plan: Plan, processes: int = 1) -> Generator[Evaluate, None, None]
         yield lambda jobs: evaluate_here(plan.task, jobs)
 
 
-def coroutine(plan: Plan, tick: Tick) -> Generator[Sequence[Job], Sequence[Outcome], None]:
-    """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes."""
+def coroutine(
+    plan: Plan, tick: Tick, sync: Callable[[Journal], None] = Journal.sync
+) -> Generator[Sequence[Job], Sequence[Outcome], None]:
+    """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes. ``sync`` as in
+    :func:`hptbench.journal.journaled`."""
     with _opened(plan) as (journal, timed, finish):
         run = _counted(simulate(timed, plan.problem, plan.key, plan.clock), plan.problem, tick)
-        finish((yield from journaled(run, journal)))
+        finish((yield from journaled(run, journal, sync)))
 
 
 def execute(plan: Plan, tick: Tick) -> None:
@@ -212,12 +215,12 @@ class _TimedSearch:
 def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float) -> None:
     import pyarrow.parquet as pq
 
-    key = {"task": plan.task.name, "method": plan.label, "seed": plan.seed, "run": plan.id}
+    key: dict[str, Any] = {"task": plan.task.name, "method": plan.label, "seed": plan.seed, "run": plan.id}
     high = plan.task.fidelity.high if plan.task.fidelity else 1.0
     rows = [key | _job_row(record, high) for record in records]
     write_whole(plan.folder / "jobs.parquet", lambda path: pq.write_table(table(JOBS, rows), path, compression="zstd"))
     fidelity = plan.task.fidelity
-    row = key | {
+    row: dict[str, Any] = key | {
         "unit": plan.task.unit,
         "version": plan.task.version,
         "objective": plan.task.objectives[0],
@@ -235,8 +238,8 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float) -> No
         "task_identity": _json(plan.protocol["identity"]),
         "space": _json(plan.protocol["space"]),
         "jobs": len(rows),
-        "failed": sum(record.outcome.status is not Status.OK for record in records),
-        "full_evals": sum(r["units"] for r in rows),
+        "failed": len([r for r in records if r.outcome.status is not Status.OK]),
+        "full_evals": sum(row["units"] for row in rows),
         "wall": wall,
         "ask": timed.ask_seconds,
         "tell": timed.tell_seconds,

@@ -32,6 +32,8 @@ _REDRAWS = 1000
 
 
 class Kind(enum.StrEnum):
+    """What a parameter is."""
+
     FLOAT = "float"
     INTEGER = "integer"
     CATEGORICAL = "categorical"

@@ -9,8 +9,8 @@ from hptbench import journal as module
 from hptbench.errors import UserError
 from hptbench.journal import Journal, journaled
 from hptbench.protocol import Budget, Clock, Record
-from hptbench.simulate import simulate
 from hptbench.registry import find
+from hptbench.simulate import simulate
 from hptbench.testing.methods import drive, problem_of
 from hptbench.testing.problems import Bowl
 

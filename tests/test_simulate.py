@@ -10,7 +10,18 @@ import pytest
 
 from hptbench.errors import UserError
 from hptbench.protocol import (
-    Budget, Clock, Fidelity, Job, Outcome, Point, Problem, Proposal, Record, Report, Status, Traits,
+    Budget,
+    Clock,
+    Fidelity,
+    Job,
+    Outcome,
+    Point,
+    Problem,
+    Proposal,
+    Record,
+    Report,
+    Status,
+    Traits,
 )  # fmt: skip
 from hptbench.simulate import simulate
 from hptbench.spacefile import space_from_yaml

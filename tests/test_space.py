@@ -22,7 +22,7 @@ CONDITIONAL = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def space() -> Space:
     return space_from_yaml(CONDITIONAL)
 

@@ -42,12 +42,12 @@ def _tasks() -> dict[str, str]:
 
 
 def _suites() -> dict[str, str]:
-    """The first comment line of each file."""
+    """What the second comment line of each file says; the first is the command that runs it."""
     files = sorted((conf_dir() / "suite").glob("*.yaml"))
-    return {f.stem: f.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for f in files}
+    return {f.stem: f.read_text(encoding="utf-8").splitlines()[1].lstrip("# ") for f in files}
 
 
 def _learners() -> dict[str, str]:
-    from hptbench.learners import LEARNERS
+    from hptbench.learners import learners
 
-    return {name: registry.summary(type(learner)) for name, learner in LEARNERS.items()}
+    return {name: registry.summary(type(learner)) for name, learner in learners().items()}

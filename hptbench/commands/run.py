@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hptbench import registry
 from hptbench.check import check_names, check_pair, clock_for
-from hptbench.commands.tables import show
-from hptbench.errors import UserError
+from hptbench.commands.tables import View, show
+from hptbench.errors import UserError, unknown
 from hptbench.executors import Broken, Executor
-from hptbench.protocol import Budget, Method, Task
+from hptbench.protocol import Budget, Clock, Method, Task
 from hptbench.results.collect import collect
+from hptbench.results.table import DEFAULT
 from hptbench.run import Plan
 from hptbench.workers import Limits
-
-REFERENCE = "default"
-"""Label and name of the method that evaluates a task's default configuration, once."""
 
 
 def run(cfg: DictConfig) -> int:
@@ -53,7 +53,8 @@ def run(cfg: DictConfig) -> int:
     for case in broken:
         console.print(f"[red]{case.plan.folder} broke:[/]\n{case.why}", markup=True, highlight=False)
     if len(broken) < len(plans):
-        show(collect(study, only={plan.id for plan in plans}), plans, plot=bool(cfg.plot))
+        found = collect(study, only={plan.id for plan in plans})
+        show(found, View(plot=bool(cfg.plot), complete_only=bool(broken)), command=shlex.join(sys.argv))
     return 1 if broken else 0
 
 
@@ -73,8 +74,10 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
         for label, method in methods.items():
             check_pair(label, method, task)
             for seed in seeds:
-                spend = Budget(max_jobs=1) if label == REFERENCE else budget
-                plans.append(Plan(task, label, method, seed, spend, cfg.workers, clock, limits, study, live))
+                if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
+                    plans.append(Plan(task, label, method, seed, Budget(max_jobs=1), 1, Clock.UNITS, limits, study))
+                else:
+                    plans.append(Plan(task, label, method, seed, budget, cfg.workers, clock, limits, study, live))
     return plans
 
 
@@ -87,35 +90,34 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
     methods: dict[str, Method] = {}
     for label, node in chosen.items():
         if not isinstance(node, DictConfig) or "_target_" not in node:
-            raise UserError(
-                f"expected method.{label} to be a method's settings, got {node!r}; choose methods with +method={label}"
-            )
+            raise UserError(f"method.{label} has settings, but no method: choose it with +method={label}")
         methods[str(label)] = instantiate(node, _convert_="object")
-    for name in [*(cfg.baselines or []), *([REFERENCE] if cfg.reference else [])]:
+    for name in [*(cfg.baselines or []), *([DEFAULT] if cfg.reference else [])]:
         if name not in methods:
             methods[name] = registry.find("method", name)()
     return methods
 
 
-def _plain(node: Any, name: str, cls: type) -> dict[str, Any]:
+def _plain(node: Any, name: str, cls: Any) -> dict[str, Any]:
     values = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
-    known = list(getattr(cls, "__dataclass_fields__"))
+    known = list(cls.__dataclass_fields__)
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UserError(f"expected {name} to map {', '.join(known)} to numbers, got {values!r}")
     for key, value in values.items():
         if key not in known:
-            from hptbench.errors import unknown
-
             raise unknown(f"setting of {name}", key, known)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise UserError(f"expected {name}.{key} to be a number or null, got {value!r}")
+            raise UserError(f"expected {name}.{key!s} to be a number or null, got {value!r}")
     return {str(key): value for key, value in values.items()}
 
 
 def _seeds(value: Any) -> list[int]:
-    seeds = list(range(value)) if isinstance(value, int) else list(value) if not isinstance(value, str) else [value]
+    if isinstance(value, int):
+        seeds: list[Any] = list(range(value))
+    else:
+        seeds = list(value) if isinstance(value, ListConfig) else [value]
     if not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds) or len(set(seeds)) < len(seeds):
         raise UserError(f"expected seeds to be a number >= 1 or a list of different whole numbers, got {value!r}")
     return seeds

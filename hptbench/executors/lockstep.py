@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import traceback
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 from hptbench.errors import UserError
 from hptbench.executors import Broken, Watcher
+from hptbench.journal import SYNCS, Journal, sync_all
 from hptbench.protocol import Job, Outcome
 from hptbench.run import Evaluate, Plan, coroutine, evaluator
 
@@ -35,8 +37,8 @@ class Lockstep:
             for i in range(0, len(same_task), self.width):
                 together = same_task[i : i + self.width]
                 try:
-                    with evaluator(together[0], self.processes) as evaluate:
-                        broken += _together(together, evaluate, watcher)
+                    with evaluator(together[0], self.processes) as evaluate, ThreadPoolExecutor(SYNCS) as disk:
+                        broken += _together(together, evaluate, disk, watcher)
                 except UserError:
                     raise
                 except Exception:  # of the task itself: none of its runs can go on
@@ -47,10 +49,11 @@ class Lockstep:
         return broken
 
 
-def _together(plans: Sequence[Plan], evaluate: Evaluate, watcher: Watcher) -> list[Broken]:
+def _together(plans: Sequence[Plan], evaluate: Evaluate, disk: ThreadPoolExecutor, watcher: Watcher) -> list[Broken]:
     broken: list[Broken] = []
     wanted: dict[int, Sequence[Job]] = {}
-    runs: list[_Run] = [coroutine(plan, partial(watcher.begun, plan)) for plan in plans]
+    grown: list[Journal] = []
+    runs: list[_Run] = [coroutine(plan, partial(watcher.begun, plan), grown.append) for plan in plans]
 
     def advance(i: int, outcomes: Sequence[Outcome] | None) -> None:
         try:
@@ -67,6 +70,8 @@ def _together(plans: Sequence[Plan], evaluate: Evaluate, watcher: Watcher) -> li
         for i in range(len(runs)):
             advance(i, None)
         while wanted:
+            sync_all(grown, disk)
+            grown.clear()
             asked = list(wanted.items())
             wanted.clear()
             outcomes = iter(evaluate([job for _, jobs in asked for job in jobs]))

@@ -1,0 +1,1 @@
+"""Surrogate models that methods and tasks share."""

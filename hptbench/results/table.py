@@ -114,12 +114,11 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
     NaN where the reference was not run."""
     import pandas as pd
 
+    _column(measure)  # refuses what is no measure
     best = _per_run(jobs, runs)
     seeds = best["seed"].nunique()
-    column = _column(measure)
     rows = []
     for task, on_task in best.groupby("task", sort=True):
-        reference = on_task.groupby("method")[column].mean()
         for method in sorted(best["method"].unique()):
             group = on_task[on_task["method"] == method]
             row = {
@@ -137,10 +136,13 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
                 values = group[_column(name)].dropna().to_numpy(float)
                 mean, low, high = t_interval(values) if len(values) else (np.nan, np.nan, np.nan)
                 row |= {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
-            row["default"] = reference.get(DEFAULT, np.nan)
-            row |= {f"minus_{name}": row[measure] - reference.get(name, np.nan) for name in (DEFAULT, RANDOM)}
             rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    levels = table.pivot(index="task", columns="method", values=measure).reindex(columns=[DEFAULT, RANDOM])
+    table["default"] = table["task"].map(levels[DEFAULT])
+    for name in (DEFAULT, RANDOM):
+        table[f"minus_{name}"] = table[measure] - table["task"].map(levels[name])
+    return table
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,8 @@ def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
 def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """A row per run: its key, unit, objective, counts of jobs and failed ones, the incumbent's value and
     test (NaN if it has none)."""
+    if runs.empty:
+        raise UserError("expected at least one finished run, got none; run the study first")
     twice = runs[runs.duplicated(_KEY[:3], keep=False)]
     if len(twice):
         raise UserError(

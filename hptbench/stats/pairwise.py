@@ -116,7 +116,8 @@ def hodges_lehmann(differences: ArrayLike, level: float = 0.95) -> tuple[float, 
     """The Hodges–Lehmann estimate of the median of ``differences`` (units,) and its interval of at least
     ``level``, got by inverting the signed-rank test (Hollander & Wolfe, 1999, sec. 3.2 and 3.3).
 
-    NaN bounds if there are too few units for the level (fewer than 6 for 95 %)."""
+    Ties make it longer than needed, never shorter. NaN bounds if there are too few units for the level
+    (fewer than 6 for 95 %)."""
     d = np.asarray(differences, dtype=np.float64)
     n = len(d)
     first, second = np.triu_indices(n)

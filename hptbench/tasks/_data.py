@@ -146,19 +146,22 @@ def _read(file: Path) -> pd.DataFrame:
 
 def _column(column: pd.Series[Any], where: str) -> tuple[Floats, bool]:
     """(n,) numbers or category codes, NaN where missing; whether they are categories."""
-    from pandas.api import types
-
     if column.isna().all():
         return np.full(len(column), np.nan), False
-    if types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype):
+    if _holds_numbers(column):
         return _numbers(column, where), False
     return _codes(column, where), True
 
 
-def _numbers(column: pd.Series[Any], where: str) -> Floats:
+def _holds_numbers(column: pd.Series[Any]) -> bool:
+    """Also booleans, and numbers with missing values."""
     from pandas.api import types
 
-    if not types.is_numeric_dtype(column.dtype) or types.is_complex_dtype(column.dtype):
+    return types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype)
+
+
+def _numbers(column: pd.Series[Any], where: str) -> Floats:
+    if not _holds_numbers(column):
         raise UserError(f"{where}: expected numbers, got {column.dtype}; convert them")
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
@@ -176,7 +179,7 @@ def _codes(column: pd.Series[Any], where: str) -> Floats:
             if not column.dropna().map(lambda v: isinstance(v, str | bool | int | float)).all():
                 raise UserError(f"{where}: expected text, numbers or booleans, got other objects; convert them")
             column = column.map(str, na_action="ignore")
-        elif not types.is_numeric_dtype(column.dtype):
+        elif not _holds_numbers(column):
             raise UserError(f"{where}: expected numbers, booleans or categories, got {column.dtype}; convert them")
         column = column.astype("category")
     codes = column.cat.codes.to_numpy(dtype=np.float64)

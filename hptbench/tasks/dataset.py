@@ -155,11 +155,13 @@ class DatasetTask:
 
     def _evaluate(self, job: Job, parts: Parts) -> Outcome:
         began = time.perf_counter()
+        models, lost = self._source(job, parts)
         try:
             with quiet_single_thread():
-                source = self._source(job, parts)
+                for earlier in lost:
+                    models = self._train(earlier, models, parts)
                 began = time.perf_counter()
-                models = self._train(job, source, parts)
+                models = self._train(job, models, parts)
                 value = self._score(models, [validation for _, validation in parts.inner])[self.objectives[0]]
                 cost = time.perf_counter() - began
                 test = self._score(models, [parts.test] * len(models))
@@ -171,21 +173,19 @@ class DatasetTask:
         state = models if self.fidelity.continues else None
         return Outcome(Status.OK, (Point(job.stop, (value,)),), cost, hidden, state)
 
-    def _source(self, job: Job, parts: Parts) -> Sequence[Model | None]:
-        """What the job goes on from, one model per fold; trained anew along ``job.before`` if it is lost."""
+    def _source(self, job: Job, parts: Parts) -> tuple[Sequence[Model | None], list[Job]]:
+        """(the latest state before the job that is there, one model per fold; the jobs since then, whose states
+        are lost)."""
         lost: list[Job] = []
         while job.start > 0 and job.state is None:
             if job.before is None:
                 raise ValueError(f"job {job.id} starts at {job.start:g}, but has neither a state nor a job before")
             job = job.before
             lost.append(job)
-        models: Sequence[Model | None] = job.state if job.start > 0 else [None] * len(parts.inner)
-        while lost:
-            models = self._train(lost.pop(), models, parts)
-        return models
+        return (job.state if job.start > 0 else [None] * len(parts.inner)), lost[::-1]
 
     def _train(self, job: Job, before: Sequence[Model | None], parts: Parts) -> list[Model]:
-        models = []
+        models: list[Model] = []
         for fold, (training, _) in enumerate(parts.inner):
             rows = training
             if not self.fidelity.continues:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
+from typing import Protocol
 
 from hptbench.errors import UserError
 from hptbench.journal import Journal, journaled
@@ -20,7 +21,15 @@ from hptbench.testing.purity import no_clock_no_global_random
 BUDGET = Budget(max_full_evals=12)
 
 
-def drive(run: Run, task: Task) -> list[Record]:
+class Evaluates(Protocol):
+    """As much of a task as it takes to drive a run."""
+
+    def evaluate(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        """One outcome per job."""
+        ...
+
+
+def drive(run: Run, task: Evaluates) -> list[Record]:
     """Drive a coroutine to its end on ``task``."""
     try:
         jobs = next(run)
@@ -211,7 +220,7 @@ def _report(record: Record) -> Report:
     return Report(job.id, job.trial, job.proposal, job.stop, outcome.status, values, outcome.curve, outcome.cost)
 
 
-class _Counted:
+class _Counted(Evaluates):
     """A task that counts the jobs it is asked for."""
 
     def __init__(self, task: Task) -> None:

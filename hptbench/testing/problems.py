@@ -25,6 +25,7 @@ _MIXED = {
 _SPHERE = {name: {"type": "float", "lower": 0, "upper": 1} for name in "abc"}
 _POINT = {"only": {"type": "constant", "value": 1}}
 SPACES: Mapping[str, Mapping[str, Any]] = {"mixed": _MIXED, "sphere": _SPHERE, "point": _POINT}
+_EPOCHS = Fidelity(1, 27, "epoch", continues=True)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Bowl:
     are shares of jobs; ``flat`` makes the objective constant."""
 
     over: str = "mixed"
-    fidelity: Fidelity | None = Fidelity(1, 27, "epoch", continues=True)
+    fidelity: Fidelity | None = _EPOCHS
     noise: float = 0.01
     fail: float = 0.0
     nan: float = 0.0

@@ -13,9 +13,7 @@ import numpy as np
 
 _CLOCK = ("time", "monotonic", "perf_counter", "process_time", "time_ns", "perf_counter_ns")
 _PYTHON = ("random", "randint", "randrange", "choice", "shuffle", "sample", "uniform", "gauss", "seed", "getrandbits")
-_NUMPY = (
-    "rand", "randn", "randint", "random", "random_sample", "choice", "normal", "uniform", "permutation", "shuffle", "seed",
-)  # fmt: skip
+_NUMPY = ("rand", "randn", "randint", "random", "choice", "normal", "uniform", "permutation", "shuffle", "seed")
 
 
 @contextmanager

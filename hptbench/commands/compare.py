@@ -1,0 +1,112 @@
+"""``compare``: the methods of a finished study, with data sets as the units."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hptbench.commands.tables import View, show
+from hptbench.errors import UserError, unknown
+from hptbench.results.collect import Study, collect
+from hptbench.results.table import DEFAULT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROTOCOL = ("version", "task_identity", "space", "budget", "workers", "clock", "limits")
+"""What must be the same for all runs of a task: columns of ``runs``."""
+
+
+def main(argv: list[str]) -> int:
+    """Print the comparison of a study's methods."""
+    parser = argparse.ArgumentParser("python -m hptbench compare", description=__doc__)
+    parser.add_argument("results", type=Path, help="folder of a study, e.g. results/embedded")
+    parser.add_argument("--measure", default="test", choices=("test", "validation"), help="score of the incumbents")
+    parser.add_argument(
+        "--accounting", default="credited", choices=("credited", "from_zero", "time"),
+        help="what the anytime curves count: training with continuation credited, each training from zero, or time",
+    )  # fmt: skip
+    parser.add_argument("--anchor", default="default", choices=("default", "none"), help="what scores are divided by")
+    parser.add_argument(
+        "--where", nargs="+", default=[], metavar="COLUMN=VALUE",
+        help="only these runs, e.g. --where workers=4 budget.max_full_evals=20 method=bohb,random",
+    )  # fmt: skip
+    parser.add_argument(
+        "--unequal", nargs="+", default=[], metavar="WHAT", help=f"what may differ: {', '.join(PROTOCOL)}"
+    )
+    parser.add_argument("--complete-only", action="store_true", help="leave out data sets with missing runs, by name")
+    parser.add_argument("--no-plot", action="store_true", help="draw no anytime curves")
+    options = parser.parse_args(argv)
+    study = chosen(collect(options.results), options.where)
+    check_comparable(study.runs, options.unequal)
+    view = View(options.measure, options.accounting, options.anchor, options.complete_only, not options.no_plot)
+    show(study, view, command=f"python -m hptbench compare {' '.join(argv)}")
+    return 0
+
+
+def chosen(study: Study, where: Sequence[str]) -> Study:
+    """The part of a study with the runs that satisfy all conditions; default configurations stay."""
+    runs = study.runs
+    keep = runs["method"].notna()
+    for condition in where:
+        name, equals, values = condition.partition("=")
+        column, _, key = name.partition(".")
+        if not equals or column not in runs.columns:
+            raise UserError(f"expected COLUMN=VALUE with one of {', '.join(runs.columns)}, got {condition!r}")
+        have = runs[column].map(lambda text, key=key: json.loads(text)[key] if key else text)
+        wanted = {_plain(value) for value in values.split(",")}
+        keep &= have.map(_plain).isin(wanted)
+    keep |= runs["method"] == DEFAULT
+    runs = runs[keep]
+    if (runs["method"] == DEFAULT).all():
+        raise UserError(
+            f"no run satisfies {' '.join(where)}; methods there are: {', '.join(study.runs['method'].unique())}"
+        )
+    # The default configurations of another version, data or space are no reference.
+    same = ["task", "version", "task_identity", "space"]
+    asked = set(runs.loc[runs["method"] != DEFAULT, same].itertuples(index=False, name=None))
+    fits = [row in asked for row in runs[same].itertuples(index=False, name=None)]
+    runs = runs[fits].reset_index(drop=True)
+    jobs = study.jobs[study.jobs["run"].isin(runs["run"])].reset_index(drop=True)
+    return replace(study, jobs=jobs, runs=runs)
+
+
+def check_comparable(runs: pd.DataFrame, unequal: Sequence[str] = ()) -> None:
+    """UserError if runs of one task differ in their protocol, or one label stands for two methods."""
+    for name in unequal:
+        if name not in PROTOCOL:
+            raise unknown("part of a protocol", name, PROTOCOL)
+    runs = runs[runs["method"] != DEFAULT]
+    for method, group in runs.groupby("method"):
+        for column in ("method_class", "hyperparameters"):
+            if group[column].nunique() > 1:
+                raise UserError(
+                    f"{method} stands for runs with different {column}: {_both(group[column])}; run one under another "
+                    f"label (+method@method.other={method}), or choose with --where {column}=…"
+                )
+    for task, group in runs.groupby("task"):
+        for column in PROTOCOL:
+            if column not in unequal and group[column].nunique() > 1:
+                raise UserError(
+                    f"the runs of {task} differ in {column}: {_both(group[column])}; choose one with --where, or allow "
+                    f"it with --unequal {column}"
+                )
+
+
+def _both(column: pd.Series[Any]) -> str:
+    first, second = [str(value) for value in column.unique()[:2]]
+    if len(first) > 100:
+        at = next(i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+        first, second = f"…{first[max(at - 30, 0) : at + 30]}…", f"…{second[max(at - 30, 0) : at + 30]}…"
+    return f"{first} and {second}"
+
+
+def _plain(value: object) -> str:
+    try:
+        return f"{float(value):g}"  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return str(value)

@@ -1,0 +1,145 @@
+"""A study on the terminal: what the methods found, and what may be concluded from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hptbench.plots.anytime import anytime
+from hptbench.results.collect import Study
+from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Measure, final_table, mean_curves, scores
+from hptbench.stats.pairwise import Pair, pairwise
+from hptbench.stats.ranks import friedman, mean_ranks
+from hptbench.stats.words import friedman_sentence, pair_sentence, power_warning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CLOCK_UNITS = {"units": "full evaluations", "cost": "s", "live": "s"}
+
+
+@dataclass(frozen=True)
+class View:
+    """How a study is to be looked at."""
+
+    measure: Measure = "test"
+    accounting: Accounting = "credited"
+    anchor: Anchor = "default"
+    complete_only: bool = False
+    plot: bool = True
+
+
+def show(study: Study, view: View = View(), command: str = "") -> None:
+    """Print the study's table and comparison, draw its curves, and say where everything lies."""
+    console = Console()
+    table = final_table(study.jobs, study.runs, view.measure)
+    _print_results(console, table, view.measure)
+    methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
+    if len(methods) > 1:
+        _print_comparison(console, study, view, methods)
+    _print_failures(console, table, study)
+    console.print(f"Tables: {study.folder}/jobs.parquet, {study.folder}/runs.parquet", highlight=False)
+    if view.plot and methods and table["validation"].notna().any():
+        path = study.folder / "anytime.png"
+        curves = mean_curves(study.jobs, view.accounting, view.measure)
+        unit = _CLOCK_UNITS.get(study.runs["clock"].iloc[0], "")
+        anytime(curves, path, accounting=view.accounting, measure=view.measure, x_unit=unit, command=command)
+        console.print(f"Figure: {path}", highlight=False)
+
+
+def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> None:
+    seeds = int(table["expected"].max())
+    shown = Table(
+        title=f"Incumbents at the end: mean and 95 % t interval over {seeds} seed{'s' * (seeds != 1)}, lower is better",
+        title_justify="left",
+    )
+    for name in ("task", "metric", "method"):
+        shown.add_column(name)
+    for name in ("validation", "test (hidden)", f"{measure} vs default", f"{measure} vs random", "runs", "failed jobs"):
+        shown.add_column(name, justify="right")
+    for _, rows in table.groupby("task", sort=True):
+        best = rows[measure].min()
+        for i, row in enumerate(rows.to_dict("records")):
+            name = escape(row["method"])
+            shown.add_row(
+                row["task"] if i == 0 else "",
+                row["objective"] if i == 0 else "",
+                f"[bold]{name}[/]" if row[measure] == best else name,
+                _interval(row, "validation"),
+                _interval(row, "test"),
+                "" if row["method"] == DEFAULT else _change(row["minus_default"], row["default"]),
+                ""
+                if row["method"] in (DEFAULT, RANDOM)
+                else _change(row["minus_random"], row[measure] - row["minus_random"]),
+                f"{row['runs']}" if row["runs"] == row["expected"] else f"[red]{row['runs']} of {row['expected']}[/]",
+                f"{row['failed']} of {row['jobs']}" if row["failed"] else "",
+                end_section=i == len(rows) - 1,
+            )
+    console.print(shown)
+
+
+def _print_comparison(console: Console, study: Study, view: View, methods: list[str]) -> None:
+    """Data sets are the units: seeds are averaged first."""
+    found = scores(study.jobs, study.runs, view.measure, view.anchor, view.complete_only)
+    matrix = found.matrix[methods]
+    console.print(f"[bold]Comparison[/] over {len(matrix)} data set(s), measure: {found.name}", highlight=False)
+    if found.dropped:
+        console.print(f"[red]Left out for missing runs:[/] {', '.join(found.dropped)}")
+    ranks = mean_ranks(matrix.to_numpy())
+    order = ranks.argsort(kind="stable")
+    console.print("Mean ranks: " + ", ".join(f"{methods[i]} {ranks[i]:.2f}" for i in order), highlight=False)
+    lines = [] if len(methods) < 3 else [friedman_sentence(friedman(matrix.to_numpy()))]
+    pairs = pairwise(matrix.to_numpy(), methods)
+    lines += [pair_sentence(pair, found.name) for pair in pairs]
+    for line in lines:
+        console.print(f"• {escape(line)}", highlight=False)
+    if len(methods) > 2:
+        console.print(_pair_table(pairs))
+    if warning := power_warning(len(matrix), len(pairs)):
+        console.print(f"[yellow]{warning}[/]", highlight=False)
+
+
+def _pair_table(pairs: list[Pair]) -> Table:
+    shown = Table("pair", "wins / ties / losses", "median difference [95 %]", "A12", "rank-biserial", "p", "p Holm")
+    for p in pairs:
+        interval = f" [{p.low:.3g}, {p.high:.3g}]" if not math.isnan(p.low) else ""
+        counts = f"{p.wins} / {p.ties} / {p.losses}"
+        effect = f"{p.a12:.2f}", f"{p.rank_biserial:.2f}"
+        shown.add_row(
+            f"{p.a} – {p.b}", counts, f"{p.difference:.3g}{interval}", *effect, f"{p.p:.3g}", f"{p.p_holm:.3g}"
+        )
+    return shown
+
+
+def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None:
+    without = table[table["without"] > 0]
+    for row in without.to_dict("records"):
+        console.print(
+            f"[red]{row['method']} on {row['task']}: {row['without']} of {row['runs']} runs have no incumbent, "
+            "since all their jobs failed; they are in no mean[/]"
+        )
+    failed = study.jobs[study.jobs["status"] != "ok"]
+    for (status, message), group in list(failed.groupby(["status", "message"]))[:3]:
+        console.print(f"[yellow]{len(group)} job(s) {status}:[/] {escape(str(message))}", highlight=False)
+    if study.unfinished:
+        console.print(f"[yellow]{len(study.unfinished)} run(s) of this study are not finished and in no table[/]")
+
+
+def _interval(row: dict[Any, Any], name: str) -> str:
+    if math.isnan(row[name]):
+        return "–"
+    if math.isnan(row[f"{name}_low"]):
+        return f"{row[name]:.4g}"
+    return f"{row[name]:.4g} [{row[f'{name}_low']:.3g}, {row[f'{name}_high']:.3g}]"
+
+
+def _change(difference: float, reference: float) -> str:
+    if math.isnan(difference) or not reference:
+        return "–"
+    colour = "green" if difference < 0 else "red" if difference > 0 else "default"
+    return f"[{colour}]{100 * difference / abs(reference):+.1f} %[/]"

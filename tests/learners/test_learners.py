@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hptbench import rng
+from hptbench.errors import UserError
+from hptbench.learners import Learner, Model, Table, TaskType, find_learner, learners, quiet_single_thread
+from hptbench.spacefile import packaged_space
+
+PAIRS = [(name, kind) for name, learner in learners().items() for kind in learner.spaces]
+SEED = rng.entropy("test")
+
+
+def table(kind: TaskType, n: int = 90) -> Table:
+    """Numbers with holes, categories, a constant and an empty column; the target depends on two of them."""
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(n, 6))
+    X[:, 1] = draw.integers(4, size=n)
+    X[:, 2] = 3.5
+    X[:, 3] = np.nan
+    signal = 2 * X[:, 0] + (X[:, 1] == 2) * 3
+    X[draw.random(n) < 0.1, 0] = np.nan
+    X[draw.random(n) < 0.1, 1] = np.nan
+    categorical = np.array([False, True, False, False, False, False])
+    if kind == "regression":
+        return Table(X, 100 + 10 * signal, categorical, 0)
+    return Table(X, np.digitize(signal, np.quantile(signal, [0.33, 0.66])), categorical, 3)
+
+
+def train(learner: Learner, rows: Table, config: Any, start: float, stop: float, before: Model | None = None) -> Model:
+    with quiet_single_thread():
+        return learner.train(config, SEED, rows, start, stop, before)
+
+
+def predictions(learner: Learner, model: Model, rows: Table) -> NDArray[Any]:
+    with quiet_single_thread():
+        return learner.predict(model, rows.X, rows.n_classes)
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_learns_from_holes_categories_and_empty_columns(name: str, kind: TaskType) -> None:
+    learner, rows = find_learner(name), table(kind)
+    training, fresh = rows.take(np.arange(60)), rows.take(np.arange(60, 90))
+    fresh.X[0, 1] = 17.0  # a category that was never seen
+    fresh.X[1, 3] = 1.0  # a value in the column that was empty
+    p = predictions(
+        learner,
+        train(learner, training, packaged_space(learner.spaces[kind]).default(), 0, learner.fidelity.high),
+        fresh,
+    )
+    assert np.isfinite(p).all()
+    if kind == "regression":
+        assert p.shape == (30,)
+        assert np.abs(p - fresh.y).mean() < 0.8 * np.abs(training.y.mean() - fresh.y).mean()
+    else:
+        assert p.shape == (30, 3)
+        np.testing.assert_allclose(p.sum(axis=1), 1)
+        assert np.mean(p.argmax(axis=1) == fresh.y) > 0.5
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_random_configurations_can_be_trained(name: str, kind: TaskType) -> None:
+    learner, rows = find_learner(name), table(kind)
+    space = packaged_space(learner.spaces[kind])
+    for config in space.decode(space.sample(np.random.default_rng(1), 8)):
+        p = predictions(learner, train(learner, rows, config, 0, learner.fidelity.low), rows)
+        assert len(p) == len(rows)
+
+
+CONTINUING = [(name, kind) for name, kind in PAIRS if find_learner(name).fidelity.continues]
+
+
+@pytest.mark.parametrize(("name", "kind"), CONTINUING)
+def test_segments_are_one_training_bit_for_bit(name: str, kind: TaskType) -> None:
+    learner, rows = find_learner(name), table(kind)
+    space = packaged_space(learner.spaces[kind])
+    differs = False
+    for config in [space.default(), *space.decode(space.sample(np.random.default_rng(2), 3))]:
+        whole = predictions(learner, train(learner, rows, config, 0, 12), rows)
+        first = train(learner, rows, config, 0, 4)
+        early = predictions(learner, first, rows)
+        model = train(learner, rows, config, 5, 12, train(learner, rows, config, 4, 5, first))
+        np.testing.assert_array_equal(predictions(learner, model, rows), whole)
+        np.testing.assert_array_equal(predictions(learner, first, rows), early)
+        differs |= not np.array_equal(early, whole)
+    assert differs
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    ("random_forest", {"bootstrap": False}),
+    ("hist_gradient_boosting", {"learning_rate": 0.9}),
+    ("mlp", {"learning_rate_init": 0.3}),
+    ("mlp", {"hidden_layer_depth": 2}),
+])  # fmt: skip
+def test_a_training_goes_on_under_another_configuration(name: str, change: dict[str, Any]) -> None:
+    learner, rows = find_learner(name), table("classification")
+    config = packaged_space(name).default()
+    other = packaged_space(name).canonical({**config, **change})
+    first = train(learner, rows, config, 0, 4)
+    same, changed, again = (train(learner, rows, c, 4, 8, first) for c in (config, other, other))
+    results = [predictions(learner, m, rows) for m in (same, changed, again)]
+    assert not np.array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[1], results[2])
+
+
+def estimators(name: str, kind: TaskType) -> tuple[Any, set[str]]:
+    """scikit-learn's own default, and the parameters in which ours may differ from it."""
+    from sklearn import ensemble, linear_model, neighbors, neural_network, svm
+
+    first = kind == "classification"
+    forest = ensemble.RandomForestClassifier if first else ensemble.RandomForestRegressor
+    boosting = ensemble.HistGradientBoostingClassifier if first else ensemble.HistGradientBoostingRegressor
+    mlp = neural_network.MLPClassifier if first else neural_network.MLPRegressor
+    knn = neighbors.KNeighborsClassifier if first else neighbors.KNeighborsRegressor
+    return {
+        "svm": (svm.SVC(), {"max_iter", "gamma"}),
+        "svr": (svm.SVR(), {"max_iter", "gamma"}),
+        "logistic": (linear_model.LogisticRegression(), {"random_state"}),
+        "ridge": (linear_model.Ridge(), set()),
+        "knn": (knn(), {"n_jobs"}),
+        "random_forest": (
+            forest(n_estimators=20), {"random_state", "n_jobs", "warm_start", "max_features", "max_samples"},
+        ),
+        "hist_gradient_boosting": (
+            boosting(max_iter=20),
+            {"random_state", "warm_start", "early_stopping", "categorical_features", "l2_regularization"},
+        ),
+        "mlp": (mlp(hidden_layer_sizes=(100,)), {"random_state", "shuffle", "batch_size"}),
+    }[name]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_the_default_configuration_is_the_librarys(name: str, kind: TaskType) -> None:
+    learner, rows = find_learner(name), table(kind)
+    space = packaged_space(learner.spaces[kind])
+    space.check(space.default())
+    model = train(learner, rows, space.default(), 0, 20)
+    default, free = estimators(name, kind)
+    ours, theirs = model.estimator.get_params(), default.get_params()
+    assert {k for k in theirs.keys() - free if ours[k] != theirs[k]} == set()
+    if name == "mlp":
+        return  # trained epoch by epoch, with a shuffle of its own
+    if "random_state" in theirs:
+        default.set_params(random_state=rng.seed32(SEED))
+    if name == "hist_gradient_boosting":
+        default.set_params(early_stopping=False, categorical_features=rows.categorical)
+    with quiet_single_thread():
+        X, y = model.encode(rows.X), rows.y if kind == "classification" else (rows.y - model.shift) / model.scale
+        default.fit(X, y)
+        np.testing.assert_allclose(default.predict(X), model.estimator.predict(X), rtol=1e-6)
+
+
+def test_parameters_that_are_not_there_keep_the_librarys_default() -> None:
+    for name, kind in PAIRS:
+        learner, rows = find_learner(name), table(kind)
+        space = packaged_space(learner.spaces[kind])
+        one, other = (train(learner, rows, c, 0, 4) for c in ({}, space.default()))
+        np.testing.assert_allclose(predictions(learner, one, rows), predictions(learner, other, rows), rtol=1e-6)
+
+
+def test_elastic_net_ends_in_the_pure_penalty() -> None:
+    learner, rows = find_learner("logistic"), table("classification")
+    l1, net, l2 = (
+        train(learner, rows, c, 0, 1).estimator.coef_
+        for c in ({"penalty": "l1", "C": 0.1}, {"penalty": "elasticnet", "l1_ratio": 1.0, "C": 0.1}, {"C": 0.1})
+    )
+    np.testing.assert_array_equal(l1, net)
+    assert (l1 == 0).sum() > (l2 == 0).sum()
+
+
+def test_gamma_is_relative_to_the_scale_of_the_data() -> None:
+    from sklearn.svm import SVC
+
+    learner, rows = find_learner("svm"), table("classification")
+    model = train(learner, rows, {"gamma": 3.0}, 0, 1)
+    X = model.encode(rows.X)
+    np.testing.assert_allclose(model.estimator.gamma, 3 * SVC().fit(X, rows.y)._gamma)
+
+
+def test_one_thread() -> None:
+    from threadpoolctl import threadpool_info
+
+    with quiet_single_thread():
+        assert {library["num_threads"] for library in threadpool_info()} == {1}
+
+
+def test_neighbours_are_at_most_the_rows() -> None:
+    learner, rows = find_learner("knn"), table("classification").take(np.arange(7))
+    assert train(learner, rows, {"n_neighbors": 100}, 0, 1).estimator.n_neighbors == 7
+
+
+def test_unknown_learner() -> None:
+    with pytest.raises(UserError, match="Did you mean 'knn'"):
+        find_learner("knm")
+
+
+def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
+    from hptbench.paths import conf_dir
+
+    used = {space for learner in learners().values() for space in learner.spaces.values()}
+    for file in (conf_dir() / "space").glob("*.yaml"):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        assert lines[0] == f"# @package space.{file.stem}"
+        assert lines[1].startswith("# ")
+    assert used <= {file.stem for file in (conf_dir() / "space").glob("*.yaml")}

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hptbench import rng
+from hptbench.errors import UserError
+from hptbench.learners import find_learner, learners
+from hptbench.protocol import Job, Outcome, Proposal, Status, Task
+from hptbench.tasks.dataset import DatasetTask, _parts
+from hptbench.testing import TASK_CHECKS
+
+LEVELS = {"tree": (2, 6), "iteration": (2, 6), "epoch": (1, 3), "fraction": (1 / 9, 1)}
+PAIRS = [(name, kind) for name, learner in learners().items() for kind in learner.spaces]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two data sets of 90 rows with all that tables have in practice."""
+    folder = tmp_path_factory.mktemp("store")
+    draw = np.random.default_rng(0)
+    x, c = draw.normal(size=90), draw.choice(list("abcd"), size=90)
+    signal = 2 * x + 3 * (c == "b")
+    mixed = pd.DataFrame({
+        "hole": np.where(draw.random(90) < 0.1, np.nan, x),
+        "category": pd.Categorical(np.where(draw.random(90) < 0.1, None, c)),
+        "text": draw.choice(["u", "v"], size=90),
+        "flag": draw.random(90) < 0.5,
+        "count": draw.integers(9, size=90),
+        "constant": 1.0,
+        "empty": np.nan,
+    })  # fmt: skip
+    mixed.assign(target=signal * 10 + 100).to_parquet(folder / "numbers.parquet")
+    mixed.assign(target=pd.cut(signal, [-99, -1, 2, 99], labels=["low", "mid", "top"])).to_parquet(
+        folder / "classes.parquet"
+    )
+    (folder / "index.csv").write_text("name,task_type\nnumbers,regression\nclasses,classification\n")
+    return str(folder)
+
+
+def make(store: str, learner: str, kind: str, **fields: Any) -> DatasetTask:
+    low, high = LEVELS[find_learner(learner).fidelity.unit]
+    data = "numbers" if kind == "regression" else "classes"
+    return DatasetTask(data, learner, store, **{"low": low, "high": high, **fields})
+
+
+@pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(("learner", "kind"), PAIRS)
+def test_conforms(store: str, learner: str, kind: str, check: Callable[[Task], None]) -> None:
+    check(make(store, learner, kind))
+
+
+@pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("learner", ["random_forest", "svm"])
+def test_conforms_with_folds_and_few_rows(store: str, learner: str, check: Callable[[Task], None]) -> None:
+    check(make(store, learner, "classification", validation="cv", max_rows=40, metric="balanced_error", split=2))
+
+
+def job(task: DatasetTask, stop: float | None = None, config: Any = None, **fields: Any) -> Job:
+    config = task.space.default() if config is None else config
+    return Job(0, 0, Proposal(config), 0.0, stop or task.fidelity.high, rng.entropy("t", 0), **fields)
+
+
+def run(task: DatasetTask, *args: Any) -> Outcome:
+    [outcome] = task.evaluate([job(task, *args)])
+    assert outcome.status is Status.OK, outcome.message
+    return outcome
+
+
+def test_what_it_is(store: str) -> None:
+    t = DatasetTask("wine", "svm")
+    assert (t.name, t.unit, t.version, t.objectives) == ("wine-svm", "wine", 1, ("error",))
+    assert replace(t, split=3).name == "wine-svm-s3"
+    assert replace(t, split=3).unit == "wine"
+    assert DatasetTask("wine", "knn").objectives == ("log_loss",)
+    assert DatasetTask("diabetes", "knn").objectives == ("rmse",)
+    assert DatasetTask("diabetes", "random_forest").space.default()["mtry_power"] == 1.0
+    assert isinstance(t, Task)
+
+
+def test_making_one_reads_no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hptbench.tasks._data.load", None)
+    t = DatasetTask("digits", "mlp")
+    assert t.fidelity.unit == "epoch"
+    assert len(t.space) == 6
+
+
+def test_all_metrics_are_in_the_hidden_scores() -> None:
+    scores = run(DatasetTask("wine", "logistic", metric="error")).hidden
+    assert set(scores) == {"test", "test_error", "test_balanced_error", "test_log_loss"}
+    assert scores["test"] == scores["test_error"]
+    assert set(run(DatasetTask("wine", "svm")).hidden) == {"test", "test_error", "test_balanced_error"}
+    scores = run(DatasetTask("diabetes", "ridge", metric="mae")).hidden
+    assert set(scores) == {"test", "test_rmse", "test_mae"}
+    assert scores["test"] == scores["test_mae"] <= scores["test_rmse"]
+
+
+@pytest.mark.parametrize("metric", ["error", "balanced_error", "log_loss", "rmse", "mae"])
+def test_metrics_are_scikit_learns(metric: str) -> None:
+    from sklearn import metrics
+
+    regression = metric in ("rmse", "mae")
+    t = DatasetTask("diabetes" if regression else "digits", "knn", metric=metric)
+    outcome = run(t)
+    assert outcome.state is None
+    [(training, validation)], test = _parts(t._row_key)
+    model = find_learner("knn").train(t.space.default(), rng.entropy("t", 0), training, 0, 1, None)
+    for rows, value in ((validation, outcome.curve[-1].values[0]), (test, outcome.hidden["test"])):
+        p = find_learner("knn").predict(model, rows.X, rows.n_classes)
+        expected = {
+            "error": lambda y, p: 1 - metrics.accuracy_score(y, p.argmax(1)),
+            "balanced_error": lambda y, p: 1 - metrics.balanced_accuracy_score(y, p.argmax(1)),
+            "log_loss": lambda y, p: metrics.log_loss(y, np.clip(p, 1e-15, 1), labels=range(10), normalize=True),
+            "rmse": metrics.root_mean_squared_error,
+            "mae": metrics.mean_absolute_error,
+        }[metric](rows.y, p)
+        assert value == pytest.approx(expected, abs=1e-9)
+
+
+def test_no_row_is_in_two_parts_and_the_split_moves_the_test_rows() -> None:
+    seen = []
+    for split in (0, 1):
+        [(training, validation)], test = _parts(DatasetTask("diabetes", "knn", split=split)._row_key)
+        rows = [{tuple(row) for row in part.X} for part in (training, validation, test)]
+        assert sum(map(len, rows)) == len(set.union(*rows)) == 442
+        assert [len(r) for r in rows] == [221, 111, 110]
+        seen.append(rows[2])
+    assert seen[0] != seen[1]
+
+
+def test_rows_do_not_depend_on_learner_metric_or_seed() -> None:
+    keys = {
+        DatasetTask("wine", name, metric=m, split=1)._row_key for name in ("knn", "mlp") for m in ("error", "log_loss")
+    }
+    assert len(keys) == 1
+
+
+def test_folds_are_averaged(store: str) -> None:
+    t = make(store, "random_forest", "regression", validation="cv", folds=4)
+    state = run(t).state
+    parts = _parts(t._row_key)
+    assert len(state) == len(parts.inner) == 4
+    learner = find_learner("random_forest")
+    rmse = [
+        np.sqrt(np.mean((learner.predict(m, rows.X, 0) - rows.y) ** 2))
+        for m, (_, rows) in zip(state, parts.inner, strict=True)
+    ]
+    assert run(t).curve[-1].values[0] == pytest.approx(np.mean(rmse))
+
+
+def test_more_rows_are_a_higher_fidelity() -> None:
+    t = DatasetTask("digits", "knn", low=1 / 27)
+    assert t.fidelity.continues is False
+    values = [run(t, level).curve[-1].values[0] for level in (1 / 27, 1 / 3, 1)]
+    assert values[0] > values[1] > values[2]
+
+
+def test_a_lost_state_is_made_again_across_other_configurations(store: str) -> None:
+    """The chain of population-based training: another configuration and another trial's seed."""
+    t = make(store, "mlp", "classification", high=9)
+    low, high = ({**t.space.default(), "learning_rate_init": rate} for rate in (1e-4, 0.1))
+    first = job(t, 2, low)
+    a = run_job(t, first)
+    second = replace(job(t, 5, high), start=2, before=first, seed=rng.entropy("t", 1))
+    b = run_job(t, replace(second, state=a.state))
+    third = replace(job(t, 9, low), start=5, before=second, seed=rng.entropy("t", 1))
+    kept, half_lost, lost = (
+        run_job(t, j)
+        for j in (
+            replace(third, state=b.state),
+            replace(third, before=replace(second, state=a.state)),
+            third,
+        )
+    )
+    assert kept.curve == half_lost.curve == lost.curve
+    assert kept.hidden == half_lost.hidden == lost.hidden
+    assert kept.curve[-1].values != run(t, 9, low).curve[-1].values
+
+
+def run_job(task: DatasetTask, one: Job) -> Outcome:
+    [outcome] = task.evaluate([one])
+    assert outcome.status is Status.OK, outcome.message
+    return outcome
+
+
+def test_making_a_lost_state_again_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    t = DatasetTask("diabetes", "mlp", low=1, high=9)
+    ticks = iter(range(1000))
+    trained: list[tuple[float, int]] = []
+    monkeypatch.setattr("hptbench.tasks.dataset.time.perf_counter", lambda: next(ticks))
+    original = DatasetTask._train
+    monkeypatch.setattr(
+        DatasetTask,
+        "_train",
+        lambda self, j, *args: (trained.append((j.stop, next(ticks))), original(self, j, *args))[1],
+    )
+    first = job(t, 3)
+    outcome = run_job(t, replace(job(t), start=3, before=first))
+    assert [stop for stop, _ in trained] == [3, 9]
+    assert outcome.cost == 2  # the tick of its own training, and the one that ends it
+
+
+def test_a_start_without_a_past_is_an_error() -> None:
+    t = DatasetTask("diabetes", "mlp", low=1, high=9)
+    with pytest.raises(ValueError, match="neither a state nor a job before"):
+        t.evaluate([replace(job(t), start=3)])
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError, Status.FAILED), (MemoryError, Status.MEMORY)])
+def test_a_training_that_breaks_is_one_bad_outcome(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception], status: Status
+) -> None:
+    t = DatasetTask("iris", "knn")
+    original = type(find_learner("knn")).fit
+
+    def fit(self: Any, segment: Any, before: Any) -> Any:
+        if segment.config["n_neighbors"] == 1:
+            raise error("no\nluck")
+        return original(self, segment, before)
+
+    monkeypatch.setattr(type(find_learner("knn")), "fit", fit)
+    bad, good = t.evaluate([job(t, None, {**t.space.default(), "n_neighbors": k}) for k in (1, 2)])
+    assert (bad.status, bad.curve, bad.message) == (status, (), f"{error.__name__}: no luck")
+    assert bad.cost > 0
+    assert good.status is Status.OK
+
+
+def test_a_narrower_space_keeps_the_librarys_defaults() -> None:
+    narrow = {"cost": {"type": "float", "lower": 1e-2, "upper": 1e2, "log": True, "default": 1.0}}
+    t = DatasetTask("wine", "svm", space=narrow)  # type: ignore[arg-type]
+    assert t.space.names == ("cost",)
+    assert run(t).curve == run(DatasetTask("wine", "svm")).curve
+    assert t == DatasetTask("wine", "svm", space=t.space)
+
+
+def test_identity_tells_what_can_change_an_outcome(store: str) -> None:
+    t = make(store, "knn", "regression")
+    changes: list[dict[str, Any]] = [
+        {"metric": "mae"}, {"validation": "cv"}, {"folds": 5}, {"test_share": 0.5}, {"split": 1}, {"max_rows": 50},
+        {"low": 0.5}, {"high": 0.9}, {"drop_rare": True},
+    ]  # fmt: skip
+    seen = [t.identity(), *(replace(t, **change).identity() for change in changes)]
+    assert len({repr(one) for one in seen}) == len(changes) + 1
+    assert store not in repr(seen)
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"data": "irsi"}, "Did you mean 'iris'"),
+    ({"learner": "knm"}, "Did you mean 'knn'"),
+    ({"learner": "ridge"}, "'ridge', which does regression"),
+    ({"metric": "rmse"}, "unknown metric of a classification task 'rmse'"),
+    ({"metric": "log_loss"}, "log_loss needs probabilities"),
+    ({"validation": "loo"}, "unknown validation 'loo'"),
+    ({"folds": 1}, "folds >= 2"),
+    ({"test_share": 1.0}, "0 < test_share < 1"),
+    ({"max_rows": 3}, "max_rows >= 8"),
+    ({"high": 2.0}, "high <= 1"),
+    ({"low": 0.0}, "0 < low"),
+    ({"learner": "mlp", "high": 2.5, "low": 1}, "whole numbers"),
+    ({"space": {"cots": {"type": "float", "lower": 1, "upper": 2}}}, "Did you mean 'cost'"),
+])  # fmt: skip
+def test_bad_fields(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        DatasetTask(**{"data": "iris", "learner": "svm", **fields})
+
+
+def test_ten_rows_are_enough(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("name,task_type\ntiny,classification\ntinier,regression\n")
+    frame = pd.DataFrame({"x": np.arange(10.0), "target": list("ab") * 5})
+    frame.to_parquet(tmp_path / "tiny.parquet")
+    frame.assign(target=np.arange(10.0)).to_parquet(tmp_path / "tinier.parquet")
+    for name, kind in PAIRS:
+        for validation in ("holdout", "cv"):
+            data = "tiny" if kind == "classification" else "tinier"
+            t = DatasetTask(data, name, str(tmp_path), validation=validation)
+            run(t, t.fidelity.low)
+
+
+def test_a_data_set_that_cannot_be_used_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("name,task_type\nbad,classification\n")
+    t = DatasetTask("bad", "knn", str(tmp_path))
+    with pytest.raises(UserError, match="found none"):
+        t.evaluate([job(t)])

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from hptbench import suites
+from hptbench.errors import UserError
+from hptbench.paths import conf_dir
+from hptbench.protocol import Job, Proposal, Status
+from hptbench.rng import entropy
+from hptbench.spacefile import packaged_space
+
+SPACES = sorted(file.stem for file in (conf_dir() / "space").glob("*.yaml"))
+
+
+def composed(suite: str, *overrides: str) -> list[Any]:
+    with initialize_config_dir(str(conf_dir()), version_base=None):
+        config = compose(overrides=[f"+suite={suite}", f"+space=[{','.join(SPACES)}]", *overrides])
+    return list(instantiate(config.suite))
+
+
+def test_embedded_is_four_data_sets_and_four_learners() -> None:
+    tasks = composed("embedded")
+    assert len({t.unit for t in tasks}) == len({t.learner for t in tasks}) == len(tasks) == 4
+    assert all(t.store is None for t in tasks)
+    assert [t.space for t in tasks] == [packaged_space(t.space_name(t.data, t.learner)) for t in tasks]
+    assert sum(t.fidelity.continues for t in tasks) == 3
+
+
+def test_a_bound_has_an_address_on_the_command_line() -> None:
+    tasks = composed("embedded", "space.logistic.C.upper=10")
+    [changed] = [t for t in tasks if t.learner == "logistic"]
+    assert changed.space.configspace["C"].upper == 10
+    assert changed.space != packaged_space("logistic")
+
+
+def test_smoke_tasks_run() -> None:
+    tasks = composed("smoke")
+    assert any(t.fidelity.continues for t in tasks)
+    for t in tasks:
+        [outcome] = t.evaluate([Job(0, 0, Proposal(t.space.default()), 0.0, t.fidelity.high, entropy("s"))])
+        assert outcome.status is Status.OK, outcome.message
+
+
+def test_family_merges_what_is_common() -> None:
+    one, other = suites.family(
+        "dataset", [{"data": "iris", "learner": "knn"}, {"data": "wine", "learner": "svm", "split": 2}], {"split": 1}
+    )
+    assert (one.name, other.name) == ("iris-knn-s1", "wine-svm-s2")
+
+
+def test_family_gives_each_learner_its_space() -> None:
+    knn = {"n_neighbors": {"type": "integer", "lower": 1, "upper": 9}}
+    instances = [{"data": "iris", "learner": "knn"}, {"data": "iris", "learner": "svm"}]
+    one, other = suites.family("dataset", instances, spaces={"knn": knn})
+    assert one.space.names == ("n_neighbors",)
+    assert other.space == packaged_space("svm")
+    [forest] = suites.family(
+        "dataset",
+        [{"data": "diabetes", "learner": "random_forest"}],
+        spaces={"random_forest_regression": {"mtry_power": {"type": "float", "lower": 0, "upper": 1}}},
+    )
+    assert forest.space.names == ("mtry_power",)
+
+
+@pytest.mark.parametrize(("instance", "message"), [
+    ({"data": "iris", "learner": "knn", "slpit": 1}, "field 'slpit'. Did you mean 'split'"),
+    ({"data": "iris", "learner": "knn", "split": "1"}, "'split': expected int, got '1'"),
+    ({"data": "iris", "learner": "knn", "split": True}, "'split': expected int, got True"),
+    ({"data": "iris", "learner": "knn", "max_rows": 9.5}, r"'max_rows': expected int \| None, got 9.5"),
+    ({"data": "iris", "learner": "knn", "test_share": "half"}, "'test_share': expected float"),
+    ({"data": "iris", "learner": 3}, "'learner': expected str, got 3"),
+    ({"data": "iris"}, "expected a value for 'learner', got none"),
+    ({"data": "irsi", "learner": "knn"}, "Did you mean 'iris'"),
+    ({"data": "irsi", "learner": "knn", "version": 2}, "unknown suite.*'version'"),
+    ("iris", "expected a mapping of fields, got 'iris'"),
+])  # fmt: skip
+def test_family_errors(instance: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        suites.family("dataset", [instance], spaces={})
+
+
+def test_family_needs_a_family_and_a_list() -> None:
+    with pytest.raises(UserError, match=r"unknown task 'datset'. Did you mean 'dataset'"):
+        suites.family("datset", [])
+    with pytest.raises(UserError, match="expected a list of instances"):
+        suites.family("dataset", "iris")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    (tmp_path / "index.csv").write_text("name,task_type\na,classification\nb,regression\nc,classification\n")
+    pd.DataFrame({"x": range(30), "target": list("xy") * 15}).to_parquet(tmp_path / "a.parquet")
+    return str(tmp_path)
+
+
+def test_store_has_a_task_per_data_set(store: str) -> None:
+    tasks = suites.store(store, learner={"classification": "svm", "regression": "svr"}, max_rows=20)
+    assert [t.name for t in tasks] == ["a-svm", "b-svr", "c-svm"]
+    assert all(t.max_rows == 20 for t in tasks)  # type: ignore[attr-defined]
+    assert [t.name for t in suites.store(store, learner={"regression": "svr"})] == ["b-svr"]
+    assert [t.name for t in suites.store(store, ["c", "a"], "knn")] == ["c-knn", "a-knn"]
+    assert tasks[0].identity()["max_rows"] == 20
+
+
+def test_store_errors(store: str) -> None:
+    with pytest.raises(UserError, match=r"got none; set HPTBENCH_STORE or suite\.path"):
+        suites.store(None)
+    with pytest.raises(UserError, match=r"unknown data set of .* 'aa'. Did you mean 'a'"):
+        suites.store(store, ["aa"])
+    with pytest.raises(UserError, match="expected a learner for regression"):
+        suites.store(store, ["b"], {"classification": "svm"})
+    with pytest.raises(UserError, match="unknown task type 'clasification'"):
+        suites.store(store, learner={"clasification": "svm"})
+    with pytest.raises(UserError, match=r"field 'max_row'. Did you mean 'max_rows'"):
+        suites.store(store, max_row=5)
+    with pytest.raises(UserError, match="expected a learner for the regression data set 'b'"):
+        suites.store(store, learner="svm")
+
+
+def test_store_suite_composes(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPTBENCH_STORE", store)
+    assert [t.name for t in composed("store", "suite.data=[a,b]")] == [
+        "a-hist_gradient_boosting",
+        "b-hist_gradient_boosting",
+    ]
+
+
+def test_suites_need_no_hydra() -> None:
+    text = Path(suites.__file__).read_text(encoding="utf-8")
+    assert "import hydra" not in text
+    for name in ("embedded", "smoke", "store"):
+        suite = yaml.safe_load((conf_dir() / "suite" / f"{name}.yaml").read_text(encoding="utf-8"))
+        assert hasattr(suites, suite["_target_"].rpartition(".")[2])
+
+
+@pytest.mark.skipif("HPTBENCH_STORE" not in os.environ, reason="HPTBENCH_STORE names no data store")
+def test_real_store() -> None:
+    tasks = suites.store(os.environ["HPTBENCH_STORE"], learner={"classification": "knn", "regression": "knn"})
+    assert len(tasks) > 1
+    t = tasks[0]
+    [outcome] = t.evaluate([Job(0, 0, Proposal(t.space.default()), 0.0, t.fidelity.low, entropy("s"))])  # type: ignore[union-attr]
+    assert outcome.status is Status.OK, outcome.message
