@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hptbench.errors import UserError
-from hptbench.protocol import Clock, Method, Task
+from hptbench.protocol import Clock, Method, Problem, Task
+from hptbench.rng import entropy, stream
 
 
-def check_pair(label: str, method: Method, task: Task) -> None:
-    """UserError if ``method`` cannot work on ``task``."""
+def check_pair(label: str, method: Method, task: Task, problem: Problem) -> None:
+    """UserError if ``method`` cannot work on ``task``: its traits do not fit, or it does not begin."""
     traits = type(method).traits
     if traits.fidelity and task.fidelity is None:
         raise UserError(
@@ -18,11 +19,12 @@ def check_pair(label: str, method: Method, task: Task) -> None:
         )
     n = len(task.objectives)
     if not traits.min_objectives <= n <= traits.max_objectives:
-        wanted = f"{traits.min_objectives} to {traits.max_objectives}"
+        span = f"{traits.min_objectives} to {traits.max_objectives}"
         raise UserError(
-            f"{label} works on {wanted} objective(s), but {task.name} has {n}: {', '.join(task.objectives)}"
+            f"{label} takes {span} objective(s), but {task.name} has {n}: {', '.join(task.objectives)}"
         )
     task.space.check(task.space.default())
+    method.begin(problem, stream(entropy("check")))
 
 
 def check_names(tasks: Sequence[Task]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hptbench.errors import UserError
-from hptbench.protocol import Clock, Job, Outcome, Problem, Proposal, Report, State, Status
+from hptbench.protocol import Budget, Clock, Job, Outcome, Problem, Proposal, Report, State, Status
 from hptbench.rng import entropy
 
 _ROUNDING = 1e-9
@@ -21,11 +21,7 @@ class Ledger:
     """Opens jobs for proposals and closes them with their outcomes, within the budget."""
 
     def __init__(self, problem: Problem, key: tuple[str | int, ...], clock: Clock) -> None:
-        if problem.budget.max_time is not None and clock is Clock.UNITS:
-            raise UserError(
-                "budget.max_time is in seconds, but the clock counts full evaluations; "
-                "set clock=cost, or limit the run by budget.max_full_evals"
-            )
+        check_clock(problem.budget, clock)
         self._problem, self._key, self._clock = problem, key, clock
         self._high = problem.fidelity.high if problem.fidelity else 1.0
         self._continues = problem.fidelity is not None and problem.fidelity.continues
@@ -110,6 +106,15 @@ class Ledger:
             message = f"value {outcome.curve[-1].values} at fidelity {job.stop:g}"
             return replace(outcome, status=Status.NAN, message=message)
         return outcome
+
+
+def check_clock(budget: Budget, clock: Clock) -> None:
+    """UserError for a budget in seconds under a clock that knows none."""
+    if budget.max_time is not None and clock is Clock.UNITS:
+        raise UserError(
+            "budget.max_time is in seconds, but the clock counts full evaluations; "
+            "set clock=cost, or limit the run by budget.max_full_evals"
+        )
 
 
 def _finite(values: Sequence[float]) -> bool:

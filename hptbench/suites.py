@@ -19,6 +19,7 @@ from typing import Any
 from hptbench import registry
 from hptbench.errors import UserError, unknown
 from hptbench.protocol import Task
+from hptbench.tasks._wrapper import wrap
 
 _LEARNER = "hist_gradient_boosting"
 
@@ -29,9 +30,11 @@ def family(
     common: Mapping[str, Any] | None = None,
     spaces: Mapping[str, Any] | None = None,
 ) -> list[Task]:
-    """One task of a family per instance. ``instances`` and ``common`` (what all of them share) are fields of
-    the family; ``spaces`` holds search spaces by name, for families whose tasks have one by name; those it does
-    not hold are the packaged ones."""
+    """One task of a family per instance.
+
+    ``instances`` and ``common`` (what all of them share) are fields of the family, and ``wrap``: wrappers
+    around the task, e.g. ``[{noisy: {std: 0.1}}]``. ``spaces`` holds search spaces by name, for families whose
+    tasks have one by name; those it does not hold are the packaged ones."""
     cls = registry.find("task", family)
     if not isinstance(instances, Sequence) or isinstance(instances, str):
         raise UserError(f"suite of {family!r}: expected a list of instances, got {instances!r}")
@@ -76,11 +79,12 @@ def _task(
 ) -> Task:
     if not isinstance(instance, Mapping):
         raise UserError(f"{where}: expected a mapping of fields, got {instance!r}")
-    given = _checked(cls, where, {**(common or {}), **instance})
+    fields = {**(common or {}), **instance}
+    wrappers = fields.pop("wrap", None) or ()
+    given = _checked(cls, where, fields)
     if spaces and hasattr(cls, "space_name") and given.get("space") is None:
         given["space"] = spaces.get(cls.space_name(**given))
-    task: Task = cls(**given)
-    return task
+    return wrap(cls(**given), wrappers)
 
 
 def _checked(cls: Any, where: str, given: Mapping[str, Any]) -> dict[str, Any]:

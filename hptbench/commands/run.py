@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hptbench.check import check_names, check_pair, clock_for
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Broken, Executor
+from hptbench.ledger import check_clock
 from hptbench.protocol import Budget, Clock, Method, Task
 from hptbench.results.collect import collect
 from hptbench.results.table import DEFAULT
@@ -72,12 +74,12 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     for task in tasks:
         clock = clock_for(str(cfg.clock), task)
         for label, method in methods.items():
-            check_pair(label, method, task)
-            for seed in seeds:
-                if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
-                    plans.append(Plan(task, label, method, seed, Budget(max_jobs=1), 1, Clock.UNITS, limits, study))
-                else:
-                    plans.append(Plan(task, label, method, seed, budget, cfg.workers, clock, limits, study, live))
+            plan = Plan(task, label, method, seeds[0], budget, cfg.workers, clock, limits, study, live)
+            if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
+                plan = replace(plan, budget=Budget(max_jobs=1), workers=1, clock=Clock.UNITS, live=False)
+            check_clock(plan.budget, Clock.COST if plan.live else plan.clock)
+            check_pair(label, method, task, plan.problem)
+            plans += [replace(plan, seed=seed) for seed in seeds]
     return plans
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -42,6 +41,7 @@ def _command(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     import hydra
     from hydra.errors import HydraException
+    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     from hptbench.commands.run import run
@@ -49,22 +49,27 @@ def _run(argv: list[str]) -> int:
     from hptbench.registry import add_to_hydra
 
     add_to_hydra()
-    code = OK
+    code, failure = OK, None
 
-    def task_function(cfg: object) -> None:
-        nonlocal code
-        code = max(code, run(cfg))  # type: ignore[arg-type]
+    def task_function(cfg: DictConfig) -> None:
+        nonlocal code, failure
+        try:
+            code = max(code, run(cfg))
+        except Exception as error:  # Hydra would print its own words first
+            failure = failure or error
 
     # A group that no defaults list names can only be added; a newcomer writes it without the plus.
     sys.argv = [sys.argv[0], *(re.sub(r"^(method|experiment)=", r"+\1=", word) for word in argv)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions pass; they become messages here
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task_function)()
+        if failure is not None:
+            raise failure
     except (HydraException, OmegaConfBaseException) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
-        return _usage(str(cause) if cause else _readable(error))
+        raise (cause or UserError(_readable(error))) from error
     return code
 
 
@@ -94,16 +99,15 @@ def _usage(message: str) -> int:
 def _readable(error: Exception) -> str:
     """Hydra's and OmegaConf's messages without their internals, with the nearest spelling."""
     from hydra.errors import MissingConfigException
+    from omegaconf import Container
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return str(unknown(group or "configuration", name, error.options))
-    lines = [line.strip() for line in str(error).splitlines()]
-    text = " ".join(line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)=?:?", line))
-    key = re.search(r"Key '(\w+)' (?:is )?not in (?:struct|'\w+')", str(error))
-    node = getattr(error, "parent_node", None)
-    if key and node is not None:
-        near = difflib.get_close_matches(key[1], [str(k) for k in node], n=1)
-        known = ", ".join(str(k) for k in node if k != "_target_")
-        text += f". {f'Did you mean {near[0]!r}? ' if near else ''}Known: {known}"
-    return text
+    cause = error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, Container):
+        where = str(cause.full_key).rpartition(".")[0]
+        names = [str(name) for name in cause.parent_node if name not in ("_target_", "hydra")]
+        return str(unknown(f"setting of {where}" if where else "setting", cause.key, names))
+    return ": ".join(str(e).splitlines()[0].strip() for e in (error, cause) if e is not None and str(e))

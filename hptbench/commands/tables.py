@@ -43,44 +43,37 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
     if len(methods) > 1:
         _print_comparison(console, study, view, methods)
     _print_failures(console, table, study)
-    console.print(f"Tables: {study.folder}/jobs.parquet, {study.folder}/runs.parquet", highlight=False)
+    console.print(f"Tables: {study.folder}/jobs.parquet, {study.folder}/runs.parquet", highlight=False, soft_wrap=True)
     if view.plot and methods and table["validation"].notna().any():
         path = study.folder / "anytime.png"
         curves = mean_curves(study.jobs, view.accounting, view.measure)
-        unit = _CLOCK_UNITS.get(study.runs["clock"].iloc[0], "")
+        unit = _CLOCK_UNITS[study.runs["clock"].iloc[-1]] if view.accounting == "time" else ""
         anytime(curves, path, accounting=view.accounting, measure=view.measure, x_unit=unit, command=command)
-        console.print(f"Figure: {path}", highlight=False)
+        console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
 
 
 def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> None:
     seeds = int(table["expected"].max())
-    shown = Table(
-        title=f"Incumbents at the end: mean and 95 % t interval over {seeds} seed{'s' * (seeds != 1)}, lower is better",
-        title_justify="left",
+    wide = max(12, *(len(method) for method in table["method"]))
+    head = f"{'':{wide}}  {'validation':>16} {'test (hidden)':>16} {'vs default':>11} {'vs random':>10} {'runs':>5}"
+    console.print(
+        f"[bold]Incumbents[/] at the end, mean ± 95 % t interval over {seeds} seed{'s' * (seeds != 1)}; "
+        f"lower is better, changes are those of the {measure} loss",
+        highlight=False,
     )
-    for name in ("task", "metric", "method"):
-        shown.add_column(name)
-    for name in ("validation", "test (hidden)", f"{measure} vs default", f"{measure} vs random", "runs", "failed jobs"):
-        shown.add_column(name, justify="right")
-    for _, rows in table.groupby("task", sort=True):
+    console.print(head, highlight=False, style="dim")
+    for task, rows in table.groupby("task", sort=True):
+        console.print(f"{escape(str(task))} [dim]{escape(rows['objective'].iloc[0])}[/]", highlight=False)
         best = rows[measure].min()
-        for i, row in enumerate(rows.to_dict("records")):
-            name = escape(row["method"])
-            shown.add_row(
-                row["task"] if i == 0 else "",
-                row["objective"] if i == 0 else "",
-                f"[bold]{name}[/]" if row[measure] == best else name,
-                _interval(row, "validation"),
-                _interval(row, "test"),
-                "" if row["method"] == DEFAULT else _change(row["minus_default"], row["default"]),
-                ""
-                if row["method"] in (DEFAULT, RANDOM)
-                else _change(row["minus_random"], row[measure] - row["minus_random"]),
-                f"{row['runs']}" if row["runs"] == row["expected"] else f"[red]{row['runs']} of {row['expected']}[/]",
-                f"{row['failed']} of {row['jobs']}" if row["failed"] else "",
-                end_section=i == len(rows) - 1,
-            )
-    console.print(shown)
+        for row in rows.to_dict("records"):
+            default = "" if row["method"] == DEFAULT else _change(row["minus_default"], row["default"])
+            random = row[measure] - row["minus_random"]
+            random = "" if row["method"] in (DEFAULT, RANDOM) else _change(row["minus_random"], random)
+            runs = str(row["runs"]) if row["runs"] == row["expected"] else f"{row['runs']}/{row['expected']}"
+            failed = f"  [yellow]{row['failed']} of {row['jobs']} jobs failed[/]" if row["failed"] else ""
+            line = f"{escape(row['method']):{wide}}  {_interval(row, 'validation'):>16} {_interval(row, 'test'):>16}"
+            line = f"[bold]{line}[/]" if row[measure] == best else line
+            console.print(f"{line} {default:>11} {random:>10} {runs:>5}{failed}", highlight=False, soft_wrap=True)
 
 
 def _print_comparison(console: Console, study: Study, view: View, methods: list[str]) -> None:
@@ -131,15 +124,19 @@ def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None
 
 
 def _interval(row: dict[Any, Any], name: str) -> str:
-    if math.isnan(row[name]):
+    """Mean and half-width, the width to two significant digits."""
+    mean, half = row[name], row[name] - row[f"{name}_low"]
+    if math.isnan(mean):
         return "–"
-    if math.isnan(row[f"{name}_low"]):
-        return f"{row[name]:.4g}"
-    return f"{row[name]:.4g} [{row[f'{name}_low']:.3g}, {row[f'{name}_high']:.3g}]"
+    if math.isnan(half):
+        return f"{mean:.4g}"
+    if half <= 1e-9 * abs(mean):  # of a learner without randomness, up to rounding
+        return f"{mean:.4g} ± 0"
+    digits = max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean:.{digits}f} ± {half:.{digits}f}" if digits < 8 else f"{mean:.4g} ± {half:.1e}"
 
 
 def _change(difference: float, reference: float) -> str:
     if math.isnan(difference) or not reference:
         return "–"
-    colour = "green" if difference < 0 else "red" if difference > 0 else "default"
-    return f"[{colour}]{100 * difference / abs(reference):+.1f} %[/]"
+    return f"{100 * difference / abs(reference):+.1f} %"

@@ -112,7 +112,7 @@ def _controller() -> Any:
     # made once, after scikit-learn has loaded its libraries: looking for them takes milliseconds
     import sklearn.ensemble
     import sklearn.linear_model  # noqa: F401
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 

@@ -22,6 +22,7 @@ Sizes: TypeAlias = tuple[int, ...]
 _ROUNDING = 1e-9
 """Ten times a lowest fidelity of 0.1 is a highest fidelity of 1."""
 _BLOCK = 64
+"""Configurations drawn at a time."""
 
 
 def fidelity_of(problem: Problem) -> Fidelity:

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+
+from hptbench import registry
+from hptbench.commands.shell import dispatch
+from hptbench.paths import conf_dir
+
+QUICK = ["suite=smoke", "budget=tiny", "seeds=2", "executor=serial", "limits.seconds=null", "limits.memory_mb=null"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def ok(*argv: str) -> None:
+    assert dispatch(list(argv)) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "no method chosen"),
+        (["+method=bohbb"], "unknown method 'bohbb'. Did you mean 'bohb'"),
+        (["+method=bohb", "suite=smok"], "unknown suite 'smok'. Did you mean 'smoke'"),
+        (["+method=bohb", "method.bohb.etta=4"], "Did you mean 'eta'"),
+        (["+method=bohb", "method.bohb.eta=three"], "eta"),
+        (["+method=bohb", "method.bohb.eta=1"], "eta"),
+        (["+method=bohb", "metod.bohb.eta=4"], "metod"),
+        (["+method=bohb", "seedz=4"], "Did you mean 'seeds'"),
+        (["+method=random", "seeds=0"], "expected seeds"),
+        (["+method=random", "seeds=[1,1]"], "expected seeds"),
+        (["+method=random", "seeds=many"], "expected seeds"),
+        (["+method=random", "workers=0"], "expected workers"),
+        (["+method=random", "workers=two"], "expected workers"),
+        (["+method=random", "clock=fast"], "expected clock"),
+        (["+method=random", "budget.max_full_evals=null"], "at least one limit"),
+        (["+method=random", "budget.max_full_evals=-3"], "budget.max_full_evals > 0"),
+        (["+method=random", "budget.max_full_evals=lots"], "budget.max_full_evals"),
+        (["+method=random", "+budget.max_job=3"], "Did you mean 'max_jobs'"),
+        (["+method=random", "budget.max_time=10"], "clock"),
+        (["+method=random", "limits.seconds=0"], "limits.seconds > 0"),
+        (["+method=random", "executor=fast"], "unknown executor 'fast'"),
+        (["+method=random", "baselines=[randm]"], "Did you mean 'random'"),
+        (["+method=bohb", "suite=synthetic_blackbox"], "needs a task with a fidelity"),
+        (["+method=random", "suite=store"], "HPTBENCH_STORE"),
+        (["+method=random", "suite=store", "suite.path=nowhere"], "nowhere"),
+        (["+method=random", "suite.instances=[]"], "at least one task"),
+        (["+method=random", "suite.instances=[{data: irisz, learner: svm}]"], "Did you mean 'iris'"),
+        (["+method=random", "suite.instances=[{data: iris, learner: svmm}]"], "Did you mean 'svm'"),
+        (["+method=random", "suite.instances=[{data: iris, learner: svm, spilt: 1}]"], "Did you mean 'split'"),
+        (["+method=random", "suite.instances=[{data: iris, learner: svm},{data: iris, learner: svm}]"], "twice"),
+        (
+            ["+method=random", "suite.instances=[{data: iris, learner: svm}]", "space.svm.cost.upper=0"],
+            "space.svm.cost",
+        ),
+        (
+            ["+method=random", "suite.instances=[{data: iris, learner: svm}]", "space.svm=null", "space.svm={}"],
+            "parameter",
+        ),
+        (["+method=random", "method.random=3"], "random"),
+        (["method.bohb.eta=3"], "method"),
+        (["+experiment=quik"], "Did you mean 'quick'"),
+        (["compare", "nowhere"], "expected the folder of a study"),
+        (["comparee", "x"], "Did you mean 'compare'"),
+        (["list", "method"], "Did you mean 'methods'"),
+    ],
+)
+def test_bad_input_is_one_message_code_2_and_nothing_written(
+    argv: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HPTBENCH_STORE", raising=False)
+    if not argv or "=" in argv[0]:
+        argv = [*argv, "executor=serial"] if not any(a.startswith("executor=") for a in argv) else argv
+    assert dispatch(argv) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.err.count("\n") == 1, captured.err
+    assert captured.err.startswith("hptbench: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_from_command_to_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok("+method=[hyperband,bohb]", *QUICK)
+    out = capsys.readouterr().out
+    for word in ("hyperband", "bohb", "random", "default", "Mean ranks", "Wilcoxon", "the smallest possible p"):
+        assert word in out
+    study = tmp_path / "results" / "smoke"
+    runs = pd.read_parquet(study / "runs.parquet")
+    assert sorted(runs["method"].unique()) == ["bohb", "default", "hyperband", "random"]
+    assert len(runs) == 2 * 2 * 4
+    assert (study / "anytime.png").read_bytes().startswith(b"\x89PNG")
+    jobs = pd.read_parquet(study / "jobs.parquet")
+    spent = jobs.groupby(["task", "method", "seed"])["units"].sum()
+    assert (spent.drop("default", level="method").between(5 - 1e-9, 6 + 1e-9)).all()
+    before = {p: p.stat().st_mtime_ns for p in study.rglob("journal.jsonl")}
+    ok("+method=[hyperband,bohb]", *QUICK)
+    assert {p: p.stat().st_mtime_ns for p in study.rglob("journal.jsonl")} == before
+    capsys.readouterr()
+    ok("compare", "results/smoke", "--measure", "validation", "--accounting", "from_zero")
+    assert "normalised validation loss" in capsys.readouterr().out
+
+
+def test_methods_compared_with_themselves_under_labels(tmp_path: Path) -> None:
+    ok("+method=bohb", "+method@method.bohb4=bohb", "method.bohb4.eta=4", "baselines=[]", *QUICK)
+    runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet")
+    assert set(runs["method"]) == {"bohb", "bohb4", "default"}
+    assert set(runs[runs["method"] == "bohb4"]["provenance"]) == {'{"changed": {"eta": 4}}'}
+
+
+def test_the_plus_before_method_may_be_left_out(tmp_path: Path) -> None:
+    ok("method=random", "seeds=[3,7]", *[word for word in QUICK if "seeds" not in word])
+    assert set(pd.read_parquet(tmp_path / "results/smoke/runs.parquet")["seed"]) == {3, 7}
+
+
+def test_mixed_protocols_are_refused_unless_named(capsys: pytest.CaptureFixture[str]) -> None:
+    ok("+method=random", "plot=false", *QUICK)
+    ok("+method=random", "plot=false", *QUICK, "workers=3")
+    ok("+method=hyperband", "plot=false", "baselines=[]", *QUICK)
+    ok("+method=hyperband", "plot=false", "baselines=[]", *QUICK, "budget.max_full_evals=7")
+    capsys.readouterr()
+    for argv, message in [
+        ([], "differ in budget"),
+        (["--where", "budget.max_full_evals=5"], "differ in workers"),
+        (["--where", "budget.max_full_evals=5", "--unequal", "workers"], "expected one run for each"),
+        (["--where", "workers=9"], "no run satisfies"),
+        (["--where", "wrkers=9"], "expected COLUMN=VALUE"),
+        (["--unequal", "budgets"], "Did you mean 'budget'"),
+    ]:
+        assert dispatch(["compare", "results/smoke", *argv]) == 2
+        assert message in capsys.readouterr().err
+    ok("compare", "results/smoke", "--where", "budget.max_full_evals=5", "workers=1", "--no-plot")
+    assert "hyperband is" in (out := capsys.readouterr().out) or "random is" in out
+    ok("compare", "results/smoke", "--where", "workers=1", "--where", "budget.max_full_evals=7", "--no-plot")
+
+
+def test_one_label_for_two_settings_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    ok("+method=bohb", "plot=false", *QUICK)
+    ok("+method=bohb", "method.bohb.eta=4", "plot=false", *QUICK)
+    assert dispatch(["compare", "results/smoke"]) == 2
+    assert "different hyperparameters" in capsys.readouterr().err
+
+
+def test_bounds_of_a_space_change_on_the_command_line(tmp_path: Path) -> None:
+    one = "suite.instances=[{data: iris, learner: knn}]"
+    ok("+method=random", one, "space.knn.n_neighbors.upper=5", "reference=false", "baselines=[]", "plot=false", *QUICK)
+    jobs = pd.read_parquet(tmp_path / "results/smoke/jobs.parquet")
+    ks = [yaml.safe_load(config)["n_neighbors"] for config in jobs["config"]]
+    assert max(ks) <= 5
+
+
+def test_a_damaged_journal_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok("+method=random", "plot=false", *QUICK)
+    journal = next((tmp_path / "results").rglob("random/*/journal.jsonl"))
+    (journal.parent / "run.json").unlink()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([lines[0], b"garbage\n", *lines[2:]]))
+    capsys.readouterr()
+    assert dispatch(["+method=random", "plot=false", *QUICK]) == 2
+    assert "line 2 is damaged" in capsys.readouterr().err
+
+
+def test_every_experiment_and_suite_file_composes_and_names_its_command() -> None:
+    registry.add_to_hydra()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        for file in (conf_dir() / "experiment").glob("*.yaml"):
+            compose("config", [f"+experiment={file.stem}"])
+            assert f"python -m hptbench +experiment={file.stem}" in file.read_text().splitlines()[1]
+        for file in (conf_dir() / "suite").glob("*.yaml"):
+            compose("config", [f"suite={file.stem}"])
+            assert f"suite={file.stem}" in file.read_text().splitlines()[0]
+        for file in (conf_dir() / "budget").glob("*.yaml"):
+            compose("config", [f"budget={file.stem}"])
+
+
+def test_list_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    ok("list")
+    out = capsys.readouterr().out
+    for name in [*registry.methods(), *registry.tasks(), "embedded", "svm"]:
+        assert name in out
+    ok("list", "suites")
+    assert "bohb" not in capsys.readouterr().out.split()
+    assert dispatch(["doctor"]) in (0, 1)
+    out = capsys.readouterr().out
+    for name in ("python", "numpy", "torch", "journal", "workers"):
+        assert name in out
+
+
+def _python(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hptbench", *argv], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_help_imports_next_to_nothing(tmp_path: Path) -> None:
+    for argv in (["--help"], []):
+        assert "python -m hptbench +method=bohb" in _python(*argv, cwd=tmp_path).stdout
+    code = "import sys; sys.argv[1:] = ['--help']; import hptbench.__main__ as m; m.main(); print(len(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) < 200
+
+
+def test_an_interrupted_study_resumes(tmp_path: Path) -> None:
+    argv = ["+method=random", "suite=smoke", "seeds=30", "plot=false", "executor.processes=2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hptbench", *argv],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.rglob("run.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the same command goes on from here" in err
+    assert "Traceback" not in err
+    done = len(list(tmp_path.rglob("run.json")))
+    assert 0 < done < 120
+    again = _python(*argv, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert len(list(tmp_path.rglob("run.json"))) == 120
+    assert f"{os.sep}smoke" in again.stderr
