@@ -20,9 +20,7 @@ def check_pair(label: str, method: Method, task: Task, problem: Problem) -> None
     n = len(task.objectives)
     if not traits.min_objectives <= n <= traits.max_objectives:
         span = f"{traits.min_objectives} to {traits.max_objectives}"
-        raise UserError(
-            f"{label} takes {span} objective(s), but {task.name} has {n}: {', '.join(task.objectives)}"
-        )
+        raise UserError(f"{label} takes {span} objective(s), but {task.name} has {n}: {', '.join(task.objectives)}")
     task.space.check(task.space.default())
     method.begin(problem, stream(entropy("check")))
 

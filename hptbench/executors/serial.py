@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from hptbench.errors import UserError
 from hptbench.executors import Broken, Watcher
-from hptbench.run import Plan, execute
+from hptbench.run import Driver, Evaluator, Plan, execute
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,15 @@ class Serial:
     def run(self, plans: Sequence[Plan], watcher: Watcher) -> list[Broken]:
         """Do all runs in order."""
         broken = []
-        for plan in plans:
-            try:
-                execute(plan, partial(watcher.begun, plan))
-            except UserError:
-                raise
-            except Exception:
-                broken.append(Broken(plan, traceback.format_exc()))
-            watcher.ended(plan)
+        with Evaluator() as evaluator:
+            for plan in plans:
+                try:
+                    execute(plan, Driver(evaluator, partial(watcher.begun, plan)))
+                except UserError:
+                    raise
+                except Exception:
+                    broken.append(Broken(plan, traceback.format_exc()))
+                watcher.ended(plan)
         return broken
 
 
