@@ -42,7 +42,7 @@ _REAL: Mapping[str, Callable[[], None]] = {"raise": _raise, "exit": _exit, "hang
 class Failing(Wrapper):
     """Lets jobs fail at random: a trial at a fidelity fails always or never.
 
-    ``failed`` and ``nan`` return an outcome of that kind, at the cost of the whole job. The other kinds happen for
+    ``failed`` and ``not_finite`` return an outcome of that kind, at the cost of the whole job. The other kinds happen for
     real and take the calling process and its whole batch with them; they are made for tests of live workers:
     ``raise`` an exception, ``exit`` the process, ``hang`` for ever, take ``memory`` without end.
     """
@@ -54,8 +54,8 @@ class Failing(Wrapper):
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
             raise UserError(f"expected 0 <= rate <= 1, got {self.rate}")
-        if self.kind not in ("failed", "nan", *_REAL):
-            raise unknown("kind of failure", self.kind, ("failed", "nan", *_REAL))
+        if self.kind not in ("failed", "not_finite", *_REAL):
+            raise unknown("kind of failure", self.kind, ("failed", "not_finite", *_REAL))
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         fails = [float(self.stream(job, job.stop).random()) < self.rate for job in jobs]

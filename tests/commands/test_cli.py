@@ -174,6 +174,61 @@ def test_a_damaged_journal_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "line 2 is damaged" in capsys.readouterr().err
 
 
+def test_somebody_elses_method_needs_no_registration(tmp_path: Path) -> None:
+    ok("+method.mine._target_=hptbench.methods.sobol.Sobol", "plot=false", *QUICK)
+    assert set(pd.read_parquet(tmp_path / "results/smoke/runs.parquet")["method"]) == {"mine", "random", "default"}
+
+
+def test_a_failing_learner_is_shown_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrap = "suite.instances=[{data: iris, learner: logistic, wrap: [{failing: {rate: 0.4, kind: not_finite}}]}]"
+    ok("+method=successive_halving", wrap, *QUICK)
+    out = capsys.readouterr().out
+    assert "jobs failed" in out
+    assert "nan" in out
+    assert (pd.read_parquet(tmp_path / "results/smoke/jobs.parquet")["status"] == "nan").any()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    frame = pd.DataFrame({"a": range(60), "b": [*"xyz"] * 20, "target": [0.0, 1.0, 2.0] * 20})
+    frame.to_parquet(folder / "good.parquet")
+    frame.assign(target=[None, *frame["target"][1:]]).to_parquet(folder / "holes.parquet")
+    frame.drop(columns="target").to_parquet(folder / "blind.parquet")
+    (folder / "torn.parquet").write_bytes((folder / "good.parquet").read_bytes()[:300])
+    frame.head(4).to_parquet(folder / "tiny.parquet")
+    names = ["good", "holes", "blind", "torn", "tiny", "lost"]
+    pd.DataFrame({"name": names, "task_type": "classification"}).to_csv(folder / "index.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("holes", "the target 'target' is missing in 1 rows"),
+        ("blind", "unknown target column"),
+        ("torn", "expected a parquet file"),
+        ("tiny", "expected at least 8 rows"),
+        ("lost", "expected the data set's file"),
+        ("god", "Did you mean 'good'"),
+    ],
+)
+def test_bad_data_are_named_before_anything_is_written(
+    store: Path, data: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    argv = ["+method=random", *QUICK, "suite=store", f"suite.path={store}"]
+    assert dispatch([*argv, f"suite.data=[good,{data}]"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+    ok(*argv, "suite.data=[good]", "plot=false")
+
+
+def test_hydras_multirun_sweeps_settings(tmp_path: Path) -> None:
+    ok("-m", "+method=random", "workers=1,2", "plot=false", *QUICK)
+    assert set(pd.read_parquet(tmp_path / "results/smoke/runs.parquet")["workers"]) == {1, 2}
+
+
 def test_every_experiment_and_suite_file_composes_and_names_its_command() -> None:
     registry.add_to_hydra()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -33,7 +33,7 @@ WRAPPERS = [
     {"noisy": {"std": 0.1}},
     {"delayed": {"std": 0.5, "factor": 2.0}},
     {"failing": {"rate": 0.3}},
-    {"failing": {"rate": 0.3, "kind": "nan"}},
+    {"failing": {"rate": 0.3, "kind": "not_finite"}},
     {"shifted": {"seed": 3}},
 ]
 ALL = [wrap(task, [spec]) for task in (BRANIN, HARTMANN, ONES) for spec in WRAPPERS] + [wrap(ONES, WRAPPERS)]
@@ -124,7 +124,7 @@ def test_identity_and_name_differ_where_a_setting_or_the_inner_task_differs():
     tasks = [
         BRANIN, Noisy(BRANIN, 0.1), Noisy(BRANIN, 0.2), Noisy(SyntheticTask("hartmann3"), 0.1),
         Noisy(Noisy(BRANIN, 0.1), 0.1), Shifted(BRANIN, 1), Shifted(BRANIN, 2), Failing(BRANIN, 0.1),
-        Failing(BRANIN, 0.1, "nan"), Delayed(BRANIN, 0.1), Delayed(BRANIN, 0.1, 2.0),
+        Failing(BRANIN, 0.1, "not_finite"), Delayed(BRANIN, 0.1), Delayed(BRANIN, 0.1, 2.0),
     ]  # fmt: skip
     assert len({str(t.identity()) for t in tasks}) == len({t.name for t in tasks}) == len(tasks)
     assert Noisy(BRANIN, 0.1).name == "branin+noisy0.1"
@@ -217,7 +217,7 @@ def test_a_fixed_factor_is_exact():
 # failing
 
 
-@pytest.mark.parametrize("kind", ["failed", "nan"])
+@pytest.mark.parametrize("kind", ["failed", "not_finite"])
 def test_failures_come_at_their_rate_and_cost_what_the_job_costs(kind):
     task = Failing(Echo(BRANIN.space), 0.3, kind)
     outcomes = task.evaluate([job(task, trial=i) for i in range(1000)])

@@ -1,0 +1,43 @@
+"""Write docs/RESULTS.md from hptbench/results/schema.py: python scripts/results_md.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hptbench.results.schema import JOBS, RUNS, Column
+
+HEAD = """\
+# What a study leaves
+
+<!-- made by scripts/results_md.py from hptbench/results/schema.py -->
+
+    results/<study>/jobs.parquet    a row per finished job
+    results/<study>/runs.parquet    a row per finished run
+    results/<study>/anytime.png     the incumbents over the budget, with its numbers in anytime.json
+    results/<study>/runs/<task>/<method>/<seed>-<id>/
+        journal.jsonl               finished jobs as they ended: what a resumed run is made from
+        jobs.parquet, run.json      the run's part of the two tables; run.json is there = the run is finished
+
+A run's id is a hash of all that can change its result, and of nothing else. Columns marked * are measured: they differ
+between executions of the same run; all others are the same, bit for bit.
+"""
+
+
+def markdown() -> str:
+    """The page."""
+    parts = [HEAD]
+    for name, columns in (("jobs.parquet", JOBS), ("runs.parquet", RUNS)):
+        parts.append(
+            f"\n## {name}\n\n| column | type | unit | meaning |\n|---|---|---|---|\n" + "".join(map(_row, columns))
+        )
+    return "".join(parts)
+
+
+def _row(column: Column) -> str:
+    star = "" if column.repeatable else " *"
+    return f"| `{column.name}`{star} | {column.type} | {column.unit} | {column.meaning} |\n"
+
+
+if __name__ == "__main__":
+    page = Path(__file__).resolve().parent.parent / "docs" / "RESULTS.md"
+    page.write_text(markdown(), encoding="utf-8")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from hptbench.commands.shell import dispatch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_results_page_is_that_of_the_schema() -> None:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from results_md import markdown
+    finally:
+        sys.path.pop(0)
+    assert (ROOT / "docs" / "RESULTS.md").read_text() == markdown(), "run `python scripts/results_md.py`"
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert "pip install -c constraints.txt -e . && python -m hptbench +method=bohb" in lines
+    assert 'pip install -c constraints.txt -e ".[test]" && pytest' in lines
+
+
+def test_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    [block] = [b for b in blocks if "simulate(" in b]
+    exec(compile(block, "README.md", "exec"), {})
+    assert "learning_rate" in capsys.readouterr().out
+
+
+def test_commands_in_the_readme_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--cfg job`, Hydra composes the settings and ends."""
+    monkeypatch.chdir(tmp_path)
+    text = "".join(re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    commands = [
+        shlex.split(line, comments=True)[3:] for line in text.splitlines() if line.startswith("python -m hptbench")
+    ]
+    settings = [argv for argv in commands if argv and argv[0].startswith("+")]
+    assert len(settings) >= 4
+    for argv in settings:
+        assert dispatch([*argv, "--cfg", "job"]) == 0
+
+
+def test_links_in_the_docs_lead_somewhere() -> None:
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
