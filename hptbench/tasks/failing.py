@@ -42,8 +42,8 @@ _REAL: Mapping[str, Callable[[], None]] = {"raise": _raise, "exit": _exit, "hang
 class Failing(Wrapper):
     """Lets jobs fail at random: a trial at a fidelity fails always or never.
 
-    ``failed`` and ``not_finite`` return an outcome of that kind, at the cost of the whole job. The other kinds happen for
-    real and take the calling process and its whole batch with them; they are made for tests of live workers:
+    ``failed`` and ``not_finite`` return an outcome of that kind, at the cost of the whole job. The other kinds
+    happen for real and take the calling process and its whole batch with them; they are made for tests of live workers:
     ``raise`` an exception, ``exit`` the process, ``hang`` for ever, take ``memory`` without end.
     """
 
