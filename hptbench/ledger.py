@@ -13,6 +13,7 @@ from hptbench.rng import entropy
 
 _ROUNDING = 1e-9
 """27 segments of 1/27 are one full evaluation, although their sum in floating point is less."""
+_RUNNING, _DONE, _FAILED = range(3)
 _STATES = 128
 """States kept of a run, the latest used. A dropped one is made again from ``Job.before``."""
 
@@ -26,8 +27,8 @@ class Ledger:
         self._high = problem.fidelity.high if problem.fidelity else 1.0
         self._continues = problem.fidelity is not None and problem.fidelity.continues
         self._jobs: list[Job] = []
-        self._left: dict[int, bool] = {}
-        """Ended job -> whether it left something to go on from (it did not fail)."""
+        self._fates = bytearray()
+        """Per job what became of it: a byte, as there may be millions."""
         self._tips: list[int] = []
         """Per trial its latest job."""
         self._states: OrderedDict[int, State] = OrderedDict()
@@ -46,10 +47,10 @@ class Ledger:
         """The job for a proposal. ValueError if the method broke the protocol."""
         start, before, trial = 0.0, None, len(self._tips)
         if proposal.source is not None:
-            if proposal.source not in self._left:
+            if not 0 <= proposal.source < len(self._fates) or self._fates[proposal.source] == _RUNNING:
                 raise ValueError(f"a proposal starts from job {proposal.source}, which has not ended")
             source = self._jobs[proposal.source]
-            if self._continues and self._left[source.id]:
+            if self._continues and self._fates[source.id] == _DONE:
                 start, before = source.stop, source
             if source.proposal.config == proposal.config and self._tips[source.trial] == source.id:
                 trial = source.trial
@@ -64,6 +65,7 @@ class Ledger:
         else:
             self._tips[trial] = job.id
         self._jobs.append(job)
+        self._fates.append(_RUNNING)
         self.full_evals += (stop - start) / self._high
         if before is not None and before.id in self._states:
             self._states.move_to_end(before.id)
@@ -77,7 +79,7 @@ class Ledger:
         other, it leaves nothing to go on from, and it never ends a run."""
         outcome = self._judged(job, outcome)
         ok = outcome.status is Status.OK
-        self._left[job.id] = ok
+        self._fates[job.id] = _DONE if ok else _FAILED
         if ok and outcome.state is not None:
             self._states[job.id] = outcome.state
             if len(self._states) > _STATES:

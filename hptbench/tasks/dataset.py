@@ -148,27 +148,20 @@ class DatasetTask:
     # evaluation
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """One outcome per job. UserError if the data set cannot be used; whatever goes wrong in one training
-        becomes the status of its outcome."""
+        """One outcome per job. UserError if the data set cannot be used; a training that raises, raises."""
         parts = _parts(self._row_key)
         return [self._evaluate(job, parts) for job in jobs]
 
     def _evaluate(self, job: Job, parts: Parts) -> Outcome:
-        began = time.perf_counter()
         models, lost = self._source(job, parts)
-        try:
-            with quiet_single_thread():
-                for earlier in lost:
-                    models = self._train(earlier, models, parts)
-                began = time.perf_counter()
-                models = self._train(job, models, parts)
-                value = self._score(models, [validation for _, validation in parts.inner])[self.objectives[0]]
-                cost = time.perf_counter() - began
-                test = self._score(models, [parts.test] * len(models))
-        except MemoryError as error:
-            return Outcome(Status.MEMORY, (), time.perf_counter() - began, message=_one_line(error))
-        except Exception as error:
-            return Outcome(Status.FAILED, (), time.perf_counter() - began, message=_one_line(error))
+        with quiet_single_thread():
+            for earlier in lost:
+                models = self._train(earlier, models, parts)
+            began = time.perf_counter()
+            models = self._train(job, models, parts)
+            value = self._score(models, [validation for _, validation in parts.inner])[self.objectives[0]]
+            cost = time.perf_counter() - began
+            test = self._score(models, [parts.test] * len(models))
         hidden = {"test": test[self.objectives[0]]} | {f"test_{name}": score for name, score in test.items()}
         state = models if self.fidelity.continues else None
         return Outcome(Status.OK, (Point(job.stop, (value,)),), cost, hidden, state)
@@ -244,10 +237,6 @@ def _parts(key: tuple[Any, ...]) -> Parts:
     inner_key = ("dataset", data, split, "validation")
     pairs = _split.folds(outer, folds, inner_key) if folds else [_split.holdout(outer, _VALIDATION_SHARE, inner_key)]
     return Parts(tuple((outer.take(train), outer.take(valid)) for train, valid in pairs), table.take(test))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _error(y: NDArray[Any], p: Floats) -> float:

@@ -15,6 +15,7 @@ from hptbench.learners import find_learner, learners
 from hptbench.protocol import Job, Outcome, Proposal, Status, Task
 from hptbench.tasks.dataset import DatasetTask, _parts
 from hptbench.testing import TASK_CHECKS
+from hptbench.workers import evaluate_here
 
 LEVELS = {"tree": (2, 6), "iteration": (2, 6), "epoch": (1, 3), "fraction": (1 / 9, 1)}
 PAIRS = [(name, kind) for name, learner in learners().items() for kind in learner.spaces]
@@ -225,8 +226,9 @@ def test_a_training_that_breaks_is_one_bad_outcome(
         return original(self, segment, before)
 
     monkeypatch.setattr(type(find_learner("knn")), "fit", fit)
-    bad, good = t.evaluate([job(t, None, {**t.space.default(), "n_neighbors": k}) for k in (1, 2)])
-    assert (bad.status, bad.curve, bad.message) == (status, (), f"{error.__name__}: no luck")
+    bad, good = evaluate_here(t, [job(t, None, {**t.space.default(), "n_neighbors": k}) for k in (1, 2)])
+    assert (bad.status, bad.curve) == (status, ())
+    assert bad.message.startswith(f"{error.__name__}: no luck")
     assert bad.cost > 0
     assert good.status is Status.OK
 
