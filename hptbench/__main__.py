@@ -24,6 +24,8 @@ Commands (the first word; none means run):
   compare RESULTS       compare the methods of a finished study; --help for its options
   list [methods|tasks|suites|learners]
                         what there is, one line each
+  fetch openml/31 openml/suite/99 --store DIR
+                        data sets, tasks and suites of OpenML, for offline use; --verify
   doctor                what is installed and usable here
 
 Settings (name=value; + adds what the configuration does not name):

@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -125,19 +125,36 @@ def evaluate_here(task: Task, jobs: Sequence[Job]) -> list[Outcome]:
 
 
 _READY = "ready"
-"""A new worker's first word: the start-up is not its job's time."""
+"""A worker's word that the time of its job begins: not before it has started up and made again what was lost."""
 
 
 def _serve_jobs(connection: Connection, task: Task) -> None:
     connection.send(_READY)
     while True:
-        job = connection.recv()
+        job: Job = connection.recv()
         try:
+            if _lost(job):
+                job = _restored(task, job)
+                connection.send(_READY)
             [answer] = evaluate_here(task, [job])
         except UserError as error:
             connection.send(error)
         else:
             connection.send((answer, machine.peak_memory_mb()))
+
+
+def _lost(job: Job) -> bool:
+    return job.start > 0 and job.state is None and job.before is not None
+
+
+def _restored(task: Task, job: Job) -> Job:
+    """``job`` with the state that it goes on from, made again if it is lost: that is not the job's own time, or a
+    resumed run could hit a limit that the undisturbed one did not."""
+    if not _lost(job):
+        return job
+    assert job.before is not None
+    [outcome] = evaluate_here(task, [_restored(task, job.before)])
+    return replace(job, state=outcome.state)
 
 
 @dataclass
@@ -174,6 +191,7 @@ class Pool:
         if slot.child is None:
             slot.child, slot.ready = Child(_serve_jobs, self.task), False
         slot.job, slot.began = job, time.perf_counter()
+        slot.ready = slot.ready and not _lost(job)
         try:
             slot.child.connection.send(job)
         except (BrokenPipeError, ConnectionResetError):

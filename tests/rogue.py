@@ -77,3 +77,15 @@ class Rogue:
             time.sleep(0.1)
         x = float(job.proposal.config["x"])
         return Outcome(Status.OK, (Point(1.0, (x,)),), time.perf_counter() - began + 1e-9, {"test": x})
+
+
+@dataclass(frozen=True)
+class Sleeper(Rogue):
+    """Trains for half a second per epoch and goes on from its state."""
+
+    fidelity: Fidelity | None = Fidelity(1, 9, continues=True)  # noqa: RUF009
+
+    def _one(self, job: Job) -> Outcome:
+        epochs = job.stop - (job.start if job.state is not None else 0)
+        time.sleep(0.5 * epochs)
+        return Outcome(Status.OK, (Point(job.stop, (1 / job.stop,)),), 0.5 * epochs, {"test": 1.0}, "state")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from rogue import Rogue
+from rogue import Rogue, Sleeper
 
 from hptbench.errors import UserError
 from hptbench.protocol import Job, Proposal, Status
@@ -68,6 +68,17 @@ def test_a_user_error_in_a_worker_reaches_the_user() -> None:
         pool.evaluate([job("user error")])
 
 
+def test_making_a_lost_state_again_is_not_the_jobs_time() -> None:
+    proposal = Proposal({"how": "fine", "x": 0.5})
+    first = Job(0, 0, proposal, 0.0, 2.0, (1, 2, 3, 4))
+    second = Job(1, 0, proposal, 2.0, 3.0, (1, 2, 3, 4), None, first)
+    with Pool(Sleeper(), 1, Limits(seconds=1.3)) as pool:
+        [outcome] = pool.evaluate([second])
+        [too_long] = pool.evaluate([Job(2, 2, proposal, 0.0, 3.0, (1, 2, 3, 4))])
+    assert (outcome.status, outcome.cost) == (Status.OK, 0.5)
+    assert too_long.status is Status.TIMEOUT
+
+
 def test_states_travel_through_workers() -> None:
     task = Bowl()
     first = Job(0, 0, Proposal(task.space.default(), 9.0), 0.0, 9.0, (1, 2, 3, 4))
@@ -81,7 +92,7 @@ def test_states_travel_through_workers() -> None:
 _PARENT = """
 import os, sys
 sys.path.insert(0, {tests!r})
-from rogue import Rogue
+from rogue import Rogue, Sleeper
 from hptbench.workers import Limits, Pool
 from test_workers import job
 if __name__ == "__main__":

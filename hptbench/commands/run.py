@@ -12,6 +12,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hptbench import registry
@@ -24,6 +25,7 @@ from hptbench.protocol import Budget, Clock, Method, Task
 from hptbench.results.collect import collect
 from hptbench.results.table import DEFAULT
 from hptbench.run import Plan
+from hptbench.stats.words import power_warning
 from hptbench.workers import Limits
 
 
@@ -40,6 +42,10 @@ def run(cfg: DictConfig) -> int:
         f"[bold]{study}[/]: {', '.join(methods)} on {len(tasks)} task(s), {len(plans)} runs"
         + (f", {len(plans) - len(todo)} of them finished before" if len(todo) < len(plans) else "")
     )
+    compared = [label for label in methods if label != DEFAULT]
+    units = len({plan.task.unit for plan in plans})
+    if len(compared) > 1 and (warning := power_warning(units, len(compared) * (len(compared) - 1) // 2)):
+        console.print(f"[yellow]{warning}[/]", highlight=False)
     broken: list[Broken] = []
     if todo:
         try:
@@ -55,8 +61,12 @@ def run(cfg: DictConfig) -> int:
     for case in broken:
         console.print(f"[red]{case.plan.folder} broke:[/]\n{case.why}", markup=True, highlight=False)
     if len(broken) < len(plans):
+        command = shlex.join(["python", "-m", "hptbench", *sys.argv[1:]])
         found = collect(study, only={plan.id for plan in plans})
-        show(found, View(plot=bool(cfg.plot), complete_only=bool(broken)), command=shlex.join(sys.argv))
+        try:
+            show(found, View(plot=bool(cfg.plot), complete_only=bool(broken)), command=command)
+        except UserError as error:  # the runs are done and shown; only their comparison is not possible
+            console.print(f"[yellow]No comparison:[/] {escape(str(error))}", highlight=False)
     return 1 if broken else 0
 
 

@@ -29,6 +29,7 @@ def _command(argv: list[str]) -> int:
         "run": _run,
         "compare": _compare,
         "list": _list,
+        "fetch": _fetch,
         "doctor": _doctor,
     }
     if word in commands:
@@ -81,6 +82,12 @@ def _compare(argv: list[str]) -> int:
 
 def _list(argv: list[str]) -> int:
     from hptbench.commands.list import main
+
+    return main(argv)
+
+
+def _fetch(argv: list[str]) -> int:
+    from hptbench.commands.fetch import main
 
     return main(argv)
 

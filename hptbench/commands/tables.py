@@ -20,6 +20,8 @@ from hptbench.stats.words import friedman_sentence, pair_sentence, power_warning
 if TYPE_CHECKING:
     import pandas as pd
 
+_KINDS = 3
+"""Kinds of failure that are shown."""
 _CLOCK_UNITS = {"units": "full evaluations", "cost": "s", "live": "s"}
 
 
@@ -39,17 +41,18 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
     console = Console()
     table = final_table(study.jobs, study.runs, view.measure)
     _print_results(console, table, view.measure)
-    methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
-    if len(methods) > 1:
-        _print_comparison(console, study, view, methods)
     _print_failures(console, table, study)
+    methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
     console.print(f"Tables: {study.folder}/jobs.parquet, {study.folder}/runs.parquet", highlight=False, soft_wrap=True)
     if view.plot and methods and table["validation"].notna().any():
         path = study.folder / "anytime.png"
         curves = mean_curves(study.jobs, view.accounting, view.measure)
-        unit = _CLOCK_UNITS[study.runs["clock"].iloc[-1]] if view.accounting == "time" else ""
+        clocks = {_CLOCK_UNITS[clock] for clock in study.runs.loc[study.runs["method"] != DEFAULT, "clock"]}
+        unit = clocks.pop() if view.accounting == "time" and len(clocks) == 1 else ""
         anytime(curves, path, accounting=view.accounting, measure=view.measure, x_unit=unit, command=command)
         console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
+    if len(methods) > 1:
+        _print_comparison(console, study, view, methods)
 
 
 def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> None:
@@ -98,7 +101,7 @@ def _print_comparison(console: Console, study: Study, view: View, methods: list[
 
 
 def _pair_table(pairs: list[Pair]) -> Table:
-    shown = Table("pair", "wins / ties / losses", "median difference [95 %]", "A12", "rank-biserial", "p", "p Holm")
+    shown = Table("pair", "wins / ties / losses", "Hodges–Lehmann [95 %]", "P(better)", "rank-biserial", "p", "p Holm")
     for p in pairs:
         interval = f" [{p.low:.3g}, {p.high:.3g}]" if not math.isnan(p.low) else ""
         counts = f"{p.wins} / {p.ties} / {p.losses}"
@@ -110,17 +113,24 @@ def _pair_table(pairs: list[Pair]) -> Table:
 
 
 def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None:
-    without = table[table["without"] > 0]
-    for row in without.to_dict("records"):
+    for row in table[table["without"] > 0].to_dict("records"):
         console.print(
             f"[red]{row['method']} on {row['task']}: {row['without']} of {row['runs']} runs have no incumbent, "
-            "since all their jobs failed; they are in no mean[/]"
+            "since all their jobs failed; they are in no mean.[/]"
+        )
+    for row in table[table["below"] > 0].to_dict("records"):
+        console.print(
+            f"[red]{row['method']} on {row['task']}: in {row['below']} of {row['runs']} runs nothing was trained to the "
+            "end; their incumbents are those of a lower fidelity, whose validation does not compare.[/]"
         )
     failed = study.jobs[study.jobs["status"] != "ok"]
-    for (status, message), group in list(failed.groupby(["status", "message"]))[:3]:
+    kinds = list(failed.groupby(["status", "message"]))
+    for (status, message), group in kinds[:_KINDS]:
         console.print(f"[yellow]{len(group)} job(s) {status}:[/] {escape(str(message))}", highlight=False)
+    if len(kinds) > _KINDS:
+        console.print(f"[yellow]… and {len(kinds) - _KINDS} more kinds of failure: see jobs.parquet[/]")
     if study.unfinished:
-        console.print(f"[yellow]{len(study.unfinished)} run(s) of this study are not finished and in no table[/]")
+        console.print(f"[yellow]{len(study.unfinished)} run(s) of this study are not finished and in no table.[/]")
 
 
 def _interval(row: dict[Any, Any], name: str) -> str:

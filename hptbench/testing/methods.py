@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.journal import Journal, journaled
-from hptbench.protocol import Budget, Clock, Job, Method, Outcome, Problem, Record, Report, Status, Task
+from hptbench.protocol import Budget, Clock, Job, Method, Outcome, Problem, Record, Report, Search, Status, Task, Traits
 from hptbench.rng import entropy, stream
 from hptbench.simulate import Run, simulate
 from hptbench.testing.problems import Bowl
@@ -88,11 +90,13 @@ def proposes_plain_values_in_the_space(method: Method) -> None:
 
 
 def repeats_itself(method: Method) -> None:
-    """Equal seed, equal records; another seed, other records."""
-    task = fitting(method, Bowl())
-    first = records_of(method, task, seed=1, workers=4)
-    assert first == records_of(method, task, seed=1, workers=4)
-    assert first != records_of(method, task, seed=2, workers=4)
+    """Equal seed, equal records; another seed, other configurations (unless the design is a fixed one)."""
+    task = fitting(method, Bowl(noise=0.0))
+    first, again, other = (records_of(method, task, seed=seed, workers=4) for seed in (1, 1, 2))
+    assert first == again
+    if not type(method).traits.finite:
+        configs = [[dict(r.job.proposal.config) for r in records] for records in (first, other)]
+        assert configs[0] != configs[1], "the seed is not used"
 
 
 def is_pure(method: Method) -> None:
@@ -120,7 +124,8 @@ def keeps_within_the_budget(method: Method) -> None:
 
 
 def survives(method: Method) -> None:
-    """Failures, NaN, all failed, a constant objective, a one-point space: the search goes on."""
+    """Failures, NaN, all failed, a constant objective, a one-point space: the search goes on (in a one-point space it
+    may end)."""
     for task in (
         Bowl(fail=0.3), Bowl(nan=0.3), Bowl(fail=1.0), Bowl(nan=1.0), Bowl(flat=True, noise=0.0), Bowl(over="point"),
         Bowl(over="point", fail=0.5, nan=0.3),
@@ -157,12 +162,16 @@ def resumes_from_any_cut(method: Method) -> None:
 
 
 def takes_in_foreign_reports(method: Method) -> None:
-    """Reports of jobs that it did not propose are no error and bring nothing out of step."""
+    """Reports of jobs that it did not propose are no error and bring nothing out of step: not even such as look like
+    its own, from another run of it."""
     task = fitting(method, Bowl())
-    search = method.begin(problem_of(task), stream(entropy("foreign")))
-    told = [_report(record) for record in records_of(_random(), task)]
-    search.tell([replace(report, job=report.job + 1000, trial=report.trial + 1000) for report in told])
-    assert search.ask(1, []), "a search with foreign reports and nothing running proposes something"
+    for donor in (_random(), method):
+        foreign = [_renumbered(_report(record)) for record in records_of(donor, task, seed=5)]
+        budget = Budget(max_jobs=100)
+        records = records_of(_WarmStarted(method, foreign), task, budget=budget, workers=3)
+        assert records
+        if not _ends_early(method):
+            assert len(records) == 100, f"stopped after {len(records)} of 100 jobs"
 
 
 def is_not_worse_than_random(method: Method) -> None:
@@ -218,6 +227,24 @@ def _report(record: Record) -> Report:
     job, outcome = record.job, record.outcome
     values = outcome.curve[-1].values
     return Report(job.id, job.trial, job.proposal, job.stop, outcome.status, values, outcome.curve, outcome.cost)
+
+
+def _renumbered(report: Report) -> Report:
+    return replace(report, job=report.job + 1000, trial=report.trial + 1000)
+
+
+class _WarmStarted:
+    """A method that is told of foreign jobs before it is first asked."""
+
+    def __init__(self, method: Method, foreign: Sequence[Report]) -> None:
+        self._method, self._foreign = method, foreign
+
+    traits: ClassVar[Traits] = Traits()
+
+    def begin(self, problem: Problem, rng: np.random.Generator) -> Search:
+        search = self._method.begin(problem, rng)
+        search.tell(self._foreign)
+        return search
 
 
 class _Counted(Evaluates):

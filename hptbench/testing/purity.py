@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,18 @@ def no_clock_no_global_random() -> Iterator[None]:
         for module, names in ((time, _CLOCK), (random, _PYTHON), (np.random, _NUMPY)):
             for name in names:
                 stack.enter_context(patch.object(module, name, _raiser(f"{module.__name__}.{name}")))
+        stack.enter_context(patch.object(np.random, "default_rng", _seeded))
+        stack.enter_context(patch.object(os, "urandom", _raiser("os.urandom")))
         yield
+
+
+_default_rng = np.random.default_rng
+
+
+def _seeded(seed: Any = None) -> np.random.Generator:
+    if seed is None:
+        raise AssertionError("numpy.random.default_rng() without a seed: a method has the generator that it is given")
+    return _default_rng(seed)
 
 
 def _raiser(name: str) -> Callable[..., Any]:
