@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -11,9 +12,9 @@ hptbench: a testbed of hyperparameter optimisation.
 Run methods on a suite of tasks with repeated seeds, and compare them:
 
   python -m hptbench +method=bohb                     BOHB (and random search) on the default suite
-  python -m hptbench +method=[hyperband,bohb] seeds=10
+  python -m hptbench '+method=[hyperband,bohb]' seeds=10
   python -m hptbench +method=bohb method.bohb.eta=4   a method's own hyperparameters
-  python -m hptbench +method=[random,bohb] +method@method.bohb4=bohb method.bohb4.eta=4
+  python -m hptbench '+method=[random,bohb]' +method@method.bohb4=bohb method.bohb4.eta=4
   python -m hptbench +experiment=quick                a whole study from conf/experiment/
   python -m hptbench +method=random suite=store suite.path=DIR 'suite.data=[credit_g,vehicle]'
 
@@ -33,13 +34,14 @@ Settings (name=value; + adds what the configuration does not name):
   suite=NAME            embedded (default), smoke, synthetic, synthetic_blackbox, store
   seeds=5 | [3,7]       runs per task and method: that many seeds from 0, or these
   workers=1             workers of a run: simulated, or real with executor=live
-  budget.max_full_evals=20, budget.max_jobs=, budget.max_time=
+  budget=small          tiny (5 full evaluations), small (20), large (100); or each limit:
+  budget.max_full_evals=20 budget.max_jobs=null budget.max_time=null
                         a run ends at the first limit reached
   executor=processes    processes (one run per core), serial, lockstep (batched), live (real time)
   clock=auto            units (time in full evaluations), cost (seconds), auto
   limits.seconds=600 limits.memory_mb=8000
                         what one real training may take
-  baselines=[random]    run beside the methods; [] for none
+  'baselines=[random]'  run beside the methods; [] for none
   reference=true        evaluate each task's default configuration, too
   space.LEARNER.PARAMETER.upper=…
                         bounds of a learner's search space
@@ -53,6 +55,9 @@ Settings (name=value; + adds what the configuration does not name):
 def main() -> None:
     """Run the command named first; exit code 2 and one message for what the user can put right."""
     argv = sys.argv[1:]
+    for out in (sys.stdout, sys.stderr):
+        if isinstance(out, io.TextIOWrapper):
+            out.reconfigure(errors="replace")  # a terminal that lacks a character shows another
     # Parallel are the runs, not the library calls; and results must not depend on the number of cores.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")

@@ -30,6 +30,9 @@ def check_names(tasks: Sequence[Task]) -> None:
     names = [task.name for task in tasks]
     if not names:
         raise UserError("expected a suite with at least one task, got none; add instances to it")
+    for name in names:
+        if not name or "/" in name or name.startswith("."):
+            raise UserError(f"expected a task's name to be a folder's name, without / and a leading dot, got {name!r}")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"expected tasks with different names, got these twice: {', '.join(twice)}")
 

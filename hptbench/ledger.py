@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hptbench.errors import UserError
-from hptbench.protocol import Budget, Clock, Job, Outcome, Problem, Proposal, Report, State, Status
+from hptbench.protocol import Budget, Clock, Job, Outcome, Problem, Proposal, Report, State, Status, check_outcome
 from hptbench.rng import entropy
 
 _ROUNDING = 1e-9
 """27 segments of 1/27 are one full evaluation, although their sum in floating point is less."""
 _RUNNING, _DONE, _FAILED = range(3)
-_STATES = 128
-"""States kept of a run, the latest used. A dropped one is made again from ``Job.before``."""
+_STATES = 64
+"""States kept of a run, the latest used. A dropped one is made again from ``Job.before``. That of a training that
+has reached the end is not kept at all."""
 
 
 class Ledger:
@@ -80,7 +81,7 @@ class Ledger:
         outcome = self._judged(job, outcome)
         ok = outcome.status is Status.OK
         self._fates[job.id] = _DONE if ok else _FAILED
-        if ok and outcome.state is not None:
+        if ok and outcome.state is not None and job.stop < self._high:
             self._states[job.id] = outcome.state
             if len(self._states) > _STATES:
                 self._states.popitem(last=False)
@@ -97,13 +98,9 @@ class Ledger:
         return (job.stop - job.start) / self._high if self._clock is Clock.UNITS else outcome.cost
 
     def _judged(self, job: Job, outcome: Outcome) -> Outcome:
-        if not 0 < outcome.cost < math.inf:
-            raise ValueError(f"job {job.id}: expected a finite cost > 0 s, got {outcome.cost}")
+        check_outcome(outcome, len(self._problem.objectives))
         if outcome.status is not Status.OK:
             return outcome
-        if not outcome.curve or len(outcome.curve[-1].values) != len(self._problem.objectives):
-            wanted = len(self._problem.objectives)
-            raise ValueError(f"job {job.id}: expected a curve that ends in {wanted} value(s), got {outcome.curve}")
         if not _finite(outcome.curve[-1].values):
             message = f"value {outcome.curve[-1].values} at fidelity {job.stop:g}"
             return replace(outcome, status=Status.NAN, message=message)

@@ -78,8 +78,13 @@ class Budget:
         if all(v is None for v in limits.values()):
             raise UserError(f"expected a budget with at least one limit, got none; set one of {', '.join(limits)}")
         for name, limit in limits.items():
-            if limit is not None and not 0 < limit < math.inf:
+            if limit is None:
+                continue
+            if not 0 < limit < math.inf:
                 raise UserError(f"expected budget.{name} > 0, got {limit}")
+            if name == "max_jobs" and not float(limit).is_integer():
+                raise UserError(f"expected budget.max_jobs to be a whole number, got {limit}")
+            object.__setattr__(self, name, int(limit) if name == "max_jobs" else float(limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,7 @@ class Job:
     segments can give what one would."""
     state: State = None
     """What the job before left, if it is still there."""
-    before: Job | None = None
+    before: Job | None = field(default=None, repr=False, compare=False)
     """The job that this one goes on from (``start > 0``). The chain back to a fresh start is
     the recipe by which a lost state is made again."""
 
@@ -159,7 +164,15 @@ class Outcome:
     """Measures that no method may ever see, test scores above all."""
     state: State = None
     message: str = ""
-    """Why it failed, in one line."""
+    """Why it failed, in one line; or what else went wrong (the hidden test score)."""
+
+
+def check_outcome(outcome: Outcome, objectives: int) -> None:
+    """ValueError if a task returned what makes no sense: that is a mistake of the task, not a failed training."""
+    if not 0 < outcome.cost < math.inf:
+        raise ValueError(f"expected a finite cost > 0 s, got {outcome.cost}")
+    if outcome.status is Status.OK and (not outcome.curve or len(outcome.curve[-1].values) != objectives):
+        raise ValueError(f"expected a curve that ends in {objectives} value(s), got {outcome.curve}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +223,6 @@ class Traits:
 
     fidelity: bool = False
     """Needs a task with a fidelity."""
-    state: bool = False
-    """Continues trainings from other trials' states."""
     max_objectives: int = 1
     min_objectives: int = 1
     finite: bool = False

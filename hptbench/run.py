@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hptbench import machine
+from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.journal import Journal, journaled
 from hptbench.live import live
@@ -40,7 +42,7 @@ from hptbench.protocol import (
     Task,
     Traits,
 )
-from hptbench.results.schema import JOBS, table
+from hptbench.results.schema import JOBS, RUNS, table
 from hptbench.simulate import Run, simulate
 from hptbench.workers import Limits, Pool, evaluate_here
 
@@ -82,8 +84,9 @@ class Plan:
         task = self.task
         return {
             "task": task.name,
+            "class": _class(task),
             "version": task.version,
-            "identity": dict(task.identity()),
+            "identity": encoded(task.identity(), f"the identity of {task.name}"),
             "space": task.space.to_json(),
             "objectives": list(task.objectives),
             "fidelity": task.fidelity and dataclasses.asdict(task.fidelity),
@@ -95,15 +98,14 @@ class Plan:
 
     @cached_property
     def hyperparameters(self) -> dict[str, Any]:
-        """The method's own hyperparameters."""
-        return dataclasses.asdict(self.method)  # type: ignore[call-overload, no-any-return]
+        """The method's own hyperparameters; methods and such within them with their class."""
+        fields = encoded(self.method, f"method {self.label}")
+        return {name: value for name, value in fields.items() if name != "class"}
 
     @cached_property
     def id(self) -> str:
         """Hash of all that can change the result, and of nothing else."""
-        return _hash(
-            {"protocol": self.protocol, "method": [_class(self.method), self.hyperparameters], "seed": self.seed}
-        )
+        return _hash({"protocol": self.protocol, "method": encoded(self.method, self.label), "seed": self.seed})
 
     @property
     def folder(self) -> Path:
@@ -114,6 +116,11 @@ class Plan:
     def isolated(self) -> bool:
         """Jobs are evaluated in worker processes with limits."""
         return self.live or (self.task.measured and bool(self.limits))
+
+    @property
+    def key_in_tables(self) -> tuple[str, str, int, str]:
+        """Its task, method, seed and run: what names it in the tables of a study."""
+        return (self.task.name, self.label, self.seed, self.id)
 
     @property
     def finished(self) -> bool:
@@ -142,10 +149,15 @@ class Evaluator:
         """How the jobs of ``plan`` are evaluated, until another plan's are."""
         if not plan.isolated:
             return lambda jobs: evaluate_here(plan.task, jobs)
-        if self._pool is None or (self._pool.task, self._pool.limits) != (plan.task, plan.limits):
+        return self.pool(plan, self._processes).evaluate
+
+    def pool(self, plan: Plan, processes: int) -> Pool:
+        """Workers for the jobs of ``plan``: those at hand, if they fit."""
+        pool = self._pool
+        if pool is None or (pool.task, pool.limits, pool.n) != (plan.task, plan.limits, processes):
             self.__exit__()
-            self._pool = Pool(plan.task, self._processes, plan.limits)
-        return self._pool.evaluate
+            self._pool = pool = Pool(plan.task, processes, plan.limits)
+        return pool
 
     def peak_memory_mb(self) -> float:
         """Highest resident memory of this process or a worker, 10^6 bytes."""
@@ -165,7 +177,7 @@ class Driver:
 def coroutine(plan: Plan, driver: Driver) -> Generator[Sequence[Job], Sequence[Outcome], None]:
     """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes."""
     with _opened(plan, driver) as (journal, timed, finish):
-        run = _counted(simulate(timed, plan.problem, plan.key, plan.clock), plan.problem, driver.tick)
+        run = _watched(simulate(timed, plan.problem, plan.key, plan.clock), plan.problem, driver.tick)
         finish((yield from journaled(run, journal, driver.sync)))
 
 
@@ -173,7 +185,11 @@ def execute(plan: Plan, driver: Driver) -> None:
     """Do the run, from where its journal ends."""
     if plan.live:
         with _opened(plan, driver) as (journal, timed, finish):
-            finish(live(timed, plan.problem, plan.task, plan.key, journal, plan.limits, driver.tick))
+            pool = driver.evaluator.pool(plan, plan.workers)
+            try:
+                finish(live(timed, plan.problem, plan.key, journal, pool, driver.tick))
+            finally:
+                pool.close()  # jobs may be running that no longer count
         return
     evaluate = driver.evaluator.of(plan)
     run = coroutine(plan, driver)
@@ -197,8 +213,8 @@ def _opened(plan: Plan, driver: Driver) -> Generator[tuple[Journal, _Timed, _Fin
         yield journal, timed, lambda records: _finish(plan, records, timed, time.perf_counter() - began, driver)
 
 
-def _counted(run: Run, problem: Problem, tick: Tick) -> Run:
-    """``run``, telling ``tick`` what has been begun."""
+def _watched(run: Run, problem: Problem, tick: Tick) -> Run:
+    """``run``, telling ``tick`` what has been begun. ValueError if a configuration does not lie in the space."""
     high = problem.fidelity.high if problem.fidelity else 1.0
     count, spent = 0, 0.0
     try:
@@ -207,9 +223,19 @@ def _counted(run: Run, problem: Problem, tick: Tick) -> Run:
             count += len(jobs)
             spent += sum((job.stop - job.start) / high for job in jobs)
             tick(count, spent)
+            for job in jobs:
+                if job.proposal.source is None:
+                    _check(problem, job)
             jobs = run.send((yield jobs))
     except StopIteration as stop:
         return list(stop.value)
+
+
+def _check(problem: Problem, job: Job) -> None:
+    try:
+        problem.space.check(job.proposal.config)
+    except UserError as error:
+        raise ValueError(f"the method proposed what is not in the search space: {error}") from error
 
 
 class _Timed:
@@ -277,6 +303,7 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
         "versions": _json(machine.versions()),
         "commit": machine.commit(),
     }
+    table(RUNS, [row])  # or the study could never be collected again
     write_whole(plan.folder / "run.json", lambda path: path.write_text(_json(row) + "\n", encoding="utf-8"))
 
 
@@ -307,13 +334,33 @@ def _job_row(record: Record, high: float) -> dict[str, Any]:
     }
 
 
+def encoded(thing: Any, where: str) -> Any:
+    """``thing`` as JSON that says all that it is: dataclasses as their class and fields.
+
+    TypeError for what has no such form: an address or the order of a set would be in the run's id."""
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        fields = {f.name: encoded(getattr(thing, f.name), f"{where}.{f.name}") for f in dataclasses.fields(thing)}
+        return {"class": _class(thing)} | fields
+    if isinstance(thing, Mapping):
+        return {str(key): encoded(value, f"{where}.{key}") for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [encoded(value, f"{where}[{i}]") for i, value in enumerate(thing)]
+    if isinstance(thing, Enum):
+        return encoded(thing.value, where)
+    if isinstance(thing, np.generic):
+        return thing.item()
+    if thing is None or isinstance(thing, str | bool | int | float):
+        return thing
+    raise TypeError(f"{where}: expected numbers, text, lists, mappings or dataclasses, got {type(thing).__name__}")
+
+
 def _provenance(method: Method) -> str:
     """'default', or JSON of the hyperparameters that differ from the class's own."""
     changed = {}
     for f in dataclasses.fields(method):  # type: ignore[arg-type]
         default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
         if getattr(method, f.name) != default:
-            changed[f.name] = getattr(method, f.name)
+            changed[f.name] = encoded(getattr(method, f.name), f.name)
     return _json({"changed": changed}) if changed else "default"
 
 
@@ -322,7 +369,7 @@ def _class(thing: object) -> str:
 
 
 def _json(thing: Any) -> str:
-    return json.dumps(thing, sort_keys=True, default=str)
+    return json.dumps(thing, sort_keys=True)
 
 
 def _hash(thing: Any) -> str:

@@ -14,6 +14,8 @@ from hptbench.ledger import Ledger
 from hptbench.protocol import Clock, Job, Method, Outcome, Problem, Record, Report
 from hptbench.rng import entropy, stream
 
+_TIE = 1e-12
+"""Ends that differ by rounding only (ten times 0.1, and 1) are equal."""
 Run: TypeAlias = Generator[Sequence[Job], Sequence[Outcome], list[Record]]
 
 
@@ -36,7 +38,7 @@ def simulate(method: Method, problem: Problem, key: tuple[str | int, ...], clock
             waiting = [entry[4].proposal for entry in sorted(running, key=lambda entry: entry[1])]
             proposals = search.ask(room, waiting)
             if len(proposals) > room:
-                raise ValueError(f"expected at most {room} proposals, got {len(proposals)} from {method}")
+                raise ValueError(f"expected at most {room} proposals, got {len(proposals)}")
             jobs: list[Job] = []
             for proposal in proposals:
                 if not ledger.room(now, 1):
@@ -50,11 +52,12 @@ def simulate(method: Method, problem: Problem, key: tuple[str | int, ...], clock
             return records
         now = running[0][0]
         reports: list[Report] = []
-        while running and running[0][0] == now:
+        while running and running[0][0] <= now * (1 + _TIE):
             _, _, worker, began, job, outcome = heapq.heappop(running)
             free.append(worker)
             bare, kept, report = ledger.close(job, outcome)
             records.append(Record(bare, kept, began, now, worker))
             reports.append(report)
+        reports.sort(key=lambda report: report.job)
         free.sort()
         search.tell(reports)

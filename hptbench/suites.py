@@ -19,6 +19,7 @@ from typing import Any
 from hptbench import registry
 from hptbench.errors import UserError, unknown
 from hptbench.protocol import Task
+from hptbench.store import layout
 from hptbench.tasks._wrapper import wrap
 
 _LEARNER = "hist_gradient_boosting"
@@ -68,6 +69,36 @@ def store(
     names = [name for name in known if known[name] in learner] if data is None else data
     instances = [{"data": name, "learner": learner[known[name]]} for name in names]
     return family("dataset", instances, {**common, "store": path}, spaces)
+
+
+def openml(
+    path: str | None,
+    suite: int | str | None = None,
+    tasks: Sequence[int] | None = None,
+    learner: str | Mapping[str, str] = "hist_gradient_boosting",
+    repeat: int = 0,
+    fold: int | Sequence[int] = 0,
+    spaces: Mapping[str, Any] | None = None,
+    **common: Any,
+) -> list[Task]:
+    """One ``openml`` task per task of a suite (id or alias), or per id in ``tasks``, and fold.
+
+    ``learner``: one for all, or one per task type. ``common``: fields of the family."""
+    store = path or layout.default_store()
+    if (suite is None) == (tasks is None):
+        raise UserError("expected suite=ID or tasks=[ID,...], and not both")
+    ids = layout.suite_card(store, suite)["tasks"] if suite is not None else tasks or ()
+    cards = [layout.task_card(store, task) for task in ids]
+    by_kind = learner if isinstance(learner, Mapping) else dict.fromkeys(("classification", "regression"), learner)
+    if lacking := sorted({card["task_type"] for card in cards} - set(by_kind)):
+        raise UserError(f"expected a learner for {', '.join(lacking)}, got {dict(by_kind)}; add one")
+    folds = [fold] if isinstance(fold, int) else list(fold)
+    instances = [
+        {"task_id": card["task_id"], "learner": by_kind[card["task_type"]], "repeat": repeat, "fold": one}
+        for card in cards
+        for one in folds
+    ]
+    return family("openml", instances, {**common, "store": store}, spaces)
 
 
 def _task(

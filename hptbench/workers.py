@@ -1,20 +1,23 @@
 """Processes that can be killed for good: for single jobs (with limits) and for whole runs.
 
 A child leads a process group of its own, so that killing it takes along whatever it started. It
-holds one end of a lifeline: when the parent dies, however it dies, the child ends itself.
+holds one end of a lifeline: when the parent dies, however it dies, the group is killed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing as mp
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -22,7 +25,7 @@ import psutil
 
 from hptbench import machine
 from hptbench.errors import UserError
-from hptbench.protocol import Job, Outcome, Status, Task
+from hptbench.protocol import Job, Outcome, Status, Task, check_outcome
 
 _PRELOAD = [
     "hptbench.tasks.dataset",
@@ -33,9 +36,15 @@ _PRELOAD = [
     "sklearn.neural_network",
 ]
 _POLL_S = 0.05
-"""How often memory and time are looked at."""
+"""How often the time is looked at."""
+_MEMORY_S = 0.2
+"""How often memory is looked at: that takes longer."""
+_START_S = 600.0
+"""A worker that has not begun its job by then never will. Making lost states again may take longer."""
 _UNKNOWN_COST_S = 1.0
 """Charged to a job of a recorded-cost task that raises: a measured cost would not be repeatable."""
+_F_SETSIG = 10
+"""Linux, ``<fcntl.h>``; the module fcntl does not name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class Limits:
             limit = getattr(self, name)
             if limit is not None and not limit > 0:
                 raise UserError(f"expected limits.{name} > 0 or null, got {limit}")
+            object.__setattr__(self, name, None if limit is None else float(limit))
 
     def __bool__(self) -> bool:
         return self.seconds is not None or self.memory_mb is not None
@@ -62,6 +72,12 @@ class Child:
     def __init__(self, serve: Callable[..., None], *args: Any) -> None:
         context = mp.get_context("forkserver")
         context.set_forkserver_preload(_PRELOAD)
+        # Ctrl-C is the parent's to handle, also while the server of children starts.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self.connection, theirs = context.Pipe()
         lifeline, self._lifeline = context.Pipe(duplex=False)
         self.process = context.Process(target=_child, args=(theirs, lifeline, serve, args), daemon=False)
@@ -92,7 +108,11 @@ class Child:
 
 def _child(connection: Connection, lifeline: Connection, serve: Callable[..., None], args: tuple[Any, ...]) -> None:
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":  # the kernel kills the group at once, even in the middle of compiled code
+        fcntl.fcntl(lifeline, _F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
     threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         serve(connection, *args)
@@ -105,7 +125,9 @@ def _die_with(lifeline: Connection) -> None:
 
 
 def evaluate_here(task: Task, jobs: Sequence[Job]) -> list[Outcome]:
-    """``task.evaluate`` in this process; a job that raises becomes a failed outcome."""
+    """``task.evaluate`` in this process; a job that raises becomes a failed outcome.
+
+    ValueError if the task itself is wrong: too few outcomes, or one that makes no sense."""
     began = time.perf_counter()
     try:
         outcomes = list(task.evaluate(jobs))
@@ -121,55 +143,60 @@ def evaluate_here(task: Task, jobs: Sequence[Job]) -> list[Outcome]:
         return [Outcome(status, (), cost, message=text)]
     if len(outcomes) != len(jobs):
         raise ValueError(f"{task.name}: expected {len(jobs)} outcomes, got {len(outcomes)}")
+    for outcome in outcomes:
+        check_outcome(outcome, len(task.objectives))
     return outcomes
 
 
-_READY = "ready"
-"""A worker's word that the time of its job begins: not before it has started up and made again what was lost."""
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A worker's word that its job's time begins: it has started up, and made again what was lost."""
 
 
 def _serve_jobs(connection: Connection, task: Task) -> None:
-    connection.send(_READY)
     while True:
-        job: Job = connection.recv()
+        job, lost = connection.recv()
         try:
-            if _lost(job):
-                job = _restored(task, job)
-                connection.send(_READY)
-            [answer] = evaluate_here(task, [job])
+            state = None
+            for earlier in lost:
+                [outcome] = evaluate_here(task, [replace(earlier, state=state)])
+                state = outcome.state
+            connection.send(_Begun())
+            [outcome] = evaluate_here(task, [replace(job, state=state) if lost else job])
+            connection.send((outcome, machine.peak_memory_mb()))
         except UserError as error:
             connection.send(error)
-        else:
-            connection.send((answer, machine.peak_memory_mb()))
+        except ValueError as error:  # of the task itself, not of a training
+            connection.send(RuntimeError(f"{task.name}: {error}"))
 
 
-def _lost(job: Job) -> bool:
-    return job.start > 0 and job.state is None and job.before is not None
-
-
-def _restored(task: Task, job: Job) -> Job:
-    """``job`` with the state that it goes on from, made again if it is lost: that is not the job's own time, or a
-    resumed run could hit a limit that the undisturbed one did not."""
-    if not _lost(job):
-        return job
-    assert job.before is not None
-    [outcome] = evaluate_here(task, [_restored(task, job.before)])
-    return replace(job, state=outcome.state)
+def _recipe(job: Job) -> list[Job]:
+    """The jobs to do again before ``job``, the first one first: none if its state is there."""
+    chain: list[Job] = []
+    while job.start > 0 and job.state is None and job.before is not None:
+        job = job.before
+        chain.append(replace(job, before=None))
+    return chain[::-1]
 
 
 @dataclass
 class _Slot:
     child: Child | None = None
     job: Job | None = None
-    began: float = 0.0
-    ready: bool = False
+    sent: float = 0.0
+    began: float | None = None
+    """When the job's time began; None while the worker starts up or makes lost states again."""
+    looked: float = 0.0
+    """When its memory was looked at."""
+    used: bool = False
+    """The worker has done jobs before."""
 
 
 class Pool:
     """``n`` worker processes for the jobs of one task, each job within ``limits``."""
 
     def __init__(self, task: Task, n: int, limits: Limits) -> None:
-        self.task, self.limits = task, limits
+        self.task, self.limits, self.n = task, limits, n
         self.peak_memory_mb = 0.0
         """Highest resident memory of a worker so far, 10^6 bytes."""
         self._slots = [_Slot() for _ in range(n)]
@@ -181,19 +208,19 @@ class Pool:
         self.close()
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers and forget their jobs."""
         for slot in self._slots:
             self._end(slot)
+            slot.job = None
 
     def submit(self, job: Job, worker: int) -> None:
         """Begin ``job`` on the idle worker number ``worker``."""
         slot = self._slots[worker]
         if slot.child is None:
-            slot.child, slot.ready = Child(_serve_jobs, self.task), False
-        slot.job, slot.began = job, time.perf_counter()
-        slot.ready = slot.ready and not _lost(job)
+            slot.child, slot.used = Child(_serve_jobs, self.task), False
+        slot.job, slot.sent, slot.began = job, time.perf_counter(), None
         try:
-            slot.child.connection.send(job)
+            slot.child.connection.send((replace(job, before=None), _recipe(job)))
         except (BrokenPipeError, ConnectionResetError):
             # It died while idle: that is not the job's fault.
             self._end(slot)
@@ -201,19 +228,23 @@ class Pool:
 
     def wait(self, timeout: float | None = None) -> list[tuple[int, Job, Outcome]]:
         """Block until at least one job has ended, however it ended: (worker, job, outcome) each.
-        Nothing if ``timeout`` seconds pass first."""
+        Nothing if ``timeout`` seconds pass first. RuntimeError if the task cannot be evaluated at all."""
         end = None if timeout is None else time.perf_counter() + timeout
         while True:
-            busy = {slot.child.connection: i for i, slot in enumerate(self._slots) if slot.child and slot.job}
-            ready = [busy[c] for c in wait(list(busy), _POLL_S) if isinstance(c, Connection)]
-            over = [(i, o) for i in busy.values() if i not in ready and (o := self._over_limit(self._slots[i]))]
-            done = [(i, o) for i in ready if (o := self._receive(self._slots[i]))] + over
             out = []
-            for i, outcome in sorted(done, key=lambda entry: entry[0]):
-                job = self._slots[i].job
-                assert job is not None
-                self._slots[i].job = None
-                out.append((i, job, outcome))
+            busy = [(i, slot, slot.child) for i, slot in enumerate(self._slots) if slot.child and slot.job]
+            # A dead worker is seen by its sentinel: what it has started may still hold its pipe open.
+            watched = [thing for _, _, child in busy for thing in (child.connection, child.process.sentinel)]
+            ready = set(wait(watched, _POLL_S))
+            for i, slot, child in busy:
+                if child.connection in ready or child.process.sentinel in ready:
+                    outcome = self._receive(slot, child)
+                else:
+                    outcome = self._over_limit(i, slot, child)
+                if outcome is not None:
+                    assert slot.job is not None
+                    out.append((i, slot.job, outcome))
+                    slot.job, slot.used = None, True
             if out or not busy or (end is not None and time.perf_counter() >= end):
                 return out
 
@@ -222,50 +253,71 @@ class Pool:
         outcomes: dict[int, Outcome] = {}
         todo = list(enumerate(jobs))
         at: dict[int, int] = {}
-        idle = list(range(len(self._slots)))
-        while todo or at:
-            while todo and idle:
-                worker, (position, job) = idle.pop(0), todo.pop(0)
-                at[worker] = position
-                self.submit(job, worker)
-            for worker, _, outcome in self.wait():
-                outcomes[at.pop(worker)] = outcome
-                idle.append(worker)
+        idle = list(range(self.n))
+        try:
+            while todo or at:
+                while todo and idle:
+                    worker, (position, job) = idle.pop(0), todo.pop(0)
+                    at[worker] = position
+                    self.submit(job, worker)
+                for worker, _, outcome in self.wait():
+                    outcomes[at.pop(worker)] = outcome
+                    idle.append(worker)
+        except BaseException:
+            self.close()  # or the next batch would be given this one's answers
+            raise
         return [outcomes[i] for i in range(len(jobs))]
 
-    def _receive(self, slot: _Slot) -> Outcome | None:
-        assert slot.child is not None
+    def _receive(self, slot: _Slot, child: Child) -> Outcome | None:
         try:
-            answer = slot.child.connection.recv()
-        except (EOFError, ConnectionResetError):
-            slot.child.process.join()
-            code = slot.child.process.exitcode
-            self._end(slot)
+            if not child.connection.poll():
+                raise EOFError
+            answer = child.connection.recv()
+        except (EOFError, OSError):
+            child.process.join()
+            code = child.process.exitcode
             how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
+            self._end(slot)
+            if slot.began is None and not slot.used:
+                raise RuntimeError(
+                    f"{self.task.name}: its worker process {how} before it began a job; can the task be imported there?"
+                ) from None
             return self._failure(slot, Status.FAILED, f"its worker process {how}")
-        if answer == _READY:
-            slot.ready, slot.began = True, time.perf_counter()
+        if isinstance(answer, _Begun):
+            slot.began = time.perf_counter()
             return None
-        if isinstance(answer, UserError):
+        if isinstance(answer, Exception):
             raise answer
         outcome, peak = answer
         assert isinstance(outcome, Outcome)
         self.peak_memory_mb = max(self.peak_memory_mb, peak)
         return outcome
 
-    def _over_limit(self, slot: _Slot) -> Outcome | None:
-        assert slot.child is not None
-        limit = self.limits
-        if slot.ready and limit.seconds is not None and time.perf_counter() - slot.began > limit.seconds:
-            self._end(slot)
-            return self._failure(slot, Status.TIMEOUT, f"ran longer than {limit.seconds:g} s")
-        if limit.memory_mb is not None and (used := slot.child.memory_mb()) > limit.memory_mb:
-            self._end(slot)
-            return self._failure(slot, Status.MEMORY, f"used {used:.0f} MB, more than {limit.memory_mb:g} MB")
+    def _over_limit(self, worker: int, slot: _Slot, child: Child) -> Outcome | None:
+        now, limit = time.perf_counter(), self.limits
+        if limit.seconds is not None:
+            assert slot.job is not None
+            patience = _START_S + limit.seconds * len(_recipe(slot.job))
+            if slot.began is None and now - slot.sent > patience:
+                self._end(slot)
+                return self._failure(slot, Status.TIMEOUT, f"did not begin within {patience:g} s")
+            if slot.began is not None and now - slot.began > limit.seconds:
+                self._end(slot)
+                return self._failure(slot, Status.TIMEOUT, f"ran longer than {limit.seconds:g} s")
+        if limit.memory_mb is not None and now - slot.looked > _MEMORY_S:
+            slot.looked = now
+            if (used := child.memory_mb()) > limit.memory_mb:
+                self._end(slot)
+                if slot.used:  # perhaps what earlier jobs left: only a fresh worker can tell
+                    assert slot.job is not None
+                    self.submit(slot.job, worker)
+                    return None
+                return self._failure(slot, Status.MEMORY, f"used {used:.0f} MB, more than {limit.memory_mb:g} MB")
         return None
 
     def _failure(self, slot: _Slot, status: Status, message: str) -> Outcome:
-        return Outcome(status, (), max(time.perf_counter() - slot.began, 1e-9), message=message)
+        began = slot.sent if slot.began is None else slot.began
+        return Outcome(status, (), max(time.perf_counter() - began, 1e-9), message=message)
 
     def _end(self, slot: _Slot) -> None:
         if slot.child is not None:

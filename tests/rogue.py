@@ -10,13 +10,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from hptbench.errors import UserError
-from hptbench.protocol import Fidelity, Job, Outcome, Point, Status
+from hptbench.protocol import Fidelity, Job, Outcome, Point, Problem, Proposal, Status, Traits
 from hptbench.space import Space
 from hptbench.spacefile import space_from_yaml
 
+_HOARD: list[bytes] = []
 HOW = ("fine", "raise", "exit", "kill", "hang", "memory", "fork", "user error", "slow")
 
 
@@ -71,12 +72,26 @@ class Rogue:
             with open(self.pids, "a") as file:
                 file.write(f"{child.pid}\n")
             time.sleep(1000)
+        if how == "orphan":
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "hoard":  # and never let go of it
+            _HOARD.append(b"x" * 80_000_000)
+            time.sleep(0.3)
         if how == "user error":
             raise UserError("the data are gone; bring them back")
         if how == "slow":
             time.sleep(0.1)
         x = float(job.proposal.config["x"])
         return Outcome(Status.OK, (Point(1.0, (x,)),), time.perf_counter() - began + 1e-9, {"test": x})
+
+
+@dataclass(frozen=True)
+class Unborn(Rogue):
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (3,)
 
 
 @dataclass(frozen=True)
@@ -89,3 +104,19 @@ class Sleeper(Rogue):
         epochs = job.stop - (job.start if job.state is not None else 0)
         time.sleep(0.5 * epochs)
         return Outcome(Status.OK, (Point(job.stop, (1 / job.stop,)),), 0.5 * epochs, {"test": 1.0}, "state")
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A method that proposes what is not in the space (1990)."""
+
+    traits: ClassVar[Traits] = Traits()
+
+    def begin(self, problem: Problem, rng: object) -> Outside:
+        return self
+
+    def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
+        return [Proposal({"nonsense": 1})] * n
+
+    def tell(self, reports: object) -> None:
+        pass

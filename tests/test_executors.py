@@ -21,10 +21,10 @@ from hptbench.executors import Executor
 from hptbench.executors.lockstep import Lockstep
 from hptbench.executors.processes import Processes
 from hptbench.executors.serial import Live, Serial
-from hptbench.protocol import Budget, Job, Outcome
+from hptbench.protocol import Budget, Job, Outcome, Proposal
 from hptbench.results.collect import collect
 from hptbench.testing.problems import Bowl
-from hptbench.workers import Limits
+from hptbench.workers import Limits, Pool
 
 ALL = [Serial(), Processes(2), Lockstep(), Lockstep(width=2)]
 
@@ -54,34 +54,39 @@ def test_limits_do_not_change_results(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(a[columns], b[columns])
 
 
-@pytest.mark.parametrize("executor", [Serial(), Processes(2), Lockstep()], ids=lambda e: type(e).__name__)
-def test_killed_at_any_moment_and_resumed_is_never_killed(tmp_path: Path, executor: Executor) -> None:
-    """Together with its siblings: SIGKILL at 51 random moments."""
+@pytest.mark.parametrize(("executor", "deaths"), [(Serial(), 22), (Processes(2), 8), (Lockstep(), 22)])
+def test_killed_at_any_moment_and_resumed_is_never_killed(tmp_path: Path, executor: Executor, deaths: int) -> None:
+    """Together: SIGKILL at 52 random moments of the work."""
     methods = ["random", "bohb"]
     budget = Budget(max_full_evals=12)
-    began = time.monotonic()
     assert do(executor, plans(tmp_path / "undisturbed", methods, budget=budget)) == []
-    duration = time.monotonic() - began
     undisturbed = repeatable(tmp_path / "undisturbed")
     context = mp.get_context("forkserver")
     luck = random.Random(type(executor).__name__)
-    kills, rounds = 0, 0
-    while kills < 17:
+    total = _lines(tmp_path / "undisturbed")
+    kills, halfway, rounds = 0, 0, 0
+    while kills < deaths:
         rounds += 1
-        todo = plans(tmp_path / f"disturbed{rounds}", methods, budget=budget)
+        study = tmp_path / f"disturbed{rounds}"
+        todo = plans(study, methods, budget=budget)
         while not all(plan.finished for plan in todo):
             victim = context.Process(target=run_all, args=(executor, todo))
             victim.start()
-            if kills < 17:
-                victim.join(luck.uniform(0, duration))
-            else:
-                victim.join()
+            target = _lines(study) + luck.randint(0, total // 5)
+            while victim.is_alive() and (kills >= deaths or _lines(study) < target):
+                time.sleep(0.002)
             if victim.is_alive():
                 assert victim.pid is not None
                 os.kill(victim.pid, signal.SIGKILL)
-                victim.join()
                 kills += 1
-        same(undisturbed, repeatable(tmp_path / f"disturbed{rounds}"))
+                halfway += 0 < _lines(study) < total
+            victim.join()
+        same(undisturbed, repeatable(study))
+    assert halfway > deaths / 2, f"only {halfway} of {kills} kills hit a study that was half done"
+
+
+def _lines(study: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in study.rglob("journal.jsonl"))
 
 
 def test_a_task_that_returns_too_little_breaks_its_runs_only(tmp_path: Path) -> None:
@@ -182,6 +187,8 @@ def test_live_ends_at_its_time(tmp_path: Path) -> None:
     [plan] = plans(
         tmp_path, tasks=[task], seeds=[0], budget=Budget(max_time=3), workers=4, limits=Limits(60), live=True
     )
+    with Pool(task, 4, Limits(60)) as pool:  # the first start of workers takes seconds
+        pool.evaluate([Job(i, i, Proposal({"how": "fine", "x": 0.5}), 0.0, 1.0, (1,)) for i in range(4)])
     began = time.monotonic()
     do(Live(), [plan])
     assert time.monotonic() - began < 10

@@ -9,7 +9,8 @@ from studies import do, plans
 
 from hptbench.errors import UserError
 from hptbench.executors.serial import Serial
-from hptbench.protocol import Budget
+from hptbench.protocol import Budget, Traits
+from hptbench.registry import find
 from hptbench.results.collect import collect
 from hptbench.results.schema import JOBS, RUNS
 from hptbench.testing.problems import Bowl
@@ -30,6 +31,31 @@ def test_the_id_depends_on_all_that_can_change_the_result_and_on_nothing_else(tm
     assert len(ids) == len(changed) + 1
     assert dataclasses.replace(plan, label="other", study=tmp_path / "elsewhere").id == plan.id
     assert dataclasses.replace(plan, limits=Limits(seconds=3)).id == plan.id  # recorded costs: no limits apply
+
+
+@dataclasses.dataclass(frozen=True)
+class Around:
+    """A method around another one."""
+
+    inner: object
+    traits = Traits()
+
+    def begin(self, problem: object, rng: object) -> None:
+        raise AssertionError("never begun")
+
+
+def test_the_id_sees_the_class_of_a_method_within_a_method(tmp_path: Path) -> None:
+    [plan] = plans(tmp_path, tasks=[Bowl()], seeds=[0])
+    random, sobol = (find("method", name)() for name in ("random", "sobol"))
+    ids = {dataclasses.replace(plan, method=Around(inner)).id for inner in (random, sobol)}  # type: ignore[arg-type]
+    assert len(ids) == 2
+    with pytest.raises(TypeError, match="got object"):
+        _ = dataclasses.replace(plan, method=Around(object())).id  # type: ignore[arg-type]
+
+
+def test_the_id_does_not_see_how_a_number_is_written(tmp_path: Path) -> None:
+    a, b = (plans(tmp_path, seeds=[0], budget=Budget(max_full_evals=x))[0] for x in (2, 2.0))
+    assert a.id == b.id
 
 
 def test_tables_have_every_column_of_the_schema(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from rogue import Rogue, Sleeper
+from rogue import Rogue, Sleeper, Unborn
 
 from hptbench.errors import UserError
 from hptbench.protocol import Job, Proposal, Status
@@ -47,6 +48,45 @@ def test_every_way_to_fail_is_an_outcome_and_the_pool_goes_on() -> None:
     ]
     assert "more than 600 MB" in outcomes[5].message
     assert 2.0 <= outcomes[4].cost < 4.0
+
+
+def test_an_answer_is_never_given_to_another_batch() -> None:
+    with Pool(Rogue(), 2, Limits(seconds=60)) as pool:
+        unpicklable = Job(1, 1, Proposal({"how": "fine", "x": 0.2}, note={"f": lambda: 0}), 0.0, 1.0, (1,))
+        with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+            pool.evaluate([job("slow", x=0.1), unpicklable])
+        outcomes = pool.evaluate([job("fine", x=0.7), job("fine", x=0.8)])
+    assert [o.curve[-1].values[0] for o in outcomes] == [0.7, 0.8]
+
+
+def test_memory_that_earlier_jobs_left_is_not_a_jobs_own() -> None:
+    with Pool(Rogue(), 1, Limits(memory_mb=700)) as pool:
+        outcomes = pool.evaluate([job("hoard", number=i) for i in range(8)])
+    assert {o.status for o in outcomes} == {Status.OK}
+
+
+def test_a_worker_that_cannot_start_is_no_failed_training() -> None:
+    with Pool(Unborn(), 1, Limits(seconds=60)) as pool, pytest.raises(RuntimeError, match="before it began a job"):
+        pool.evaluate([job("fine")])
+
+
+def test_a_dead_worker_is_seen_although_its_child_lives(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with Pool(Rogue(pids=str(tmp_path / "pids")), 1, Limits()) as pool:
+        [outcome] = pool.evaluate([job("orphan")])
+    assert "killed by signal 9" in outcome.message
+    assert time.monotonic() - began < 30
+
+
+def test_long_chains_of_segments_travel() -> None:
+    first = Job(0, 0, Proposal({"how": "fine", "x": 0.5}), 0.0, 1.0, (1,))
+    last = first
+    for i in range(1, 2000):
+        last = Job(i, 0, first.proposal, float(i), i + 1.0, (1,), "state", last)
+    with Pool(Rogue(), 1, Limits(seconds=60)) as pool:
+        [outcome] = pool.evaluate([last])
+    assert outcome.status is Status.OK
+    assert "before" not in repr(last)
 
 
 def test_outcomes_keep_the_order_of_the_jobs() -> None:
@@ -92,7 +132,7 @@ def test_states_travel_through_workers() -> None:
 _PARENT = """
 import os, sys
 sys.path.insert(0, {tests!r})
-from rogue import Rogue, Sleeper
+from rogue import Rogue, Sleeper, Unborn
 from hptbench.workers import Limits, Pool
 from test_workers import job
 if __name__ == "__main__":

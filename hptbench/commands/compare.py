@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
-from hptbench.results.collect import Study, collect
+from hptbench.results.collect import KEY, Study, collect
+from hptbench.results.collect import chosen as only
 from hptbench.results.table import DEFAULT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PROTOCOL = ("version", "task_identity", "space", "budget", "workers", "clock", "limits")
+PROTOCOL = (
+    "version", "task_identity", "space", "objectives", "high", "fidelity_unit", "budget", "workers", "clock", "limits",
+)  # fmt: skip
 """What must be the same for all runs of a task: columns of ``runs``."""
+
+
+_JSON = ("budget", "limits", "hyperparameters", "task_identity")
 
 
 def main(argv: list[str]) -> int:
@@ -49,30 +55,41 @@ def main(argv: list[str]) -> int:
 
 
 def chosen(study: Study, where: Sequence[str]) -> Study:
-    """The part of a study with the runs that satisfy all conditions; default configurations stay."""
+    """The part of a study with the runs that satisfy all conditions, and the default configurations of their tasks,
+    seeds and limits."""
+    import numpy as np
+    import pandas as pd
+
     runs = study.runs
-    keep = runs["method"].notna()
+    keep = runs["method"] != DEFAULT
     for condition in where:
         name, equals, values = condition.partition("=")
         column, _, key = name.partition(".")
-        if not equals or column not in runs.columns:
-            raise UserError(f"expected COLUMN=VALUE with one of {', '.join(runs.columns)}, got {condition!r}")
-        have = runs[column].map(lambda text, key=key: json.loads(text)[key] if key else text)
-        wanted = {_plain(value) for value in values.split(",")}
-        keep &= have.map(_plain).isin(wanted)
-    keep |= runs["method"] == DEFAULT
-    runs = runs[keep]
-    if (runs["method"] == DEFAULT).all():
-        raise UserError(
-            f"no run satisfies {' '.join(where)}; methods there are: {', '.join(study.runs['method'].unique())}"
-        )
-    # The default configurations of another version, data or space are no reference.
-    same = ["task", "version", "task_identity", "space"]
-    asked = set(runs.loc[runs["method"] != DEFAULT, same].itertuples(index=False, name=None))
-    fits = [row in asked for row in runs[same].itertuples(index=False, name=None)]
-    runs = runs[fits].reset_index(drop=True)
-    jobs = study.jobs[study.jobs["run"].isin(runs["run"])].reset_index(drop=True)
+        if not equals or column not in runs.columns or (key and column not in _JSON):
+            raise UserError(
+                f"expected COLUMN=VALUE with one of {', '.join(runs.columns)}, or COLUMN.KEY=VALUE with one of "
+                f"{', '.join(_JSON)}, got {condition!r}"
+            )
+        have = runs[column].map(lambda value, key=key: _entry(value, key))
+        keep &= have.map(_plain).isin({_plain(value) for value in values.split(",")})
+    if not keep.any():
+        there = ", ".join(study.runs["method"].unique())
+        raise UserError(f"no run satisfies {' '.join(where)}; methods there are: {there}")
+    same = ["task", "seed", "version", "task_identity", "space", "limits"]
+    asked = set(runs.loc[keep, same].itertuples(index=False, name=None))
+    fits = np.array([row in asked for row in runs[same].itertuples(index=False, name=None)])
+    default = runs[fits & (runs["method"] == DEFAULT).to_numpy()].drop_duplicates(["task", "seed"])
+    runs = pd.concat([runs[keep], default], ignore_index=True)
+    jobs = only(study.jobs, list(runs[KEY].itertuples(index=False, name=None)))
     return replace(study, jobs=jobs, runs=runs)
+
+
+def _entry(value: Any, key: str) -> Any:
+    """``value``, or the entry ``key`` of the JSON that it is; None where there is none."""
+    if not key:
+        return value
+    inside = json.loads(value)
+    return inside.get(key) if isinstance(inside, dict) else None
 
 
 def check_comparable(runs: pd.DataFrame, unequal: Sequence[str] = ()) -> None:
@@ -86,11 +103,11 @@ def check_comparable(runs: pd.DataFrame, unequal: Sequence[str] = ()) -> None:
             if group[column].nunique() > 1:
                 raise UserError(
                     f"{method} stands for runs with different {column}: {_both(group[column])}; run one under another "
-                    f"label (+method@method.other={method}), or choose with --where {column}=…"
+                    f"label (+method@method.other={method}), or choose with --where hyperparameters.NAME=…"
                 )
     for task, group in runs.groupby("task"):
         for column in PROTOCOL:
-            if column not in unequal and group[column].nunique() > 1:
+            if column not in unequal and group[column].map(str).nunique() > 1:
                 raise UserError(
                     f"the runs of {task} differ in {column}: {_both(group[column])}; choose one with --where, or allow "
                     f"it with --unequal {column}"
@@ -98,7 +115,7 @@ def check_comparable(runs: pd.DataFrame, unequal: Sequence[str] = ()) -> None:
 
 
 def _both(column: pd.Series[Any]) -> str:
-    first, second = [str(value) for value in column.unique()[:2]]
+    first, second = column.map(str).unique()[:2]
     if len(first) > 100:
         at = next(i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
         first, second = f"…{first[max(at - 30, 0) : at + 30]}…", f"…{second[max(at - 30, 0) : at + 30]}…"
@@ -106,7 +123,10 @@ def _both(column: pd.Series[Any]) -> str:
 
 
 def _plain(value: object) -> str:
+    """Numbers, booleans and nulls as on the command line."""
+    if value is None:
+        return "null"
     try:
-        return f"{float(value):g}"  # type: ignore[arg-type]
+        return repr(float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return str(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)

@@ -47,7 +47,7 @@ def _fetch(store: Path, options: argparse.Namespace) -> int:
     settings = Settings(options.server, options.jobs, options.timeout, options.retries, options.backoff)
     console = Console(stderr=True, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         shown = bar.add_task("fetch", total=len(addresses))
 
         def on_progress(done: int, known: int, result: Result) -> None:

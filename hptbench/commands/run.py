@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hptbench import registry
 from hptbench.check import check_names, check_pair, clock_for
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
-from hptbench.executors import Broken, Executor
+from hptbench.executors import Broken, Executor, check_whole
 from hptbench.ledger import check_clock
 from hptbench.protocol import Budget, Clock, Method, Task
 from hptbench.results.collect import collect
@@ -32,14 +33,14 @@ from hptbench.workers import Limits
 def run(cfg: DictConfig) -> int:
     """Do what is left of the study, collect it, show it. Returns the exit code."""
     console = Console(stderr=True)
-    methods = _methods(cfg)
-    executor: Executor = instantiate(cfg.executor)
+    methods, plot = _methods(cfg), _switch(cfg, "plot")
+    executor = _made(cfg, "executor", Executor)
     plans = plans_of(cfg, methods, live=executor.live)
-    study = Path(cfg.results) / str(cfg.study)
+    study = _folder(cfg)
     todo = [plan for plan in plans if not plan.finished]
     tasks = {plan.task.name for plan in plans}
     console.print(
-        f"[bold]{study}[/]: {', '.join(methods)} on {len(tasks)} task(s), {len(plans)} runs"
+        f"[bold]{escape(str(study))}[/]: {', '.join(methods)} on {len(tasks)} task(s), {len(plans)} runs"
         + (f", {len(plans) - len(todo)} of them finished before" if len(todo) < len(plans) else "")
     )
     compared = [label for label in methods if label != DEFAULT]
@@ -58,28 +59,36 @@ def run(cfg: DictConfig) -> int:
                 "the same command goes on from here."
             )
             raise
-    for case in broken:
-        console.print(f"[red]{case.plan.folder} broke:[/]\n{case.why}", markup=True, highlight=False)
+    _print_broken(console, broken)
     if len(broken) < len(plans):
         command = shlex.join(["python", "-m", "hptbench", *sys.argv[1:]])
-        found = collect(study, only={plan.id for plan in plans})
+        found = collect(study, only={plan.key_in_tables for plan in plans})
         try:
-            show(found, View(plot=bool(cfg.plot), complete_only=bool(broken)), command=command)
+            show(found, View(plot=plot, complete_only=bool(broken)), command=command)
         except UserError as error:  # the runs are done and shown; only their comparison is not possible
             console.print(f"[yellow]No comparison:[/] {escape(str(error))}", highlight=False)
     return 1 if broken else 0
 
 
+def _print_broken(console: Console, broken: Sequence[Broken]) -> None:
+    """Each kind of break once."""
+    kinds: dict[str, list[Broken]] = {}
+    for case in broken:
+        kinds.setdefault(case.why, []).append(case)
+    for why, cases in kinds.items():
+        console.print(f"[red]{len(cases)} run(s) broke[/], the first of them {escape(str(cases[0].plan.folder))}:")
+        console.print(why, markup=False, highlight=False, soft_wrap=True)
+
+
 def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list[Plan]:
     """All runs of the study that ``cfg`` describes, checked; nothing is written."""
-    tasks: list[Task] = instantiate(cfg.suite, _convert_="all")
+    tasks: list[Task] = _made(cfg, "suite", list)
     check_names(tasks)
     budget = Budget(**_plain(cfg.budget, "budget", Budget))
     limits = Limits(**_plain(cfg.limits, "limits", Limits))
     seeds = _seeds(cfg.seeds)
-    if not isinstance(cfg.workers, int) or cfg.workers < 1:
-        raise UserError(f"expected workers to be a whole number >= 1, got {cfg.workers!r}")
-    study = Path(cfg.results) / str(cfg.study)
+    check_whole("workers", cfg.workers)
+    study = _folder(cfg)
     plans = []
     for task in tasks:
         clock = clock_for(str(cfg.clock), task)
@@ -103,8 +112,14 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
     for label, node in chosen.items():
         if not isinstance(node, DictConfig) or "_target_" not in node:
             raise UserError(f"method.{label} has settings, but no method: choose it with +method={label}")
-        methods[str(label)] = instantiate(node, _convert_="object")
-    for name in [*(cfg.baselines or []), *([DEFAULT] if cfg.reference else [])]:
+        method = instantiate(node, _convert_="object")
+        if not isinstance(method, Method) or not is_dataclass(method):
+            raise UserError(f"expected method.{label} to be a method (docs/RULES.md), got {node['_target_']}")
+        methods[str(label)] = method
+    if DEFAULT in methods and type(methods[DEFAULT]) is not registry.find("method", DEFAULT):
+        raise UserError(f"the label {DEFAULT!r} is that of the default configuration; give the method another one")
+    baselines = [cfg.baselines] if isinstance(cfg.baselines, str) else cfg.baselines or []
+    for name in [*baselines, *([DEFAULT] if _switch(cfg, "reference") else [])]:
         if name not in methods:
             methods[name] = registry.find("method", name)()
     return methods
@@ -125,12 +140,39 @@ def _plain(node: Any, name: str, cls: Any) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def _made(cfg: DictConfig, name: str, kind: Any) -> Any:
+    """What the node ``name`` stands for; UserError if it is nothing of that kind."""
+    node = cfg.get(name)
+    thing = instantiate(node, _convert_="all") if isinstance(node, DictConfig) and "_target_" in node else None
+    if not isinstance(thing, kind):
+        raise UserError(f"expected {name}=NAME, one of those in conf/{name}/, got {node!r}")
+    return thing
+
+
+def _switch(cfg: DictConfig, name: str) -> bool:
+    if not isinstance(cfg[name], bool):
+        raise UserError(f"expected {name} to be true or false, got {cfg[name]!r}")
+    return bool(cfg[name])
+
+
+def _folder(cfg: DictConfig) -> Path:
+    """The study's folder, which can be written to."""
+    if not isinstance(cfg.results, str) or not isinstance(cfg.study, str | int) or not str(cfg.study).strip("/. "):
+        raise UserError(f"expected results and study to name folders, got {cfg.results!r} and {cfg.study!r}")
+    study = Path(cfg.results) / str(cfg.study)
+    there = next(folder for folder in (study, *study.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"expected a folder that can be written to for the results, got {study}; set results=")
+    return study
+
+
 def _seeds(value: Any) -> list[int]:
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         seeds: list[Any] = list(range(value))
     else:
         seeds = list(value) if isinstance(value, ListConfig) else [value]
-    if not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds) or len(set(seeds)) < len(seeds):
+    whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) < len(seeds):
         raise UserError(f"expected seeds to be a number >= 1 or a list of different whole numbers, got {value!r}")
     return seeds
 

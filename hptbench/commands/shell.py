@@ -18,6 +18,8 @@ def dispatch(argv: list[str]) -> int:
         return _command(argv)
     except UserError as error:
         return _usage(str(error))
+    except PermissionError as error:
+        return _usage(f"{error.filename} cannot be written or read: {error.strerror}")
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED
@@ -64,13 +66,15 @@ def _run(argv: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions pass; they become messages here
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task_function)()
-        if failure is not None:
-            raise failure
-    except (HydraException, OmegaConfBaseException) as error:
-        cause: BaseException | None = error
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # of composing the settings
+        raise UserError(_readable(error)) from error
+    if isinstance(failure, HydraException | OmegaConfBaseException):
+        cause: BaseException | None = failure
         while cause is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
-        raise (cause or UserError(_readable(error))) from error
+        raise cause or UserError(_readable(failure))
+    if failure is not None:
+        raise failure
     return code
 
 
@@ -117,4 +121,5 @@ def _readable(error: Exception) -> str:
         where = str(cause.full_key).rpartition(".")[0]
         names = [str(name) for name in cause.parent_node if name not in ("_target_", "hydra")]
         return str(unknown(f"setting of {where}" if where else "setting", cause.key, names))
-    return ": ".join(str(e).splitlines()[0].strip() for e in (error, cause) if e is not None and str(e))
+    texts = dict.fromkeys(" ".join(str(e).split()) for e in (error, cause) if e is not None and str(e))
+    return re.sub(r" (full_key|object_type|reference_type)[:=]\s*\S*", "", ": ".join(texts))

@@ -20,8 +20,7 @@ from hptbench.stats.words import friedman_sentence, pair_sentence, power_warning
 if TYPE_CHECKING:
     import pandas as pd
 
-_KINDS = 3
-"""Kinds of failure that are shown."""
+_ALPHA = 0.05
 _CLOCK_UNITS = {"units": "full evaluations", "cost": "s", "live": "s"}
 
 
@@ -59,9 +58,9 @@ def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> N
     seeds = int(table["expected"].max())
     wide = max(12, *(len(method) for method in table["method"]))
     head = f"{'':{wide}}  {'validation':>16} {'test (hidden)':>16} {'vs default':>11} {'vs random':>10} {'runs':>5}"
+    over = "one seed: no intervals" if seeds == 1 else f"mean ± 95 % t interval over {seeds} seeds"
     console.print(
-        f"[bold]Incumbents[/] at the end, mean ± 95 % t interval over {seeds} seed{'s' * (seeds != 1)}; "
-        f"lower is better, changes are those of the {measure} loss",
+        f"[bold]Incumbents[/] at the end, {over}; lower is better, changes are those of the {measure} loss",
         highlight=False,
     )
     console.print(head, highlight=False, style="dim")
@@ -70,8 +69,7 @@ def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> N
         best = rows[measure].min()
         for row in rows.to_dict("records"):
             default = "" if row["method"] == DEFAULT else _change(row["minus_default"], row["default"])
-            random = row[measure] - row["minus_random"]
-            random = "" if row["method"] in (DEFAULT, RANDOM) else _change(row["minus_random"], random)
+            random = "" if row["method"] in (DEFAULT, RANDOM) else _change(row["minus_random"], row["random"])
             runs = str(row["runs"]) if row["runs"] == row["expected"] else f"{row['runs']}/{row['expected']}"
             failed = f"  [yellow]{row['failed']} of {row['jobs']} jobs failed[/]" if row["failed"] else ""
             line = f"{escape(row['method']):{wide}}  {_interval(row, 'validation'):>16} {_interval(row, 'test'):>16}"
@@ -81,33 +79,45 @@ def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> N
 
 def _print_comparison(console: Console, study: Study, view: View, methods: list[str]) -> None:
     """Data sets are the units: seeds are averaged first."""
-    found = scores(study.jobs, study.runs, view.measure, view.anchor, view.complete_only)
+    anchor = view.anchor
+    if anchor == "default" and DEFAULT not in set(study.runs["method"]):
+        anchor = "none"
+        console.print("[yellow]The default configuration was not run: scores are not normalised.[/]")
+    found = scores(study.jobs, study.runs, view.measure, anchor, view.complete_only)
     matrix = found.matrix[methods]
     console.print(f"[bold]Comparison[/] over {len(matrix)} data set(s), measure: {found.name}", highlight=False)
+    if anchor == "none" and len(matrix) > 1:
+        console.print(
+            "[yellow]Losses as they are: the signed ranks and the sizes of differences mix the scales of the tasks.[/]"
+        )
     if found.dropped:
-        console.print(f"[red]Left out for missing runs:[/] {', '.join(found.dropped)}")
+        console.print(f"[red]Left out for missing scores:[/] {', '.join(found.dropped)}")
     ranks = mean_ranks(matrix.to_numpy())
     order = ranks.argsort(kind="stable")
     console.print("Mean ranks: " + ", ".join(f"{methods[i]} {ranks[i]:.2f}" for i in order), highlight=False)
-    lines = [] if len(methods) < 3 else [friedman_sentence(friedman(matrix.to_numpy()))]
     pairs = pairwise(matrix.to_numpy(), methods)
-    lines += [pair_sentence(pair, found.name) for pair in pairs]
+    lines = [pair_sentence(pair, "score") for pair in pairs if len(methods) == 2 or pair.p_holm <= _ALPHA]
+    if len(methods) > 2:
+        lines.insert(0, friedman_sentence(friedman(matrix.to_numpy())))
+        if len(lines) == 1:
+            lines.append(f"No pair differs significantly at {_ALPHA:g} (this does not show that they are equal).")
+        console.print(_pair_table(pairs))
     for line in lines:
         console.print(f"• {escape(line)}", highlight=False)
-    if len(methods) > 2:
-        console.print(_pair_table(pairs))
     if warning := power_warning(len(matrix), len(pairs)):
         console.print(f"[yellow]{warning}[/]", highlight=False)
 
 
 def _pair_table(pairs: list[Pair]) -> Table:
-    shown = Table("pair", "wins / ties / losses", "Hodges–Lehmann [95 %]", "P(better)", "rank-biserial", "p", "p Holm")
+    shown = Table(title="Each pair: first better / tied / second better; Hodges–Lehmann difference with 95 % interval",
+                  title_justify="left", title_style="dim", box=None, padding=(0, 1))  # fmt: skip
+    for name in ("pair", "units", "difference", "P(first)", "p", "p Holm"):
+        shown.add_column(name, justify="left" if name == "pair" else "right", no_wrap=True)
     for p in pairs:
-        interval = f" [{p.low:.3g}, {p.high:.3g}]" if not math.isnan(p.low) else ""
+        interval = f" [{p.low:.2g}, {p.high:.2g}]" if not math.isnan(p.low) else ""
         counts = f"{p.wins} / {p.ties} / {p.losses}"
-        effect = f"{p.a12:.2f}", f"{p.rank_biserial:.2f}"
         shown.add_row(
-            f"{p.a} – {p.b}", counts, f"{p.difference:.3g}{interval}", *effect, f"{p.p:.3g}", f"{p.p_holm:.3g}"
+            f"{p.a} – {p.b}", counts, f"{p.difference:.2g}{interval}", f"{p.a12:.2f}", f"{p.p:.2g}", f"{p.p_holm:.2g}"
         )
     return shown
 
@@ -120,15 +130,13 @@ def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None
         )
     for row in table[table["below"] > 0].to_dict("records"):
         console.print(
-            f"[red]{row['method']} on {row['task']}: in {row['below']} of {row['runs']} runs nothing was trained to the "
-            "end; their incumbents are those of a lower fidelity, whose validation does not compare.[/]"
+            f"[red]{row['method']} on {row['task']}: in {row['below']} of {row['runs']} runs nothing was trained to "
+            "the end; their incumbents are those of a lower fidelity, whose validation does not compare.[/]"
         )
     failed = study.jobs[study.jobs["status"] != "ok"]
-    kinds = list(failed.groupby(["status", "message"]))
-    for (status, message), group in kinds[:_KINDS]:
-        console.print(f"[yellow]{len(group)} job(s) {status}:[/] {escape(str(message))}", highlight=False)
-    if len(kinds) > _KINDS:
-        console.print(f"[yellow]… and {len(kinds) - _KINDS} more kinds of failure: see jobs.parquet[/]")
+    for status, group in failed.groupby("status"):
+        example = escape(str(group["message"].iloc[0]))
+        console.print(f"[yellow]{len(group)} job(s) {status}[/], e.g. {example}", highlight=False)
     if study.unfinished:
         console.print(f"[yellow]{len(study.unfinished)} run(s) of this study are not finished and in no table.[/]")
 

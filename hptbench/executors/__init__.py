@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
+from hptbench.errors import UserError
 from hptbench.run import Plan
 
 
@@ -15,6 +16,12 @@ class Broken:
 
     plan: Plan
     why: str
+
+
+def check_whole(name: str, number: object) -> None:
+    """UserError unless ``number`` is a whole number >= 1."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise UserError(f"expected {name} to be a whole number >= 1, got {number!r}")
 
 
 class Watcher(Protocol):
@@ -29,6 +36,7 @@ class Watcher(Protocol):
         ...
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Drives runs. Whatever it is, a simulated run's results are the same."""
 

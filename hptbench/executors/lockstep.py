@@ -11,7 +11,7 @@ from functools import partial
 from typing import ClassVar
 
 from hptbench.errors import UserError
-from hptbench.executors import Broken, Watcher
+from hptbench.executors import Broken, Watcher, check_whole
 from hptbench.journal import SYNCS, Journal, sync_all
 from hptbench.protocol import Job, Outcome
 from hptbench.run import Driver, Evaluator, Plan, coroutine
@@ -28,6 +28,10 @@ class Lockstep:
     processes: int = 1
     """Worker processes a batch is spread over, if its jobs have limits."""
     live: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_whole("executor.width", self.width)
+        check_whole("executor.processes", self.processes)
 
     def run(self, plans: Sequence[Plan], watcher: Watcher) -> list[Broken]:
         """Do all runs, task by task."""

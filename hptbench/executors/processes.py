@@ -6,13 +6,14 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, ClassVar
 
 from hptbench import machine
 from hptbench.errors import UserError
-from hptbench.executors import Broken, Watcher
+from hptbench.executors import Broken, Watcher, check_whole
 from hptbench.run import Driver, Evaluator, Plan, Tick, execute
 from hptbench.workers import Child
 
@@ -31,8 +32,8 @@ class Processes:
     live: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.processes is not None and self.processes < 1:
-            raise UserError(f"expected executor.processes >= 1 or null, got {self.processes}")
+        if self.processes is not None:
+            check_whole("executor.processes", self.processes)
 
     def run(self, plans: Sequence[Plan], watcher: Watcher) -> list[Broken]:
         """Do all runs, the first ones first."""
@@ -85,10 +86,12 @@ class _Task:
 
 
 def _hand(child: Child, todo: deque[_Task]) -> _Task | None:
+    """Give the next run to an idle process. If the process is dead, that is noticed like any death at work."""
     if not todo:
         return None
     task = todo.popleft()
-    child.connection.send(task.plan)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        child.connection.send(task.plan)
     return task
 
 

@@ -32,23 +32,28 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Ordinal:
-    """Numbers with the median in place of missing values, categories as numbers, missing ones as -1.
+    """Numbers with the median in place of missing values, categories as numbers, missing and unseen ones as -1.
 
     For forests, which can cut such numbers into any groups."""
 
     fill: Floats
-    """(d,) what stands for a missing value."""
+    """(d,) what stands for a missing number."""
     empty: Mask
     """(d,) columns without any value."""
+    seen: dict[int, Floats]
+    """Column -> its categories."""
 
     @classmethod
     def fit(cls, rows: Table) -> Ordinal:
         empty = _empty(rows.X)
-        fill = np.where(rows.categorical, -1.0, _medians(rows.X, empty))
-        return cls(np.where(empty, 0.0, fill), empty)
+        seen = {int(j): np.unique(rows.X[:, j]) for j in np.flatnonzero(rows.categorical)}
+        return cls(_medians(rows.X, empty), empty, seen)
 
     def __call__(self, X: Floats) -> Floats:
-        return np.where(self.empty, 0.0, np.where(np.isnan(X), self.fill, X))
+        out = np.where(np.isnan(X), self.fill, X)
+        for j, seen in self.seen.items():
+            out[~np.isin(X[:, j], seen), j] = -1.0  # NaN is in nothing
+        return np.where(self.empty, 0.0, out)
 
 
 @dataclass(frozen=True, eq=False)

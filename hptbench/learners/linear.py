@@ -40,4 +40,4 @@ class Ridge(Learner):
     def fit(self, segment: Segment, before: Any) -> Any:
         from sklearn.linear_model import Ridge as Estimator
 
-        return Estimator(**pick(segment.config, "alpha", "fit_intercept")).fit(segment.X, segment.y)
+        return Estimator(**pick(segment.config, "alpha")).fit(segment.X, segment.y)

@@ -18,7 +18,7 @@ class _Libsvm(Learner):
 
     def _arguments(self, segment: Segment) -> dict[str, Any]:
         config = segment.config
-        out = pick(config, "kernel", "degree", "coef0", "epsilon", C="cost", tol="tolerance")
+        out = pick(config, "kernel", "degree", "epsilon", C="cost", tol="tolerance")
         if "gamma" in config:
             variance = float(segment.X.var()) or 1.0
             out["gamma"] = float(config["gamma"]) / (segment.X.shape[1] * variance)

@@ -11,18 +11,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-import numpy as np
-
 from hptbench.errors import UserError, unknown
 from hptbench.protocol import JSON, Fidelity, Problem, Proposal, Report
-from hptbench.space import Config, Space
+from hptbench.space import Config
 
 Sizes: TypeAlias = tuple[int, ...]
 """Configurations in each rung of a bracket, the lowest rung first."""
 _ROUNDING = 1e-9
 """Ten times a lowest fidelity of 0.1 is a highest fidelity of 1."""
-_BLOCK = 64
-"""Configurations drawn at a time."""
 
 
 def fidelity_of(problem: Problem) -> Fidelity:
@@ -82,23 +78,6 @@ class Sampler(Protocol):
     def learn(self, reports: Sequence[Report]) -> None:
         """Take in finished jobs, whoever proposed them."""
         ...
-
-
-class Uniform:
-    """Independent uniform draws."""
-
-    def __init__(self, space: Space, rng: np.random.Generator) -> None:
-        self._space, self._rng = space, rng
-        self._drawn: list[Config] = []
-
-    def draw(self) -> tuple[Config, Mapping[str, JSON]]:
-        """The next draw."""
-        if not self._drawn:
-            self._drawn += reversed(self._space.decode(self._space.sample(self._rng, _BLOCK)))
-        return self._drawn.pop(), {}
-
-    def learn(self, reports: Sequence[Report]) -> None:
-        """Nothing."""
 
 
 class Brackets:

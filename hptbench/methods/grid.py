@@ -40,7 +40,8 @@ class Grid:
 
     points: int | None = None
     """Points per numeric parameter. None: the largest number whose grid, forbidden points included, fits into
-    the full evaluations of the budget (at least 2); 5 if the budget is one of time only."""
+    the full evaluations of the budget (at least 2); 5 if the budget is one of time only. Never more than
+    change the grid."""
     shuffle: bool = True
     """Evaluate in random order, so that a cut grid is still a fair sample of the whole; else lexicographic."""
     traits: ClassVar[Traits] = Traits(max_objectives=99, finite=True)
@@ -48,7 +49,7 @@ class Grid:
     def begin(self, problem: Problem, rng: np.random.Generator) -> _Search:
         if self.points is not None and self.points < 1:
             raise UserError(f"expected grid.points >= 1, got {self.points}")
-        points = _fitting(problem) if self.points is None else self.points
+        points = min(_fitting(problem) if self.points is None else self.points, _useful(problem.space))
         grid = _grid(problem.space, points, _LARGEST)
         if grid is None:
             raise UserError(
@@ -83,6 +84,12 @@ def _fitting(problem: Problem) -> int:
     room = min(_LARGEST, math.floor(min(limits)))
     too_many = bisect_right(range(room + 2), False, lo=2, key=lambda points: _grid(problem.space, points, room) is None)
     return max(2, too_many - 1)
+
+
+def _useful(space: Space) -> int:
+    """The largest number of points per number that still changes the grid."""
+    numbers = [j for j, kind in enumerate(space.kinds) if kind in (Kind.FLOAT, Kind.INTEGER)]
+    return max((int(space.sizes[j]) or _LARGEST for j in numbers), default=1)
 
 
 def _grid(space: Space, points: int, at_most: int) -> Floats | None:

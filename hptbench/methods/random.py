@@ -8,12 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from hptbench.methods._draws import Uniform
 from hptbench.protocol import Problem, Proposal, Report, Traits
 from hptbench.registry import method
-from hptbench.space import Config
-
-_BLOCK = 64
-"""Configurations drawn at a time: the draws do not depend on how many are asked for."""
 
 
 @method("random")
@@ -24,19 +21,15 @@ class RandomSearch:
     traits: ClassVar[Traits] = Traits(max_objectives=99)
 
     def begin(self, problem: Problem, rng: np.random.Generator) -> _Search:
-        return _Search(problem, rng)
+        return _Search(Uniform(problem.space, rng))
 
 
 class _Search:
-    def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
-        self._space, self._rng = problem.space, rng
-        self._drawn: list[Config] = []
+    def __init__(self, uniform: Uniform) -> None:
+        self._uniform = uniform
 
     def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
-        while len(self._drawn) < n:
-            self._drawn += self._space.decode(self._space.sample(self._rng, _BLOCK))
-        out, self._drawn = self._drawn[:n], self._drawn[n:]
-        return [Proposal(config) for config in out]
+        return [Proposal(self._uniform.draw()[0]) for _ in range(n)]
 
     def tell(self, reports: Sequence[Report]) -> None:
         """Random search learns nothing."""

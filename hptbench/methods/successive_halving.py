@@ -16,7 +16,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from hptbench.methods._brackets import Brackets, Uniform, fidelity_of, levels, paper
+from hptbench.methods._brackets import Brackets, fidelity_of, levels, paper
+from hptbench.methods._draws import Uniform
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 

@@ -139,7 +139,8 @@ def _scale(axes: Axes, rows: pd.DataFrame) -> None:
     x = rows.loc[(rows["method"] != DEFAULT) & (rows["x"] > 0), "x"]
     axes.set_xscale("log")
     if len(x) and x.max() > x.min():
-        axes.set_xlim(x.min(), x.max())
+        room = (x.max() / x.min()) ** 0.04  # so that what happens at the very end is seen
+        axes.set_xlim(x.min() / room, x.max() * room)
         _plain_ticks(axes.xaxis, x.max() / x.min())
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.25, linewidth=0.5)

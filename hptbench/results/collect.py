@@ -29,10 +29,14 @@ class Study:
     """Folders of runs that have begun, but not finished."""
 
 
-def collect(folder: Path, only: Collection[str] | None = None) -> Study:
+KEY = ["task", "method", "seed", "run"]
+"""What names a run in both tables."""
+
+
+def collect(folder: Path, only: Collection[tuple[str, str, int, str]] | None = None) -> Study:
     """Gather all finished runs below ``folder`` and write the study's two tables.
 
-    ``only``: ids of the runs to return (the tables on disk hold all). Raises UserError if there
+    ``only``: KEY of the runs to return (the tables on disk hold all). Raises UserError if there
     is no run, or if a run's files are damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -40,8 +44,8 @@ def collect(folder: Path, only: Collection[str] | None = None) -> Study:
     home = folder / "runs"
     if not home.is_dir():
         raise UserError(f"expected the folder of a study, with runs/ in it, got {folder}")
+    done = sorted(path.parent for path in home.glob("*/*/*/run.json"))
     begun = sorted(path.parent for path in home.glob("*/*/*/journal.jsonl"))
-    done = [path for path in begun if (path / "run.json").is_file()]
     if not done:
         raise UserError(f"{folder}: no run is finished yet; run the study's command again to go on")
     runs = table(RUNS, [_row(path / "run.json") for path in done])
@@ -50,9 +54,17 @@ def collect(folder: Path, only: Collection[str] | None = None) -> Study:
         write_whole(folder / f"{name}.parquet", lambda path, rows=rows: pq.write_table(rows, path, compression="zstd"))  # type: ignore[misc]
     frames = [rows.to_pandas() for rows in (jobs, runs)]
     if only is not None:
-        frames = [frame[frame["run"].isin(only)].reset_index(drop=True) for frame in frames]
+        frames = [chosen(frame, only) for frame in frames]
     left = tuple(str(path.relative_to(home)) for path in begun if path not in set(done))
     return Study(folder, frames[0], frames[1], left)
+
+
+def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> pd.DataFrame:
+    """The rows of the runs ``only``, by KEY."""
+    import pandas as pd
+
+    keep = pd.MultiIndex.from_frame(frame[KEY]).isin(list(only))
+    return frame[keep].reset_index(drop=True)
 
 
 def _row(path: Path) -> dict[str, Any]:
@@ -60,7 +72,8 @@ def _row(path: Path) -> dict[str, Any]:
         row = json.loads(path.read_text(encoding="utf-8"))
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
-    except (ValueError, AttributeError) as error:
+        table(RUNS, [row])
+    except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
     return dict(row)
 

@@ -41,7 +41,7 @@ JOBS = (
     Column("worker", "int64", "", "number of the worker"),
     Column("cost", "double", "s", "worker time: recorded by the task, or measured (then it differs)", False),
     Column("status", "string", "", "ok, failed, timeout, memory or nan"),
-    Column("message", "string", "", "why it failed"),
+    Column("message", "string", "", "why it failed, or why there is no test score"),
     Column("value", "double", "objective", "first objective at the end of the segment, minimised; null if failed"),
     Column("values", "list<double>", "objective", "all objectives"),
     Column("test", "double", "objective", "hidden test score for the first objective; null if there is none"),

@@ -1,11 +1,12 @@
 """Tables of a comparison, made from the jobs and runs of a study (columns: ``schema.py``).
 
 The incumbent of a run is the configuration it recommends. It is chosen by validation alone: highest
-fidelity first, then lowest value, then earliest end; test scores only tell what it is worth."""
+fidelity first (values at different fidelities do not compare; so does SMAC's ``highest_observed_budget``), then
+lowest value, then earliest end; test scores only tell what it is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -27,16 +28,7 @@ _KEY = ["task", "method", "seed", "run"]
 _COLUMN = {"test": "test", "validation": "value"}
 _REMEDY = {"test": "set measure=validation", "validation": "no job succeeded: see the jobs' messages"}
 _SHOWN = 8
-"""Missing runs named in an error."""
-
-
-def incumbent(jobs: pd.DataFrame) -> pd.Series | None:
-    """The row of the job that one run recommends in the end; None if all its jobs failed.
-
-    ``jobs`` are the run's jobs in the order of their end. Fidelity comes first because values at
-    different fidelities do not compare (SMAC's ``highest_observed_budget``)."""
-    best = _incumbents(jobs)
-    return None if best.empty else best.iloc[0]
+"""Runs named in an error."""
 
 
 def incumbent_curve(jobs: pd.DataFrame, accounting: Accounting = "credited") -> pd.DataFrame:
@@ -108,13 +100,14 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
 
     unit, objective; runs: finished runs, of expected (a run for every seed in ``runs``); without: runs
     that recommend nothing, since all their jobs failed: they are in no mean, so a row with any is too
-    good; jobs, failed: counts; validation and test: mean over seeds, each with _low and _high, its
-    95 % t interval (NaN with one seed); default: mean ``measure`` of the default configuration on that
-    task; minus_default, minus_random: the row's mean ``measure`` less that reference's (negative: better),
-    NaN where the reference was not run."""
+    good; below: runs whose incumbent is below the full fidelity, so that its validation does not compare;
+    jobs, failed: counts; validation and test: mean over seeds, NaN if a recommended configuration has no
+    finite score, each with _low and _high, its 95 % t interval (NaN with one seed); default, random: mean
+    ``measure`` of that reference over the seeds that both it and the row's method have, NaN without any;
+    minus_default, minus_random: the row's mean over the same seeds less the reference's (negative: better)."""
     import pandas as pd
 
-    _column(measure)  # refuses what is no measure
+    column = _column(measure)
     best = _per_run(jobs, runs)
     seeds = best["seed"].nunique()
     rows = []
@@ -129,20 +122,20 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
                 "runs": len(group),
                 "expected": seeds,
                 "without": int(group["value"].isna().sum()),
+                "below": int((group["stop"] < group["high"]).sum()),
                 "jobs": int(group["jobs"].sum()),
                 "failed": int(group["failed"].sum()),
             }
             for name in ("validation", "test"):
-                values = group[_column(name)].dropna().to_numpy(float)
+                values = group.loc[group["value"].notna(), _column(name)].to_numpy(float)
                 mean, low, high = t_interval(values) if len(values) else (np.nan, np.nan, np.nan)
                 row |= {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
+            for name in (DEFAULT, RANDOM):
+                sides = [on_task[on_task["method"] == m].set_index("seed")[column].dropna() for m in (method, name)]
+                own, reference = sides[0].align(sides[1], join="inner")
+                row |= {name: reference.mean(), f"minus_{name}": own.mean() - reference.mean()}
             rows.append(row)
-    table = pd.DataFrame(rows)
-    levels = table.pivot(index="task", columns="method", values=measure).reindex(columns=[DEFAULT, RANDOM])
-    table["default"] = table["task"].map(levels[DEFAULT])
-    for name in (DEFAULT, RANDOM):
-        table[f"minus_{name}"] = table[measure] - table["task"].map(levels[name])
-    return table
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,7 @@ class Scores:
     measure: Measure
     anchor: Anchor
     dropped: tuple[str, ...] = ()
-    """Units left out because a run is missing."""
+    """Units left out because a score is missing."""
 
     @property
     def name(self) -> str:
@@ -174,9 +167,11 @@ def scores(
     divided by the default configuration's on the same task (anchor ``default``), then averaged over the
     unit's tasks, which are not independent.
 
-    Every method needs a run with an incumbent for every seed of every task. UserError names what is
-    missing; with ``complete_only`` the units concerned are dropped and named. UserError too if a task's
-    default score is not above 0, or if without an anchor a unit's tasks have different objectives."""
+    Every method needs a run whose incumbent has a finite score for every seed of every task. UserError names
+    what is missing; with ``complete_only`` the units concerned are dropped and named. UserError too if
+    validation is asked for and an incumbent is below the full fidelity (test scores are of whatever model is
+    recommended), if a task's default score is not above 0, or if without an anchor a unit's tasks have
+    different objectives."""
     column = _column(measure)
     if anchor not in ("default", "none"):
         raise unknown("anchor", anchor, ("default", "none"))
@@ -191,16 +186,22 @@ def scores(
         raise UserError(f"expected {measure} scores, got none; {_REMEDY[measure]}")
     gaps = _gaps(best, column, methods)
     if gaps and not complete_only:
-        names = [f"{task}/{method} seed {seed}" for _, task, method, seed in gaps]
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         raise UserError(
-            f"expected a {measure} score of every method for every task and seed, missing: "
-            f"{', '.join(names[:_SHOWN])}{more}; finish these runs, or set complete_only to leave their data sets out"
+            f"expected a score of every method for every task and seed, got no finite {measure} score of "
+            f"{_named(key for _, *key in gaps)}; finish these runs or see their jobs' messages, "
+            "or set complete_only to leave their data sets out"
         )
     dropped = tuple(sorted({unit for unit, *_ in gaps}))
     best = best[~best["unit"].isin(dropped)]
     if best.empty:
-        raise UserError(f"expected at least one complete data set, but each of {', '.join(dropped)} lacks a run")
+        raise UserError(f"expected at least one complete data set, but each of {', '.join(dropped)} lacks a score")
+    below = best.loc[best["stop"] < best["high"], _KEY[:3]]
+    if measure == "validation" and len(below):
+        raise UserError(
+            f"expected incumbents trained to the full fidelity, got lower ones of "
+            f"{_named(below.itertuples(index=False))}, whose validation does not compare; "
+            "set measure=test, or run with a larger budget"
+        )
     tasks = best.groupby(["unit", "task", "method"])[column].mean().unstack("method")
     if anchor == "default":
         bad = tasks.index[~(tasks[DEFAULT] > 0)].get_level_values("task")
@@ -228,8 +229,8 @@ def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """A row per run: its key, unit, objective, counts of jobs and failed ones, the incumbent's value and
-    test (NaN if it has none)."""
+    """A row per run: its key, unit, objective, full fidelity ``high``, counts of jobs and failed ones, the
+    incumbent's fidelity ``stop``, value and test (NaN if it has none, or no finite one)."""
     if runs.empty:
         raise UserError("expected at least one finished run, got none; run the study first")
     twice = runs[runs.duplicated(_KEY[:3], keep=False)]
@@ -239,14 +240,15 @@ def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             f"{', '.join('/'.join(map(str, row)) for row in twice[_KEY].head(4).itertuples(index=False))}; "
             "compare runs of one protocol"
         )
-    best = _incumbents(jobs)[[*_KEY, "value", "test"]].astype({"value": float, "test": float})
+    of_best = ["stop", "value", "test"]
+    best = _incumbents(jobs)[[*_KEY, *of_best]].astype(dict.fromkeys(of_best, float)).replace([np.inf, -np.inf], np.nan)
     counts = jobs.assign(failed=jobs["status"] != "ok").groupby(_KEY)["failed"].agg(jobs="size", failed="sum")
-    table = runs[[*_KEY, "unit", "objective"]].merge(counts.reset_index(), how="left", on=_KEY)
+    table = runs[[*_KEY, "unit", "objective", "high"]].merge(counts.reset_index(), how="left", on=_KEY)
     return table.fillna({"jobs": 0, "failed": 0}).merge(best, how="left", on=_KEY)
 
 
 def _gaps(best: pd.DataFrame, column: str, methods: Sequence[str]) -> list[tuple[str, str, str, int]]:
-    """(unit, task, method, seed) of what has no score, of all that there should be."""
+    """(unit, task, method, seed) of what has no finite score, of all that there should be."""
     have = {tuple(row) for row in best[best[column].notna()][_KEY[:3]].itertuples(index=False)}
     seeds = sorted(best["seed"].unique())
     tasks = best[["unit", "task"]].drop_duplicates().sort_values(["unit", "task"]).itertuples(index=False)
@@ -257,6 +259,12 @@ def _gaps(best: pd.DataFrame, column: str, methods: Sequence[str]) -> list[tuple
         for seed in seeds
         if (task, method, seed) not in have
     ]
+
+
+def _named(keys: Iterable[Sequence[object]]) -> str:
+    """The first of some runs, given as (task, method, seed)."""
+    names = [f"{task}/{method} seed {seed}" for task, method, seed in keys]
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _column(measure: str) -> str:

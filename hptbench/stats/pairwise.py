@@ -29,12 +29,14 @@ class Pair:
     ties: int
     losses: int
     difference: float
-    """Hodges–Lehmann estimate of the median of a's score minus b's: negative if ``a`` is better."""
+    """Hodges–Lehmann estimate of a's score minus b's, negative if ``a`` is better: the pseudo-median, which is
+    the median if the differences are symmetric."""
     low: float
     high: float
-    """Bounds of its 95 % interval; NaN with fewer than 6 units."""
+    """Bounds of its 95 % interval; NaN with fewer than 6 units. It inverts the test without ties and is not
+    corrected by Holm, so that it can disagree with ``p`` and ``p_holm``."""
     rank_biserial: float
-    """Matched-pairs rank-biserial correlation, -1 to 1: positive if ``a`` is better."""
+    """Matched-pairs rank-biserial correlation with Pratt's ranks, -1 to 1: positive if ``a`` is better."""
     p: float
     """Two-sided Wilcoxon signed-rank test, exact."""
     p_holm: float
@@ -49,13 +51,9 @@ class Pair:
 
     @property
     def a12(self) -> float:
-        """Chance that ``a`` is better on a unit, ties counted half: Vargha and Delaney's A for paired scores."""
+        """P(better), the chance that ``a`` is better on a unit, ties counted half: the paired version of Vargha and
+        Delaney's A."""
         return (self.wins + self.ties / 2) / self.units
-
-    @property
-    def cliffs_delta(self) -> float:
-        """Cliff's within-pairs delta, -1 to 1: positive if ``a`` is better."""
-        return (self.wins - self.losses) / self.units
 
     def swapped(self) -> Pair:
         """The same comparison, seen from ``b``."""
@@ -94,9 +92,10 @@ def holm(p: ArrayLike) -> Array:
 
 def signed_rank(differences: ArrayLike) -> tuple[float, float]:
     """Wilcoxon signed-rank test of ``differences`` (units,): its exact two-sided p, and the matched-pairs
-    rank-biserial correlation (Kerby, Compr. Psychol. 3, 2014), positive if positive differences prevail.
+    rank-biserial correlation, positive if positive differences prevail.
 
-    Zeros are ranked, then left out (Pratt, JASA 54, 1959), so that they weaken the evidence. The p-value
+    Zeros are ranked, then left out (Pratt, JASA 54, 1959), so that they weaken the evidence. Hence with zeros
+    the correlation is not exactly that of Kerby (Compr. Psychol. 3, 2014), who leaves them out first. The p-value
     is that of the permutation test which flips the signs of the ranks as they are, hence exact with ties
     and zeros as well, for any number of units: the distribution of the rank sum is summed up, not
     enumerated. No difference at all: p = 1, correlation 0."""
@@ -113,8 +112,8 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
 
 
 def hodges_lehmann(differences: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
-    """The Hodges–Lehmann estimate of the median of ``differences`` (units,) and its interval of at least
-    ``level``, got by inverting the signed-rank test (Hollander & Wolfe, 1999, sec. 3.2 and 3.3).
+    """The Hodges–Lehmann estimate (pseudo-median) of ``differences`` (units,) and its interval of at least
+    ``level``, got by inverting the signed-rank test without ties (Hollander & Wolfe, 1999, sec. 3.2 and 3.3).
 
     Ties make it longer than needed, never shorter. NaN bounds if there are too few units for the level
     (fewer than 6 for 95 %)."""

@@ -15,18 +15,26 @@ def pair_sentence(pair: Pair, measure: str = "test loss", alpha: float = 0.05) -
     """What was found of a pair, told from the method that the test finds ahead.
 
     ``measure`` names the scores, e.g. ``normalised test loss``."""
+    if pair.ties == pair.units:
+        return f"{pair.a} and {pair.b} tie on all {_data_sets(pair.units)}."
     if pair.rank_biserial < 0:
         pair = pair.swapped()
+    if pair.wins > pair.losses:
+        ties = f" and ties on {pair.ties}" if pair.ties else ""
+        counts = f"{pair.a} is better than {pair.b} on {pair.wins} of {_data_sets(pair.units)}{ties}"
+    else:
+        larger = f", but {pair.a} by the larger differences" if pair.rank_biserial else ""
+        counts = f"{pair.a} wins on {pair.wins} and {pair.b} on {pair.losses} of {_data_sets(pair.units)}{larger}"
     ranks = f"mean rank {2 - pair.a12:.2f} vs {1 + pair.a12:.2f}"
-    ties = f" and ties on {pair.ties}" if pair.ties else ""
     interval = (
-        f"[{pair.low:.3g}, {pair.high:.3g}]" if not math.isnan(pair.low) else "(too few data sets for an interval)"
+        " (too few data sets for an interval)"
+        if math.isnan(pair.low)
+        else f", unadjusted 95 % interval [{pair.low:.3g}, {pair.high:.3g}]"
     )
     holm = f" (Holm over {pair.family} comparisons: {_p(pair.p_holm)})" if pair.family > 1 else ""
     verdict = f"significant at {alpha:g}" if pair.p_holm <= alpha else _NO_DIFFERENCE.format(alpha=alpha)
     return (
-        f"{pair.a} is better than {pair.b} on {pair.wins} of {_data_sets(pair.units)}{ties} "
-        f"({ranks}); median difference of the {measure} {pair.difference:.3g} {interval}; "
+        f"{counts} ({ranks}); Hodges–Lehmann difference of the {measure} {pair.difference:.3g}{interval}; "
         f"Wilcoxon p {_equals(pair.p)}{holm}: {verdict}."
     )
 

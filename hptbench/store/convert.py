@@ -98,7 +98,8 @@ def to_frame(dataset: Any, target: str, kind: str) -> tuple[pd.DataFrame, Card]:
         y = y.cat.rename_categories([f"{label:g}" for label in y.cat.categories])
     frame = pd.DataFrame({**columns, "target": y})
     features = [
-        {"name": new, "type": types[old], "missing": int(frame[new].isna().sum())} | ({"was": old} if new != old else {})
+        {"name": new, "type": types[old], "missing": int(frame[new].isna().sum())}
+        | ({"was": old} if new != old else {})
         for new, old in zip(columns, kept, strict=True)
     ]
     return frame, {
@@ -204,7 +205,7 @@ def _column(column: pd.Series[Any], kind: str) -> pd.Series[Any]:
         return pd.to_numeric(column).astype(np.float64)
     if kind == "nominal":  # two classes true and false come as booleans
         labels = [str(label) for label in column.cat.categories]
-        return pd.Series(pd.Categorical.from_codes(column.cat.codes, categories=labels))
+        return pd.Series(pd.Categorical.from_codes(column.cat.codes.to_numpy(), categories=pd.Index(labels)))
     return column.map(str, na_action="ignore").astype("str")
 
 

@@ -104,7 +104,8 @@ def fetch(
             worker.start()
         for address in wanted:
             todo.put(address)
-        known, results = set(wanted), []
+        known = set(wanted)
+        results: list[Result] = []
         while len(results) < len(known):
             result, more = ended.get()
             for address in more:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hptbench.errors import UserError, unknown
 from hptbench.learners import Table, TaskType
 from hptbench.space import Floats
+from hptbench.store import layout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,8 @@ def task_type(data: str, store: str | None) -> TaskType:
     """What kind of problem a data set is, without loading it."""
     known = BUNDLED if store is None else read_index(store)
     if data not in known:
+        if store is not None and (address := layout.openml_address(data)):
+            raise layout.missing(address, store)
         where = "data set (scikit-learn's; set store to a folder for others)" if store is None else "data set"
         raise unknown(where, data, known)
     return known[data]
@@ -52,7 +55,8 @@ def read_index(store: str) -> Mapping[str, TaskType]:
     file = Path(store).expanduser() / "index.csv"
     if not file.is_file():
         raise UserError(
-            f"expected the index of a data store, found no {file}; make one, or set store to another folder"
+            f"expected the index of a data store, found no {file}; make one (docs/STORE.md), "
+            f"fetch data sets (python -m hptbench fetch openml/31 --store {store}), or name another folder"
         )
     try:
         index = pd.read_csv(file, dtype=str, keep_default_na=False)
@@ -137,6 +141,8 @@ def _read(file: Path) -> pd.DataFrame:
     import pyarrow
 
     if not file.is_file():
+        if address := layout.openml_address(file.stem):
+            raise layout.missing(address, file.parent)
         raise UserError(f"expected the data set's file {file}, found none; the store's index.csv names it")
     try:
         return pd.read_parquet(file)

@@ -15,9 +15,10 @@ _KEPT = 2
 """Rows of each class that a part of the rows keeps at least (all, where there are fewer)."""
 
 
-def holdout(table: Table, share: float, key: tuple[str | int, ...]) -> tuple[Rows, Rows]:
-    """(the other rows, about ``share`` of them), stratified; of each class at least one row in both."""
-    held = [rows[: min(max(round(share * len(rows)), 1), len(rows) - 1)] for rows in _shuffled_classes(table, key)]
+def holdout(table: Table, share: float, key: tuple[str | int, ...], others: int = 1) -> tuple[Rows, Rows]:
+    """(the other rows, about ``share`` of them), stratified; of each class at least ``others`` rows and one.
+    Every class must have so many."""
+    held = [rows[: min(max(round(share * len(rows)), 1), len(rows) - others)] for rows in _shuffled_classes(table, key)]
     mask = np.zeros(len(table), bool)
     mask[np.concatenate(held)] = True
     return np.flatnonzero(~mask), np.flatnonzero(mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +42,8 @@ class DatasetTask:
     A job trains one model per fold of the inner split (one for a holdout, which is a third of the rows that do
     not test) and is told their mean score on the validation rows. ``hidden`` holds the same models' mean score
     on the test rows: ``test`` in the task's metric, ``test_<metric>`` in all that can be computed. Nothing is
-    trained again on training and validation rows. Both splits are stratified and depend on the data set's name
+    trained again on training and validation rows. Where the test rows cannot be scored, these are NaN and the message
+    says why; the job stays ok. Both splits are stratified and depend on the data set's name
     and ``split`` alone. ``cost`` is the time of training and validation, without making a lost state again.
     """
 
@@ -161,10 +163,20 @@ class DatasetTask:
             models = self._train(job, models, parts)
             value = self._score(models, [validation for _, validation in parts.inner])[self.objectives[0]]
             cost = time.perf_counter() - began
-            test = self._score(models, [parts.test] * len(models))
-        hidden = {"test": test[self.objectives[0]]} | {f"test_{name}": score for name, score in test.items()}
+            hidden, message = self._hidden(models, parts.test)
         state = models if self.fidelity.continues else None
-        return Outcome(Status.OK, (Point(job.stop, (value,)),), cost, hidden, state)
+        return Outcome(Status.OK, (Point(job.stop, (value,)),), cost, hidden, state, message)
+
+    def _hidden(self, models: Sequence[Model], test: Table) -> tuple[dict[str, float], str]:
+        """The scores on the test rows, NaN if they cannot be computed; then also why, in one line."""
+        message = ""
+        try:
+            scores = self._score(models, [test] * len(models))
+        except Exception as error:
+            # A method sees the status of a job: it must not tell anything of the test rows.
+            scores = dict.fromkeys(self._metrics, math.nan)
+            message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
+        return {"test": scores[self.objectives[0]]} | {f"test_{name}": s for name, s in scores.items()}, message
 
     def _source(self, job: Job, parts: Parts) -> tuple[Sequence[Model | None], list[Job]]:
         """(the latest state before the job that is there, one model per fold; the jobs since then, whose states
@@ -188,16 +200,19 @@ class DatasetTask:
 
     def _score(self, models: Sequence[Model], tables: Sequence[Table]) -> dict[str, float]:
         """Mean over the folds of every metric that can be computed."""
-        metrics = dict(_METRICS[self._type])
-        if not self._learner.probabilities:
-            metrics.pop("log_loss", None)
         predictions = [self._learner.predict(m, t.X, t.n_classes) for m, t in zip(models, tables, strict=True)]
         return {
             name: float(np.mean([metric(t.y, p) for t, p in zip(tables, predictions, strict=True)]))
-            for name, metric in metrics.items()
+            for name, metric in self._metrics.items()
         }
 
     # what the fields stand for
+
+    @property
+    def _metrics(self) -> dict[str, Callable[[NDArray[Any], Floats], float]]:
+        """Those that can be computed."""
+        lacking = set() if self._learner.probabilities else {"log_loss"}
+        return {name: metric for name, metric in _METRICS[self._type].items() if name not in lacking}
 
     @property
     def _learner(self) -> Learner:
@@ -232,11 +247,16 @@ def _parts(key: tuple[Any, ...]) -> Parts:
     if max_rows is not None:
         share = max_rows / len(table)
         table = table.take(_split.part(table, share, ("dataset", data, "rows"), _data.MIN_CLASS_ROWS))
-    rest, test = _split.holdout(table, test_share, ("dataset", data, split, "test"))
-    outer = table.take(rest)
-    inner_key = ("dataset", data, split, "validation")
-    pairs = _split.folds(outer, folds, inner_key) if folds else [_split.holdout(outer, _VALIDATION_SHARE, inner_key)]
-    return Parts(tuple((outer.take(train), outer.take(valid)) for train, valid in pairs), table.take(test))
+    # two rows of each class, so that no training part of the inner split lacks one
+    rest, test = _split.holdout(table, test_share, ("dataset", data, split, "test"), others=2)
+    return inner_parts(table.take(rest), table.take(test), data, split, folds)
+
+
+def inner_parts(outer: Table, test: Table, data: str, split: int, folds: int) -> Parts:
+    """The inner split of the rows that do not test: ``folds`` of cross-validation, or 0 for a holdout."""
+    key = ("dataset", data, split, "validation")
+    pairs = _split.folds(outer, folds, key) if folds else [_split.holdout(outer, _VALIDATION_SHARE, key)]
+    return Parts(tuple((outer.take(train), outer.take(valid)) for train, valid in pairs), test)
 
 
 def _error(y: NDArray[Any], p: Floats) -> float:

@@ -22,7 +22,7 @@ class SyntheticTask:
     Without a fidelity an evaluation takes one second. With one, what is seen depends on the configuration, the level
     reached and the trial's random stream only, so that many segments give exactly what one gives, and their costs
     add up to its cost; formulas, noise and costs are documented in :func:`hptbench.tasks._functions.function`.
-    ``hidden``: ``test``, the value without noise at full fidelity, and ``regret``, its distance to the optimum.
+    ``hidden``: ``value``, without noise at full fidelity, and ``test``, the regret: how far it is above the optimum.
     UserError for an unknown function or for dimensions that it does not have.
     """
 
@@ -88,7 +88,7 @@ def _outcome(f: Function, names: tuple[str, ...], job: Job) -> Outcome:
         seen = f.levels.observe(x, job.stop, job.seed)
         cost = f.levels.cost(job.stop) - (f.levels.cost(job.start) if job.start else 0.0)
     # At the optimum rounding may fall below the minimum; a regret is never negative.
-    hidden = {"test": true, "regret": max(0.0, true - f.minimum)}
+    hidden = {"test": max(0.0, true - f.minimum), "value": true}
     return Outcome(Status.OK, (Point(job.stop, (seen,)),), cost, hidden)
 
 

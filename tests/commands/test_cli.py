@@ -46,6 +46,20 @@ def ok(*argv: str) -> None:
         (["+method=random", "seeds=many"], "expected seeds"),
         (["+method=random", "workers=0"], "expected workers"),
         (["+method=random", "workers=two"], "expected workers"),
+        (["+method=random", "workers=true"], "expected workers"),
+        (["+method=random", "seeds=true"], "expected seeds"),
+        (["+method=random", "seeds=[99999999999999999999]"], "expected seeds"),
+        (["+method=random", "budget.max_jobs=2.5"], "whole number"),
+        (["+method=random", "budget=null"], "must be a string"),
+        (["+method=random", "suite=null"], "must be a string"),
+        (["+method=random", "executor=lockstep", "executor.width=0"], "executor.width"),
+        (["+method=random", "executor=processes", "executor.processes=1.5"], "executor.processes"),
+        (["+method=random", "results=/dev/null"], "expected a folder that can be written to"),
+        (["+method=random", "study=null"], "expected results and study to name folders"),
+        (["+method=random", "reference=maybe"], "expected reference to be true or false"),
+        (["+method=random", "plot=no"], "expected plot to be true or false"),
+        (["+method.mine._target_=builtins.dict"], "expected method.mine to be a method"),
+        (["+method=random", "+method@method.default=sobol"], "label 'default'"),
         (["+method=random", "clock=fast"], "expected clock"),
         (["+method=random", "budget.max_full_evals=null"], "at least one limit"),
         (["+method=random", "budget.max_full_evals=-3"], "budget.max_full_evals > 0"),
@@ -97,7 +111,7 @@ def test_bad_input_is_one_message_code_2_and_nothing_written(
 def test_a_study_from_command_to_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ok("+method=[hyperband,bohb]", *QUICK)
     out = capsys.readouterr().out
-    for word in ("hyperband", "bohb", "random", "default", "Mean ranks", "Wilcoxon", "the smallest possible p"):
+    for word in ("hyperband", "bohb", "random", "default", "Mean ranks", "p Holm", "the smallest possible p"):
         assert word in out
     study = tmp_path / "results" / "smoke"
     runs = pd.read_parquet(study / "runs.parquet")
@@ -138,13 +152,16 @@ def test_mixed_protocols_are_refused_unless_named(capsys: pytest.CaptureFixture[
         (["--where", "budget.max_full_evals=5"], "differ in workers"),
         (["--where", "budget.max_full_evals=5", "--unequal", "workers"], "expected one run for each"),
         (["--where", "workers=9"], "no run satisfies"),
+        (["--where", "budget.nothing=9"], "no run satisfies"),
+        (["--where", "workers.x=9"], "expected COLUMN=VALUE"),
         (["--where", "wrkers=9"], "expected COLUMN=VALUE"),
         (["--unequal", "budgets"], "Did you mean 'budget'"),
     ]:
         assert dispatch(["compare", "results/smoke", *argv]) == 2
         assert message in capsys.readouterr().err
     ok("compare", "results/smoke", "--where", "budget.max_full_evals=5", "workers=1", "--no-plot")
-    assert "hyperband is" in (out := capsys.readouterr().out) or "random is" in out
+    assert "Wilcoxon p" in capsys.readouterr().out
+    ok("compare", "results/smoke", "--where", "workers=1", "budget.max_full_evals=5", "seed=0", "--no-plot")
     ok("compare", "results/smoke", "--where", "workers=1", "--where", "budget.max_full_evals=7", "--no-plot")
 
 
@@ -177,6 +194,36 @@ def test_a_damaged_journal_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_somebody_elses_method_needs_no_registration(tmp_path: Path) -> None:
     ok("+method.mine._target_=hptbench.methods.sobol.Sobol", "plot=false", *QUICK)
     assert set(pd.read_parquet(tmp_path / "results/smoke/runs.parquet")["method"]) == {"mine", "random", "default"}
+
+
+def test_a_method_that_leaves_the_space_is_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dispatch(["+method.mine._target_=rogue.Outside", "plot=false", *QUICK]) == 1
+    out = capsys.readouterr()
+    assert "proposed what is not in the search space" in out.err
+    assert "nonsense" in out.err
+    assert set(pd.read_parquet(tmp_path / "results/smoke/runs.parquet")["method"]) == {"random", "default"}
+
+
+def test_functions_with_negative_values_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["suite=synthetic", "budget=tiny", "seeds=2", "executor=serial", "plot=false"]
+    ok("+method=hyperband", *small)
+    out = capsys.readouterr().out
+    assert "Comparison" in out
+    assert "No comparison" not in out
+
+
+def test_without_the_reference_there_is_a_comparison_and_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    ok("+method=sobol", "reference=false", "plot=false", *QUICK)
+    out = capsys.readouterr().out
+    assert "scores are not normalised" in out
+    assert "Mean ranks" in out
+
+
+def test_labels_of_one_method_are_kept_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok("+method=sobol", "+method@method.other=sobol", "plot=false", *QUICK)
+    capsys.readouterr()
+    ok("+method=sobol", "plot=false", *QUICK)
+    assert "other" not in capsys.readouterr().out
 
 
 def test_a_failing_learner_is_shown_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

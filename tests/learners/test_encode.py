@@ -40,10 +40,10 @@ def test_an_unseen_category_has_no_column_where_none_was_missing() -> None:
     np.testing.assert_array_equal(Dense.fit(rows)(np.array([[1.0], [2.0], [NAN]])), [[0, 0], [1, 0], [0, 0]])
 
 
-def test_ordinal_leaves_no_hole() -> None:
+def test_ordinal_leaves_no_hole_and_takes_unseen_categories_for_missing() -> None:
     encode = Ordinal.fit(ROWS)
     np.testing.assert_array_equal(encode(ROWS.X), [[1, 2, 0, 0, 7], [3, 2, 0, 0, 7], [3, 0, 0, 0, 7], [5, -1, 0, 0, 7]])
-    np.testing.assert_array_equal(encode(NEW), [[3, 1, 0, 0, 9]])
+    np.testing.assert_array_equal(encode(NEW), [[3, -1, 0, 0, 9]])
 
 
 def test_native_keeps_missing_numbers_and_orders_categories_by_frequency() -> None:

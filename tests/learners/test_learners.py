@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import itertools
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -182,10 +188,15 @@ def test_gamma_is_relative_to_the_scale_of_the_data() -> None:
 
 
 def test_one_thread() -> None:
-    from threadpoolctl import threadpool_info
-
-    with quiet_single_thread():
-        assert {library["num_threads"] for library in threadpool_info()} == {1}
+    code = """
+from threadpoolctl import threadpool_info
+from hptbench.learners import quiet_single_thread
+with quiet_single_thread():
+    print({library["num_threads"] for library in threadpool_info()})
+"""
+    env = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.strip() == "{1}"
 
 
 def test_neighbours_are_at_most_the_rows() -> None:
@@ -201,9 +212,29 @@ def test_unknown_learner() -> None:
 def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
     from hptbench.paths import conf_dir
 
-    used = {space for learner in learners().values() for space in learner.spaces.values()}
-    for file in (conf_dir() / "space").glob("*.yaml"):
+    files = sorted((conf_dir() / "space").glob("*.yaml"))
+    for file in files:
         lines = file.read_text(encoding="utf-8").splitlines()
         assert lines[0] == f"# @package space.{file.stem}"
-        assert lines[1].startswith("# ")
-    assert used <= {file.stem for file in (conf_dir() / "space").glob("*.yaml")}
+        header = " ".join(line.removeprefix("# ") for line in lines[1:] if line.startswith("#"))
+        assert re.search(r"[A-Z]\w+ (et al\.|& [A-Z]\w+), [^;]*\b(19|20)\d\d\b", header), f"{file.stem}: author, year"
+        assert "Defaults: scikit-learn's" in header
+    assert {file.stem for file in files} == {
+        name for learner in learners().values() for name in learner.spaces.values()
+    }
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_every_parameter_of_a_space_matters_for_numbers_alone(name: str, kind: TaskType) -> None:
+    learner, rows = find_learner(name), table(kind)
+    rows = replace(rows, categorical=np.zeros_like(rows.categorical))
+    space = packaged_space(learner.spaces[kind])
+    configs = space.decode(space.sample(np.random.default_rng(3), 100))
+    for parameter in space.names:
+        active = [c for c in configs if parameter in c]
+        pairs = ((c, {**c, parameter: d[parameter]}) for c, d in itertools.pairwise(active))
+        assert any(
+            not np.allclose(*(predictions(learner, train(learner, rows, c, 0, 4), rows) for c in pair))
+            for pair in pairs
+            if space.canonical(pair[1]) == pair[1] != pair[0]
+        ), parameter

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hptbench.errors import UserError
-from hptbench.methods._brackets import TABLES, Brackets, Uniform, fidelity_of, hpbandster, levels, paper, plan
+from hptbench.methods._brackets import TABLES, Brackets, fidelity_of, hpbandster, levels, paper, plan
 from hptbench.protocol import Budget, Fidelity, Problem, Proposal, Report, Status
 from hptbench.testing.problems import Bowl
 
@@ -287,11 +287,3 @@ def test_proposals_are_recognised_after_a_journal() -> None:
         search.tell([report(job, proposal, loss)])
         again.tell([report(job, copy, loss)])
     assert proposal.note["bracket"] == 3
-
-
-def test_uniform_draws_are_those_of_the_space() -> None:
-    space = Bowl().space
-    sampler = Uniform(space, np.random.default_rng(0))
-    expected = space.decode(space.sample(np.random.default_rng(0), 64))
-    assert [sampler.draw() for _ in range(64)] == [(config, {}) for config in expected]
-    assert sampler.draw()[0] not in expected

@@ -112,6 +112,17 @@ def test_the_grid_fills_the_budget(d: int, budget: Budget, points: int, size: in
     assert grid[0].note["points"] == points
 
 
+@pytest.mark.parametrize("method", [Grid(), Grid(points=50)])
+def test_points_are_at_most_those_that_change_the_grid(method: Grid) -> None:
+    kind = {"type": "categorical", "choices": ["a", "b"]}
+    few = {"type": "integer", "lower": 1, "upper": 3}
+    grid = proposals(method, space_from_yaml({"kind": kind, "few": few}), Budget(max_jobs=100))
+    assert grid[0].note["points"] == 3
+    assert len(grid) == 6
+    grid = proposals(method, space_from_yaml({"kind": kind}), Budget(max_jobs=100))
+    assert grid[0].note["points"] == 1
+
+
 def test_grids_that_cannot_be_enumerated_are_refused() -> None:
     with pytest.raises(UserError, match=r"at most 1000000 points.*method\.grid\.points"):
         proposals(Grid(points=5), cube(9))

@@ -9,7 +9,7 @@ import pytest
 
 from hptbench.errors import UserError
 from hptbench.results.schema import JOBS, RUNS
-from hptbench.results.table import final_table, incumbent, incumbent_curve, mean_curves, scores
+from hptbench.results.table import final_table, incumbent_curve, mean_curves, scores
 from hptbench.stats.intervals import t_interval
 
 HIGH = 9.0
@@ -62,14 +62,9 @@ def test_the_columns_used_are_those_of_the_schema() -> None:
 
 
 def test_incumbent_has_highest_fidelity_then_lowest_value_then_earliest_end() -> None:
-    best = incumbent(one((1, 0.1), (9, None), (3, 0.5), (3, 0.4), (3, 0.4), (1, 0.0)))
-    assert best is not None
-    assert best["job"] == 3
-
-
-def test_no_incumbent_if_all_failed() -> None:
-    assert incumbent(one((1, None), (3, None))) is None
-    assert incumbent(one()) is None
+    jobs, runs = study({("t", "m", 0): [(1, 0.1), (9, None), (3, 0.5), (3, 0.4), (3, 0.4), (1, 0.0)]})
+    row = final_table(jobs.assign(test=jobs["job"]), runs).loc[0]
+    assert row[["validation", "test", "without", "below"]].tolist() == [0.4, 3, 0, 1]
 
 
 def test_curve_rises_when_a_higher_fidelity_is_first_reached() -> None:
@@ -91,10 +86,10 @@ def test_end_of_the_curve_is_the_incumbent() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         values = rng.integers(5, size=30)
-        jobs = one(*[(f, None if v == 4 else float(v)) for f, v in zip(rng.choice([1, 3, 9], 30), values, strict=True)])
-        best = incumbent(jobs)
-        assert best is not None
-        assert incumbent_curve(jobs).iloc[-1][["value", "test"]].tolist() == best[["value", "test"]].tolist()
+        segments = [(f, None if v == 4 else float(v)) for f, v in zip(rng.choice([1, 3, 9], 30), values, strict=True)]
+        jobs, runs = study({("t", "m", 0): segments})
+        best = final_table(jobs, runs).loc[0, ["validation", "test"]]
+        assert incumbent_curve(jobs).iloc[-1][["value", "test"]].tolist() == best.tolist()
 
 
 def test_mean_curves_start_with_the_last_seed_and_keep_the_final_incumbent() -> None:
@@ -153,11 +148,11 @@ def test_final_table(small: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     assert list(table.index) == [(t, m) for t in ("a-x", "b-x") for m in ("bohb", "default", "random")]
     row = table.loc[("a-x", "bohb")]
     assert row[["unit", "objective"]].tolist() == ["a", "error"]
-    assert row[["runs", "expected", "without", "jobs", "failed"]].tolist() == [2, 2, 0, 4, 1]
+    assert row[["runs", "expected", "without", "below", "jobs", "failed"]].tolist() == [2, 2, 0, 0, 4, 1]
     interval = t_interval([2.0, 1.0])
     assert row[["test", "test_low", "test_high"]].tolist() == pytest.approx(list(interval))
     assert row["validation"] == 1
-    assert row[["default", "minus_default", "minus_random"]].tolist() == [3, -1.5, -1]
+    assert row[["default", "minus_default", "random", "minus_random"]].tolist() == [3, -1.5, 2.5, -1]
     assert table.loc[("a-x", "default"), "minus_default"] == 0
     assert final_table(*small, measure="validation").loc[0, ["default", "minus_default"]].tolist() == [2.5, -1.5]
 
@@ -176,9 +171,45 @@ def test_final_table_shows_what_is_missing(small: tuple[pd.DataFrame, pd.DataFra
     assert row[["validation", "test", "minus_default"]].isna().all()
 
 
+def test_references_are_compared_on_the_common_seeds_only() -> None:
+    runs = {("t", "default", 0): full(1), ("t", "default", 1): full(3), ("t", "default", 2): full(11)}
+    runs |= {("t", "m", 1): full(2), ("t", "m", 2): [(9, None)], ("t", "m", 3): full(50)}
+    runs |= {("t", "random", 0): full(2), ("t", "random", 2): full(4)}
+    table = final_table(*study(runs), measure="validation").set_index("method")
+    columns = ["default", "minus_default", "random", "minus_random"]
+    assert table.loc["m", columns].tolist() == pytest.approx([3, -1, math.nan, math.nan], nan_ok=True)
+    assert table.loc["random", columns].tolist() == [6, -3, 3, 0]
+    assert table.loc["default", columns].tolist() == [5, 0, 3, 3]
+
+
 def test_final_table_without_references() -> None:
     table = final_table(*study({("t", "m", 0): full(1)}))
-    assert table[["default", "minus_default", "minus_random"]].isna().all(axis=None)
+    assert table[["default", "minus_default", "random", "minus_random"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_test_score_that_is_not_finite_is_missing(bad: float) -> None:
+    jobs, runs = study(complete())
+    jobs.loc[(jobs["task"] == "a-y") & (jobs["method"] == "bohb") & (jobs["seed"] == 1), "test"] = bad
+    with pytest.raises(UserError, match="got no finite test score of a-y/bohb seed 1; finish"):
+        scores(jobs, runs)
+    assert scores(jobs, runs, complete_only=True).dropped == ("a",)
+    row = final_table(jobs, runs).set_index(["task", "method"]).loc[("a-y", "bohb")]
+    assert row[["test", "test_low"]].isna().all()
+    assert row[["validation", "without"]].tolist() == [49.5, 0]
+    assert mean_curves(jobs)["mean"].isna().sum() == 1
+
+
+def test_validation_below_the_full_fidelity_is_counted_and_not_compared() -> None:
+    low: dict[tuple[str, str, int], Sequence[Segment]] = {
+        ("b-x", "bohb", seed): [(3, 1.0), (1, 0.5)] for seed in (0, 1)
+    }
+    jobs, runs = study(complete() | low)
+    assert final_table(jobs, runs).set_index(["task", "method"])["below"].to_dict()["b-x", "bohb"] == 2
+    assert final_table(jobs, runs)["below"].sum() == 2
+    with pytest.raises(UserError, match="lower ones of b-x/bohb seed 0, b-x/bohb seed 1, whose validation"):
+        scores(jobs, runs, measure="validation")
+    assert scores(jobs, runs).matrix.loc["b", "bohb"] == 1.5 / 4
 
 
 def test_two_runs_of_one_seed_are_refused(small: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -235,7 +266,7 @@ def test_scores_name_what_is_missing_or_drop_its_unit(how: str) -> None:
         del runs["a-y", "bohb", 1]
     else:
         runs["a-y", "bohb", 1] = [(9, None)]
-    with pytest.raises(UserError, match="missing: a-y/bohb seed 1; finish these runs"):
+    with pytest.raises(UserError, match="got no finite test score of a-y/bohb seed 1; finish these runs"):
         scores(*study(runs))
     result = scores(*study(runs), complete_only=True)
     assert result.dropped == ("a",)
@@ -245,7 +276,7 @@ def test_scores_name_what_is_missing_or_drop_its_unit(how: str) -> None:
 def test_scores_of_nothing_complete() -> None:
     runs = complete()
     del runs["a-x", "bohb", 0], runs["b-x", "default", 1]
-    with pytest.raises(UserError, match="each of a, b lacks a run"):
+    with pytest.raises(UserError, match="each of a, b lacks a score"):
         scores(*study(runs), complete_only=True)
 
 

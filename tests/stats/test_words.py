@@ -12,7 +12,7 @@ def test_a_difference() -> None:
     pair = pairwise(np.stack([random, random - 0.03 - 0.001 * np.arange(12)], axis=1), ["random", "bohb"])[0]
     assert pair_sentence(pair, "normalised test loss") == (
         "bohb is better than random on 12 of 12 data sets (mean rank 1.00 vs 2.00); "
-        "median difference of the normalised test loss -0.0355 [-0.038, -0.033]; "
+        "Hodges–Lehmann difference of the normalised test loss -0.0355, unadjusted 95 % interval [-0.038, -0.033]; "
         "Wilcoxon p = 0.000488: significant at 0.05."
     )
 
@@ -22,10 +22,25 @@ def test_no_difference_is_not_called_equality() -> None:
     pair = pairwise(scores, ["a", "b", "c"])[0]
     assert pair_sentence(pair) == (
         "a is better than b on 2 of 4 data sets and ties on 1 (mean rank 1.38 vs 1.62); "
-        "median difference of the test loss -0.25 (too few data sets for an interval); "
+        "Hodges–Lehmann difference of the test loss -0.25 (too few data sets for an interval); "
         "Wilcoxon p = 1 (Holm over 3 comparisons: 1): "
         "no significant difference at 0.05 (this does not show that they are equal)."
     )
+
+
+def test_more_losses_than_wins_are_told_first() -> None:
+    d = np.array([-9.0, -8, -7, -6, 1, 2, 3, 4, 5, 5.5])
+    for swap in (False, True):
+        pair = pairwise(np.stack([10 + d, np.full(10, 10.0)], axis=1), "ab")[0]
+        assert pair_sentence(pair.swapped() if swap else pair).startswith(
+            "a wins on 4 and b on 6 of 10 data sets, but a by the larger differences (mean rank 1.60 vs 1.40); "
+        )
+
+
+def test_neither_is_ahead() -> None:
+    even = pairwise([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]], "ab")[0]
+    assert pair_sentence(even).startswith("a wins on 1 and b on 1 of 3 data sets (mean rank 1.50 vs 1.50); ")
+    assert pair_sentence(pairwise(np.ones((8, 2)), "ab")[0]) == "a and b tie on all 8 data sets."
 
 
 def test_holm_decides() -> None:

@@ -284,6 +284,38 @@ def test_ten_rows_are_enough(tmp_path: Path) -> None:
             run(t, t.fidelity.low)
 
 
+@pytest.mark.parametrize("validation", ["holdout", "cv"])
+@pytest.mark.parametrize("learner", ["logistic", "random_forest", "hist_gradient_boosting", "knn"])
+def test_rare_classes_are_in_all_training_rows(tmp_path: Path, learner: str, validation: str) -> None:
+    (tmp_path / "index.csv").write_text("name,task_type\nrare,classification\n")
+    target = np.repeat(["r", "s", "t"], [3, 28, 29])
+    pd.DataFrame({"x": np.arange(60.0), "target": target}).to_parquet(tmp_path / "rare.parquet")
+    t = DatasetTask("rare", learner, str(tmp_path), validation=validation, folds=3, test_share=0.5)
+    assert all(set(training.y) == {0, 1, 2} for training, _ in _parts(t._row_key).inner)
+    assert np.isfinite(run(t, t.fidelity.low).hidden["test"])
+
+
+def test_test_rows_that_cannot_be_scored_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    t = DatasetTask("wine", "svm")
+    expected = run(t)
+    test = _parts(t._row_key).test
+    learner = type(find_learner("svm"))
+    original = learner.predict
+
+    def predict(self: Any, model: Any, X: Any, n_classes: int) -> Any:
+        if X is test.X:
+            raise ValueError("a\nnew value")
+        return original(self, model, X, n_classes)
+
+    monkeypatch.setattr(learner, "predict", predict)
+    outcome = run(t)
+    assert outcome.curve == expected.curve
+    assert outcome.message == "test score failed: ValueError: a new value"
+    assert outcome.hidden.keys() == expected.hidden.keys()
+    assert np.isnan(list(outcome.hidden.values())).all()
+    assert expected.message == ""
+
+
 def test_a_data_set_that_cannot_be_used_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "index.csv").write_text("name,task_type\nbad,classification\n")
     t = DatasetTask("bad", "knn", str(tmp_path))

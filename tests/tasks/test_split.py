@@ -35,6 +35,17 @@ def test_splits_cover_all_rows_once_and_every_class_can_be_learnt(counts: list[i
 
 
 @settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(3, 30), min_size=2, max_size=6), st.floats(0.01, 0.99), st.sampled_from(["a", "b"]))
+def test_a_split_of_a_split_still_trains_on_every_class(counts: list[int], share: float, key: str) -> None:
+    t = table([30, *counts])
+    rest, test = _split.holdout(t, share, (key,), others=2)
+    outer = t.take(rest)
+    assert set(t.y[test]) == set(t.y)
+    for other, _ in [_split.holdout(outer, 1 / 3, (key,)), *_split.folds(outer, 2, (key,))]:
+        assert set(outer.y[other]) == set(t.y)
+
+
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(2, 30), min_size=2, max_size=6), st.floats(0.001, 1), st.floats(0.001, 1))
 def test_parts_are_nested(counts: list[int], one: float, other: float) -> None:
     t, (small, large) = table(counts), sorted([one, other])

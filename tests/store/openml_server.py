@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 XMLNS = 'xmlns:oml="http://openml.org/openml"'
-FAULTS = ("502", "502-html", "cut", "cut-quietly", "altered", "hang", "reset")
+FAULTS = ("502", "502-html", "cut", "cut-quietly", "short", "altered", "hang", "reset")
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Data:
     """None: the right one."""
 
     def arff(self) -> bytes:
-        lines = [f"@RELATION {self.name}", ""]
+        lines = [f"@RELATION {_quoted(self.name)}", ""]
         for name, kind in self.columns.items():
             spelt = "{" + ",".join(map(_quoted, kind)) + "}" if isinstance(kind, list) else kind.upper()
             lines.append(f"@ATTRIBUTE {_quoted(name)} {spelt}")
@@ -58,7 +58,7 @@ class TaskOf:
     folds: int = 3
 
     def test_rows(self, repeat: int, fold: int) -> list[int]:
-        return [row for row in range(self.n_rows) if (row * (repeat + 1) + repeat) % self.n_rows % self.folds == fold]
+        return [row for row in range(self.n_rows) if row // (repeat + 1) % self.folds == fold]
 
     def splits(self) -> bytes:
         lines = [
@@ -69,7 +69,8 @@ class TaskOf:
             for fold in range(self.folds):
                 test = set(self.test_rows(repeat, fold))
                 lines += [
-                    f"{'TEST' if row in test else 'TRAIN'},{row},{repeat},{fold}" for row in reversed(range(self.n_rows))
+                    f"{'TEST' if row in test else 'TRAIN'},{row},{repeat},{fold}"
+                    for row in reversed(range(self.n_rows))
                 ]
         return ("\n".join(lines) + "\n").encode()
 
@@ -159,6 +160,8 @@ class Server:
             body = b"<html><body><h1>502 Bad Gateway</h1></body></html>" if how == "502-html" else b"Bad Gateway"
         if how == "altered":
             body = body[:-2] + bytes([body[-2] ^ 1]) + body[-1:]
+        if how == "short":
+            body = body[: body.rstrip().rindex(b"\n") + 1]
         if how == "cut-quietly":
             body = body[: len(body) // 2]
         packed = gzip.compress(body) if code == 200 else body
