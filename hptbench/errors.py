@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SHOWN = 40
+"""Known names that a message lists."""
+
 
 class UserError(ValueError):
     """Says in one message what was expected, what was got, and what to do.
@@ -18,4 +21,5 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}")
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names[:_SHOWN]) or 'none'}{more}")

@@ -23,7 +23,7 @@ from hptbench.protocol import Job, Outcome, Point, Status
 from hptbench.simulate import Run
 
 _FORMAT = 1
-SYNCS = 8
+SYNCS = 16
 """Journals synced to the disk at a time."""
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _LOCK_SECONDS = 10.0

@@ -4,8 +4,8 @@
     kernel: {type: categorical, choices: [linear, rbf], default: rbf}
     gamma:  {type: float, lower: 1e-4, upper: 1e4, log: true, when: {kernel: rbf}}
 
-``when`` maps a parent to the value, the list of values or the bound ({below: x}, {above: x}) that makes
-the parameter active; several parents must all agree. Whatever this cannot say, a
+Equal bounds make a constant. ``when`` maps a parent to the value, the list of values or the bound ({below: x},
+{above: x}) that makes the parameter active; several parents must all agree. Whatever this cannot say, a
 ``ConfigSpace.ConfigurationSpace`` given to :class:`hptbench.space.Space` can.
 """
 
@@ -58,24 +58,39 @@ def _parameter(where: str, name: str, spec: Mapping[str, Any]) -> Any:
         raise unknown(f"{where}: field", field, _FIELDS[kind])
     if missing := _FIELDS[kind] - _OPTIONAL - got:
         raise UserError(f"{where}: expected {sorted(_FIELDS[kind])}, got no {sorted(missing)}")
-    default = spec.get("default")
     try:
-        log = bool(spec.get("log", False))
-        if kind == "float":
-            bounds = float(spec["lower"]), float(spec["upper"])
-            return CS.Float(name, bounds, log=log, default=None if default is None else float(default))
-        if kind == "integer":
-            whole = int(spec["lower"]), int(spec["upper"])
-            return CS.Integer(name, whole, log=log, default=None if default is None else int(default))
+        if kind in ("float", "integer"):
+            return _number(where, name, spec, kind)
         if kind == "constant":
             return CS.Constant(name, spec["value"])
         choices = list(spec["choices"])
-        default = choices[0] if default is None else default
+        default = choices[0] if spec.get("default") is None else spec["default"]
         if kind == "ordinal":
             return CS.OrdinalHyperparameter(name, choices, default_value=default)
         return CS.CategoricalHyperparameter(name, choices, default_value=default)
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: {error}; got {dict(spec)}") from error
+
+
+def _number(where: str, name: str, spec: Mapping[str, Any], kind: str) -> Any:
+    make: type[float] | type[int] = float if kind == "float" else int
+    given = {field: float(spec[field]) for field in ("lower", "upper", "default") if spec.get(field) is not None}
+    for field, value in given.items():
+        if kind == "integer" and not value.is_integer():
+            raise UserError(f"{where}.{field}: expected a whole number, got {spec[field]}")
+    low, high, log = make(given["lower"]), make(given["upper"]), spec.get("log", False)
+    if not isinstance(log, bool):
+        raise UserError(f"{where}.log: expected true or false, got {log!r}")
+    if low > high:
+        raise UserError(f"{where}: expected lower <= upper, got {low} > {high}")
+    default = make(given["default"]) if "default" in given else None
+    if default is not None and not low <= default <= high:
+        raise UserError(f"{where}: expected a default in [{low}, {high}], got {default}; set {where}.default, too")
+    if low == high:
+        return CS.Constant(name, low)
+    if kind == "float":
+        return CS.Float(name, (low, high), log=log, default=default)
+    return CS.Integer(name, (int(low), int(high)), log=log, default=None if default is None else int(default))
 
 
 def _condition(where: str, configspace: CS.ConfigurationSpace, name: str, parent: str, value: Any) -> Any:

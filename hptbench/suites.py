@@ -44,15 +44,16 @@ def family(
 
 def store(
     path: str | None,
-    data: Sequence[str] | None = None,
+    data: Sequence[str] | str | None = None,
     learner: str | Mapping[str, str] = _LEARNER,
     spaces: Mapping[str, Any] | None = None,
     **common: Any,
 ) -> list[Task]:
     """One ``dataset`` task per data set of a store (a folder with ``index.csv`` and parquet files).
 
-    ``data``: names, or None for all. ``learner``: one for all, or one per task type (classification, regression);
-    with ``data=None`` data sets of a type without a learner are left out. ``common``: fields of the family."""
+    ``data``: names or one name, or None for all. ``learner``: one for all, or one per task type (classification,
+    regression); with ``data=None`` data sets of a type without a learner are left out. ``common``: fields of the
+    family."""
     if not path:
         raise UserError("expected the folder of a data store, got none; set HPTBENCH_STORE or suite.path=<folder>")
     cls: Any = registry.find("task", "dataset")
@@ -61,6 +62,7 @@ def store(
     for kind in learner:
         if kind not in ("classification", "regression"):
             raise unknown("task type", kind, ("classification", "regression"))
+    data = [data] if isinstance(data, str) else data
     for name in data or ():
         if name not in known:
             raise unknown(f"data set of {path}", name, known)

@@ -3,11 +3,17 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hptbench import registry
 from hptbench.commands.shell import dispatch
+from hptbench.protocol import Method
+from hptbench.testing import METHOD_CHECKS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,6 +38,19 @@ def test_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str], tmp_path:
     [block] = [b for b in blocks if "simulate(" in b]
     exec(compile(block, "README.md", "exec"), {})
     assert "learning_rate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("check", METHOD_CHECKS[1:], ids=lambda check: check.__name__)
+def test_the_recipe_for_a_method_passes_the_conformance_suite(
+    check: Callable[[Method], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.methods()  # those of the package are registered before
+    monkeypatch.setattr(registry, "method", lambda name: lambda cls: cls)  # it shall not be found by other tests
+    [recipe] = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    module: dict[str, Any] = {"__name__": "recipe"}
+    sys.modules["recipe"] = types.ModuleType("recipe")
+    exec(compile(recipe, "CONTRIBUTING.md", "exec"), module)
+    check(module["HillClimbing"]())
 
 
 def test_commands_in_the_readme_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,11 @@ def test_one_point_space() -> None:
     assert space.default() == {"c": 3}
 
 
+def test_equal_bounds_make_a_constant() -> None:
+    space = space_from_yaml({"x": {"type": "float", "lower": 0.5, "upper": 0.5}})
+    assert (space.default(), space.kinds) == ({"x": 0.5}, (Kind.CONSTANT,))
+
+
 def test_space_that_is_all_forbidden_is_an_error_not_a_hang() -> None:
     configspace = CS.ConfigurationSpace()
     c = CS.Categorical("c", ["x", "y"], default="x")
@@ -212,6 +217,9 @@ def test_pickle_and_equality(space: Space) -> None:
         ({"x": {"type": "float", "lower": 2, "upper": 1}}, "space.x"),
         ({"x": {"type": "float", "lower": 0, "upper": 1, "log": True}}, "space.x"),
         ({"x": {"type": "float", "lower": "a", "upper": 1}}, "space.x"),
+        ({"x": {"type": "float", "lower": 2, "upper": 3, "default": 1}}, "set space.x.default, too"),
+        ({"x": {"type": "integer", "lower": 2, "upper": 3.5}}, "space.x.upper: expected a whole number"),
+        ({"x": {"type": "float", "lower": 2, "upper": 3, "log": "yes"}}, "space.x.log: expected true or false"),
         ({"x": 3}, "mapping with a type"),
         ({"x": {"type": "float", "lower": 0, "upper": 1, "when": {"y": 1}}}, "unknown space.x.when"),
         (

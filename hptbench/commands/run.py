@@ -67,6 +67,11 @@ def run(cfg: DictConfig) -> int:
             show(found, View(plot=plot, complete_only=bool(broken)), command=command)
         except UserError as error:  # the runs are done and shown; only their comparison is not possible
             console.print(f"[yellow]No comparison:[/] {escape(str(error))}", highlight=False)
+        others = len(list((study / "runs").glob("*/*/*/run.json"))) - len(found.runs)
+        if others:
+            console.print(
+                f"[yellow]The study's tables also hold {others} other run(s), of other methods, settings or budgets.[/]"
+            )
     return 1 if broken else 0
 
 
