@@ -201,15 +201,19 @@ def _asked(job: Job) -> dict[str, Any]:
 
 
 def _plain(o: Outcome) -> dict[str, Any]:
-    return {
+    plain = {
         "status": o.status,
         "curve": [(q.fidelity, q.values) for q in o.curve],
         "cost": o.cost,
         "hidden": dict(o.hidden),
         "message": o.message,
     }
+    measured = {"cpu": o.cpu, "memory": o.memory}
+    return plain | {name: value for name, value in measured.items() if value is not None}
 
 
 def _outcome(o: Mapping[str, Any]) -> Outcome:
     curve = tuple(Point(f, tuple(values)) for f, values in o["curve"])
-    return Outcome(Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"])
+    return Outcome(
+        Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"], o.get("cpu"), o.get("memory")
+    )

@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+import time
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -71,3 +72,26 @@ def peak_memory_mb() -> float:
     unit = 1 if sys.platform == "darwin" else 1024
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(resource.getrusage(w).ru_maxrss for w in who) * unit / 1e6
+
+
+class Meter:
+    """What this process takes from now on."""
+
+    def __init__(self) -> None:
+        try:  # the kernel forgets the peak so far: proc(5), clear_refs
+            Path("/proc/self/clear_refs").write_text("5")
+            self._can_reset = True
+        except OSError:  # not Linux, or a container that forbids it
+            self._can_reset = False
+        self._began = time.process_time()
+
+    def cpu(self) -> float:
+        """Processor time of all its threads, seconds."""
+        return time.process_time() - self._began
+
+    def peak_memory_mb(self) -> float | None:
+        """Its highest resident memory, 10^6 bytes. None where the system does not tell that of a stretch of time."""
+        if not self._can_reset:
+            return None
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6

@@ -165,6 +165,11 @@ class Outcome:
     state: State = None
     message: str = ""
     """Why it failed, in one line; or what else went wrong (the hidden test score)."""
+    cpu: float | None = None
+    """Processor time of its worker during the job, seconds, scoring included. None where it was not measured: jobs
+    without a worker of their own, and such as were killed."""
+    memory: float | None = None
+    """Highest resident memory of its worker during the job, libraries and data included, 10^6 bytes; or None."""
 
 
 def check_outcome(outcome: Outcome, objectives: int) -> None:

@@ -323,6 +323,8 @@ def _job_row(record: Record, high: float) -> dict[str, Any]:
         "ended": record.ended,
         "worker": record.worker,
         "cost": outcome.cost,
+        "cpu": outcome.cpu,
+        "memory": outcome.memory,
         "status": str(outcome.status),
         "message": outcome.message,
         "value": values[0] if values else None,

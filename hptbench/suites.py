@@ -14,7 +14,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from hptbench import registry
 from hptbench.errors import UserError, unknown
@@ -22,7 +22,9 @@ from hptbench.protocol import Task
 from hptbench.store import layout
 from hptbench.tasks._wrapper import wrap
 
+Learners: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 _LEARNER = "hist_gradient_boosting"
+_KINDS = ("classification", "regression")
 
 
 def family(
@@ -45,31 +47,28 @@ def family(
 def store(
     path: str | None,
     data: Sequence[str] | str | None = None,
-    learner: str | Mapping[str, str] = _LEARNER,
+    learner: Learners = _LEARNER,
     spaces: Mapping[str, Any] | None = None,
     **common: Any,
 ) -> list[Task]:
-    """One ``dataset`` task per data set of a store (a folder with ``index.csv`` and parquet files).
+    """A ``dataset`` task per data set of a store (a folder with ``index.csv`` and parquet files) and learner.
 
-    ``data``: names or one name, or None for all. ``learner``: one for all, or one per task type (classification,
+    ``data``: names or one name, or None for all. ``learner``: one or several for all, or per task type (classification,
     regression); with ``data=None`` data sets of a type without a learner are left out. ``common``: fields of the
     family."""
     if not path:
         raise UserError("expected the folder of a data store, got none; set HPTBENCH_STORE or suite.path=<folder>")
     cls: Any = registry.find("task", "dataset")
     known = cls.data_sets(path)
-    learner = learner if isinstance(learner, Mapping) else dict.fromkeys(("classification", "regression"), learner)
-    for kind in learner:
-        if kind not in ("classification", "regression"):
-            raise unknown("task type", kind, ("classification", "regression"))
+    chosen = _per_type(learner)
     data = [data] if isinstance(data, str) else data
     for name in data or ():
         if name not in known:
             raise unknown(f"data set of {path}", name, known)
-        if known[name] not in learner:
-            raise UserError(f"expected a learner for {known[name]} ({name}), got {dict(learner)}; add one")
-    names = [name for name in known if known[name] in learner] if data is None else data
-    instances = [{"data": name, "learner": learner[known[name]]} for name in names]
+        if known[name] not in chosen:
+            raise UserError(f"expected a learner for {known[name]} ({name}), got {chosen}; add one")
+    names = [name for name in known if known[name] in chosen] if data is None else data
+    instances = [{"data": name, "learner": one} for name in names for one in chosen[known[name]]]
     return family("dataset", instances, {**common, "store": path}, spaces)
 
 
@@ -77,30 +76,40 @@ def openml(
     path: str | None,
     suite: int | str | None = None,
     tasks: Sequence[int] | None = None,
-    learner: str | Mapping[str, str] = "hist_gradient_boosting",
+    learner: Learners = _LEARNER,
     repeat: int = 0,
     fold: int | Sequence[int] = 0,
     spaces: Mapping[str, Any] | None = None,
     **common: Any,
 ) -> list[Task]:
-    """One ``openml`` task per task of a suite (id or alias), or per id in ``tasks``, and fold.
+    """An ``openml`` task per task of a suite (id or alias), or per id in ``tasks``, fold and learner.
 
-    ``learner``: one for all, or one per task type. ``common``: fields of the family."""
+    ``learner``: one or several for all, or per task type. ``common``: fields of the family."""
     store = path or layout.default_store()
     if (suite is None) == (tasks is None):
         raise UserError("expected suite=ID or tasks=[ID,...], and not both")
     ids = layout.suite_card(store, suite)["tasks"] if suite is not None else tasks or ()
     cards = [layout.task_card(store, task) for task in ids]
-    by_kind = learner if isinstance(learner, Mapping) else dict.fromkeys(("classification", "regression"), learner)
-    if lacking := sorted({card["task_type"] for card in cards} - set(by_kind)):
-        raise UserError(f"expected a learner for {', '.join(lacking)}, got {dict(by_kind)}; add one")
+    chosen = _per_type(learner)
+    if lacking := sorted({card["task_type"] for card in cards} - set(chosen)):
+        raise UserError(f"expected a learner for {', '.join(lacking)}, got {chosen}; add one")
     folds = [fold] if isinstance(fold, int) else list(fold)
     instances = [
-        {"task_id": card["task_id"], "learner": by_kind[card["task_type"]], "repeat": repeat, "fold": one}
+        {"task_id": card["task_id"], "learner": one, "repeat": repeat, "fold": place}
         for card in cards
-        for one in folds
+        for place in folds
+        for one in chosen[card["task_type"]]
     ]
     return family("openml", instances, {**common, "store": store}, spaces)
+
+
+def _per_type(learner: Learners) -> dict[str, list[str]]:
+    """The learners for each task type that has any."""
+    by_type = learner if isinstance(learner, Mapping) else dict.fromkeys(_KINDS, learner)
+    for kind in by_type:
+        if kind not in _KINDS:
+            raise unknown("task type", kind, _KINDS)
+    return {kind: [names] if isinstance(names, str) else list(names) for kind, names in by_type.items() if names}
 
 
 def _task(

@@ -162,7 +162,9 @@ def _serve_jobs(connection: Connection, task: Task) -> None:
                 [outcome] = evaluate_here(task, [replace(earlier, state=state)])
                 state = outcome.state
             connection.send(_Begun())
+            meter = machine.Meter()
             [outcome] = evaluate_here(task, [replace(job, state=state) if lost else job])
+            outcome = replace(outcome, cpu=meter.cpu(), memory=meter.peak_memory_mb())
             connection.send((outcome, machine.peak_memory_mb()))
         except UserError as error:
             connection.send(error)

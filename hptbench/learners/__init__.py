@@ -5,10 +5,20 @@ from __future__ import annotations
 from functools import cache
 
 from hptbench.errors import unknown
-from hptbench.learners._base import Learner, Model, quiet_single_thread
+from hptbench.learners._base import FRACTION, Learner, Model, quiet_single_thread
 from hptbench.learners._table import Rows, Table, TaskType
 
-__all__ = ["Learner", "Model", "Rows", "Table", "TaskType", "find_learner", "learners", "quiet_single_thread"]
+__all__ = [
+    "FRACTION",
+    "Learner",
+    "Model",
+    "Rows",
+    "Table",
+    "TaskType",
+    "find_learner",
+    "learners",
+    "quiet_single_thread",
+]
 
 
 @cache

@@ -91,14 +91,15 @@ class Learner(ABC):
         return Model(encode, estimator, shift, scale)
 
     def predict(self, model: Model, X: Floats, n_classes: int) -> Floats:
-        """(n, n_classes) probabilities (0 and 1 for learners without), or (n,) numbers."""
+        """(n, n_classes) probabilities, or for learners without any scores, the largest of which says the class; or
+        (n,) numbers."""
         encoded = model.encode(X)
         if not n_classes:
             return np.asarray(model.shift + model.scale * model.estimator.predict(encoded))
         if self.probabilities:
             return np.asarray(model.estimator.predict_proba(encoded))
-        one_hot: Floats = np.eye(n_classes)[model.estimator.predict(encoded)]
-        return one_hot
+        scores = np.asarray(model.estimator.decision_function(encoded))
+        return np.stack([-scores, scores], axis=1) if n_classes == 2 else scores
 
 
 def pick(config: Config, *same: str, **renamed: str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class _Libsvm(Learner):
 
 
 class SVM(_Libsvm):
-    """Support vector classification; one against one for several classes, no probabilities.
+    """Support vector classification; one against one for several classes, no probabilities. Where classes have the same
+    number of votes, the sum of the confidences decides (the library's ``break_ties``).
 
     ``gamma`` is relative to 1 / (number of columns x their variance), which the library calls ``scale``."""
 

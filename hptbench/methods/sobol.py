@@ -8,25 +8,16 @@ by J. Bergstra and Y. Bengio, JMLR 13, 2012, Section 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from hptbench.errors import UserError
+from hptbench.methods._draws import sobol
 from hptbench.protocol import Problem, Proposal, Report, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Space
-
-if TYPE_CHECKING:
-    from scipy.stats import qmc
-
-_BLOCK = 64
-"""Points drawn at a time: a power of two, which keeps the sequence's balance."""
-_BARREN = 1000
-"""Blocks without a single legal point after which the space counts as forbidden."""
 
 
 @method("sobol")
@@ -47,27 +38,10 @@ class Sobol:
 
 class _Search:
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
-        from scipy.stats import qmc
-
-        if len(problem.space) > qmc.Sobol.MAXDIM:
-            raise UserError(
-                f"expected at most {qmc.Sobol.MAXDIM} parameters for a Sobol sequence, got {len(problem.space)}; "
-                "use method=random"
-            )
-        self._configs = _configs(problem.space, qmc.Sobol(len(problem.space), seed=rng))
+        self._configs = sobol(problem.space, rng)
 
     def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
         return [Proposal(config) for config in islice(self._configs, n)]
 
     def tell(self, reports: Sequence[Report]) -> None:
         """A sequence learns nothing."""
-
-
-def _configs(space: Space, sequence: qmc.Sobol) -> Iterator[Config]:
-    barren = 0
-    while barren < _BARREN:
-        u = sequence.random(_BLOCK)
-        legal = space.decode(u[space.legal(u)])
-        yield from legal
-        barren = 0 if legal else barren + 1
-    raise UserError(f"the forbidden clauses exclude nearly all of the space: no legal point in {_BARREN * _BLOCK}")

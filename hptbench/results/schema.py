@@ -40,6 +40,10 @@ JOBS = (
     Column("ended", "double", "clock", "end of the job in the run's time"),
     Column("worker", "int64", "", "number of the worker"),
     Column("cost", "double", "s", "worker time: recorded by the task, or measured (then it differs)", False),
+    Column("cpu", "double", "s", "processor time of the job's worker, scoring included; null if not measured", False),
+    Column(
+        "memory", "double", "MB", "highest resident memory of the job's worker during the job; null likewise", False
+    ),
     Column("status", "string", "", "ok, failed, timeout, memory or nan"),
     Column("message", "string", "", "why it failed, or why there is no test score"),
     Column("value", "double", "objective", "first objective at the end of the segment, minimised; null if failed"),

@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hptbench import rng
 from hptbench.errors import UserError, unknown
-from hptbench.learners import Learner, Model, Table, TaskType, find_learner, quiet_single_thread
+from hptbench.learners import FRACTION, Learner, Model, Table, TaskType, find_learner, quiet_single_thread
 from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
-from hptbench.space import Floats, Space
+from hptbench.space import Config, Space
 from hptbench.spacefile import packaged_space, space_from_yaml
-from hptbench.tasks import _data, _split
+from hptbench.tasks import _data, _metrics, _split
 
-_CLIP = 1e-15
-"""Smallest probability in the logarithmic loss."""
 _VALIDATION_SHARE = 1 / 3
 """Of the rows that do not test, with ``validation="holdout"``."""
+_AXES = ("own", "rows", "folds")
+
+Fold = tuple[Table, Table]
+"""(training rows, validation rows)."""
 
 
-class Parts(NamedTuple):
-    """The rows of a task."""
+class Outer(NamedTuple):
+    """The outer split."""
 
-    inner: tuple[tuple[Table, Table], ...]
-    """(training, validation) per fold; one fold for a holdout."""
+    rest: Table
+    """What may be learnt from."""
     test: Table
+
+
+class State(NamedTuple):
+    """What a job leaves."""
+
+    split: int
+    """Number of the inner split, which stays that of the first segment."""
+    models: tuple[Model, ...]
+    """One per fold trained so far."""
+    config: Config
+    """Of the job."""
 
 
 @task("dataset")
@@ -39,15 +50,21 @@ class Parts(NamedTuple):
 class DatasetTask:
     """A learner of scikit-learn on a data set, with inner validation and a hidden outer test split.
 
-    A job trains one model per fold of the inner split (one for a holdout, which is a third of the rows that do
-    not test) and is told their mean score on the validation rows. ``hidden`` holds the same models' mean score
-    on the test rows: ``test`` in the task's metric, ``test_<metric>`` in all that can be computed. Nothing is
-    trained again on training and validation rows. Where the test rows cannot be scored, these are NaN and the message
-    says why; the job stays ok. Both splits are stratified and depend on the data set's name
-    and ``split`` alone. ``cost`` is the time of training and validation, without making a lost state again.
+    A job trains one model per fold of the inner split (one for a holdout, which is a third of the rows that do not
+    test; ``repeats`` times as many if the split is repeated) and is told their mean score on the validation rows.
+    ``hidden`` holds the same models' mean scores in all metrics that can be computed: ``validation_<metric>`` and, on
+    the test rows, ``test_<metric>``; ``test``, the first objective's; and ``split``, the number of the inner split.
+    Nothing is trained again on training and validation rows. Where the test rows cannot be scored, these are NaN and
+    the message says why; the job stays ok.
+
+    Splits are stratified. The outer one depends on the data set's name and ``split`` alone; so does the inner one,
+    unless ``reshuffle`` draws another for each trial (Nagler, Schneider, Bischl & Feurer, NeurIPS 2024,
+    arXiv:2405.15393). A trial that goes on, or that inherits a state, keeps the inner split on which it began, or it
+    would validate on rows that it has learnt from. ``cost`` is the time of training and validation, without making a
+    lost state again.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     measured: ClassVar[bool] = True
 
     data: str
@@ -55,12 +72,21 @@ class DatasetTask:
     learner: str
     store: str | None = None
     """Folder of a data store; None: scikit-learn's data sets."""
-    metric: str = ""
-    """error, balanced_error, log_loss; rmse, mae. Default: log_loss (error without probabilities); rmse."""
+    metric: str | tuple[str, ...] = ""
+    """accuracy, balanced_accuracy, log_loss, auc, f1, brier; rmse, mae, r2, pinball; or several, which are then the
+    objectives. Scores s are told as 1 - s: accuracy as error, auc as auc_error. Default: log_loss (accuracy without
+    probabilities); rmse."""
     validation: str = "holdout"
     """holdout or cv."""
     folds: int = 3
     """Of cross-validation."""
+    repeats: int = 1
+    """How often the inner split is made, each time another."""
+    reshuffle: bool = False
+    """Another inner split for each trial."""
+    axis: str = "own"
+    """What the fidelity counts. own: the learner's (trees, iterations, epochs; rows for learners without); rows: the
+    share of the training rows; folds: the folds of all repeats, one after the other."""
     test_share: float = 0.25
     split: int = 0
     """Number of the outer split."""
@@ -77,22 +103,26 @@ class DatasetTask:
     which then keep scikit-learn's defaults."""
 
     def __post_init__(self) -> None:
-        allowed = _METRICS[self._type]
-        if self.metric and self.metric not in allowed:
-            raise unknown(f"metric of a {self._type} task", self.metric, allowed)
-        if self.metric == "log_loss" and not self._learner.probabilities:
-            raise UserError(f"metric log_loss needs probabilities, which {self.learner} has not; set metric=error")
+        _ = self.objectives  # says what is wrong with metric
         if self.validation not in ("holdout", "cv"):
             raise unknown("validation", self.validation, ("holdout", "cv"))
+        if self.axis not in _AXES:
+            raise unknown("axis", self.axis, _AXES)
         if self.folds < 2:
             raise UserError(f"expected folds >= 2, got {self.folds}")
+        if self.repeats < 1:
+            raise UserError(f"expected repeats >= 1, got {self.repeats}")
+        if self.axis == "folds" and self._folds < 2:
+            raise UserError("axis=folds needs several folds; set validation=cv, or repeats higher")
         if not 0 < self.test_share < 1:
             raise UserError(f"expected 0 < test_share < 1, got {self.test_share}")
         if self.max_rows is not None and self.max_rows < _data.MIN_ROWS:
             raise UserError(f"expected max_rows >= {_data.MIN_ROWS}, got {self.max_rows}")
         fidelity = self.fidelity
-        if fidelity.unit == "fraction" and fidelity.high > 1:
+        if fidelity.unit == FRACTION.unit and fidelity.high > 1:
             raise UserError(f"expected high <= 1 (all training rows), got {fidelity.high}")
+        if self.axis == "folds" and fidelity.high > self._folds:
+            raise UserError(f"expected high <= {self._folds} (all folds), got {fidelity.high:g}")
         if fidelity.integer and not (float(fidelity.low).is_integer() and float(fidelity.high).is_integer()):
             raise UserError(f"expected whole numbers ({fidelity.unit}), got low={fidelity.low}, high={fidelity.high}")
         object.__setattr__(self, "space", self._space())
@@ -101,7 +131,17 @@ class DatasetTask:
 
     @property
     def name(self) -> str:
-        return f"{self.data}-{self.learner}" + (f"-s{self.split}" if self.split else "")
+        inner = f"cv{self.folds}" if self.validation == "cv" else "holdout"
+        inner += f"x{self.repeats}" if self.repeats > 1 else ""
+        words = [
+            self.data,
+            self.learner,
+            inner if inner != "holdout" else "",
+            "reshuffled" if self.reshuffle else "",
+            self.axis if self.axis != "own" else "",
+            f"s{self.split}" if self.split else "",
+        ]
+        return "-".join(filter(None, words))
 
     @property
     def unit(self) -> str:
@@ -109,26 +149,29 @@ class DatasetTask:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        if self.metric:
-            return (self.metric,)
-        if self._type == "regression":
-            return ("rmse",)
-        return ("log_loss" if self._learner.probabilities else "error",)
+        return _metrics.objectives(self._type, self.metric, self.learner, self._learner.probabilities)
 
     @property
     def fidelity(self) -> Fidelity:
         natural = self._learner.fidelity
+        if self.axis == "rows":
+            natural = FRACTION
+        elif self.axis == "folds":
+            natural = Fidelity(1, self._folds, unit="fold", continues=True)
         low = natural.low if self.low is None else self.low
         return replace(natural, low=low, high=natural.high if self.high is None else self.high)
 
     def identity(self) -> Mapping[str, JSON]:
-        settings = ("data", "learner", "validation", "folds", "test_share", "split", "max_rows", "target", "drop_rare")
+        settings = (
+            "data", "learner", "validation", "folds", "repeats", "reshuffle", "axis", "test_share", "split", "max_rows",
+            "target", "drop_rare",
+        )  # fmt: skip
         sha256 = _data.fingerprint(self.data, self.store, self.target, self.drop_rare)
         fidelity = {"low": self.fidelity.low, "high": self.fidelity.high}
         return (
             {name: getattr(self, name) for name in settings}
             | fidelity
-            | {"metric": self.objectives[0], "sha256": sha256}
+            | {"metrics": list(self.objectives), "sha256": sha256}
         )
 
     @classmethod
@@ -147,72 +190,100 @@ class DatasetTask:
         """The data sets of a store -> their task type."""
         return _data.read_index(store)
 
+    # the rows
+
+    def outer(self) -> Outer:
+        """The outer split. UserError if the data set cannot be used."""
+        return _outer(
+            self.data, self.store, self.target, self.drop_rare, self.max_rows, self.test_share, self.split
+        )  # fmt: skip
+
+    def inner(self, number: int) -> tuple[Fold, ...]:
+        """The inner split with this number: the folds of all repeats."""
+        return _inner(self.outer().rest, self.data, number, self._k, self.repeats)
+
+    def _number(self, job: Job) -> int:
+        """Of the inner split of a job that starts from nothing."""
+        return rng.seed32(rng.entropy(*job.seed, "inner split")) if self.reshuffle else self.split
+
     # evaluation
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         """One outcome per job. UserError if the data set cannot be used; a training that raises, raises."""
-        parts = _parts(self._row_key)
-        return [self._evaluate(job, parts) for job in jobs]
+        test = self.outer().test
+        return [self._evaluate(job, test) for job in jobs]
 
-    def _evaluate(self, job: Job, parts: Parts) -> Outcome:
-        models, lost = self._source(job, parts)
+    def _evaluate(self, job: Job, test: Table) -> Outcome:
+        state, lost = self._source(job)
+        folds = self.inner(state.split)
         with quiet_single_thread():
             for earlier in lost:
-                models = self._train(earlier, models, parts)
+                state = self._train(earlier, state, folds)
             began = time.perf_counter()
-            models = self._train(job, models, parts)
-            value = self._score(models, [validation for _, validation in parts.inner])[self.objectives[0]]
+            state = self._train(job, state, folds)
+            seen = self._score(state.models, [validation for _, validation in folds[: len(state.models)]])
             cost = time.perf_counter() - began
-            hidden, message = self._hidden(models, parts.test)
-        state = models if self.fidelity.continues else None
-        return Outcome(Status.OK, (Point(job.stop, (value,)),), cost, hidden, state, message)
+            hidden, message = self._test(state.models, test)
+        hidden |= {f"validation_{name}": value for name, value in seen.items()} | {"split": float(state.split)}
+        values = tuple(seen[name] for name in self.objectives)
+        kept = state if self.fidelity.continues else None
+        return Outcome(Status.OK, (Point(job.stop, values),), cost, hidden, kept, message)
 
-    def _hidden(self, models: Sequence[Model], test: Table) -> tuple[dict[str, float], str]:
+    def _test(self, models: Sequence[Model], test: Table) -> tuple[dict[str, float], str]:
         """The scores on the test rows, NaN if they cannot be computed; then also why, in one line."""
         message = ""
         try:
             scores = self._score(models, [test] * len(models))
         except Exception as error:
             # A method sees the status of a job: it must not tell anything of the test rows.
-            scores = dict.fromkeys(self._metrics, math.nan)
+            scores = {metric.name: math.nan for metric in self._metrics}
             message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
         return {"test": scores[self.objectives[0]]} | {f"test_{name}": s for name, s in scores.items()}, message
 
-    def _source(self, job: Job, parts: Parts) -> tuple[Sequence[Model | None], list[Job]]:
-        """(the latest state before the job that is there, one model per fold; the jobs since then, whose states
-        are lost)."""
+    def _source(self, job: Job) -> tuple[State, list[Job]]:
+        """(the latest state before the job that is there; the jobs since then, whose states are lost)."""
         lost: list[Job] = []
         while job.start > 0 and job.state is None:
             if job.before is None:
                 raise ValueError(f"job {job.id} starts at {job.start:g}, but has neither a state nor a job before")
             job = job.before
             lost.append(job)
-        return (job.state if job.start > 0 else [None] * len(parts.inner)), lost[::-1]
+        return (job.state if job.start > 0 else State(self._number(job), (), job.proposal.config)), lost[::-1]
 
-    def _train(self, job: Job, before: Sequence[Model | None], parts: Parts) -> list[Model]:
-        models: list[Model] = []
-        for fold, (training, _) in enumerate(parts.inner):
-            rows = training
-            if not self.fidelity.continues:
-                rows = training.take(_split.part(training, job.stop, ("dataset", self.data, self.split, "part", fold)))
-            models.append(self._learner.train(job.proposal.config, job.seed, rows, job.start, job.stop, before[fold]))
-        return models
+    def _train(self, job: Job, state: State, folds: Sequence[Fold]) -> State:
+        """The state after the job's segment."""
+        config, seed, learner = job.proposal.config, job.seed, self._learner
+        fidelity = self.fidelity
+        if self.axis == "folds":
+            done = state.models if state.config == config else ()  # folds are of one configuration
+            new = folds[len(done) : int(job.stop)]
+            more = [learner.train(config, seed, rows, 0, learner.fidelity.high, None) for rows, _ in new]
+            return State(state.split, (*done, *more), config)
+        whole = job.start, job.stop
+        if fidelity.unit == FRACTION.unit:
+            key = ("dataset", self.data, state.split, "part")
+            parts = [rows.take(_split.part(rows, job.stop, (*key, i))) for i, (rows, _) in enumerate(folds)]
+            whole = 0, learner.fidelity.high
+        else:
+            parts = [rows for rows, _ in folds]
+        before = state.models or (None,) * len(folds)
+        models = (learner.train(config, seed, r, *whole, b) for r, b in zip(parts, before, strict=True))
+        return State(state.split, tuple(models), config)
 
     def _score(self, models: Sequence[Model], tables: Sequence[Table]) -> dict[str, float]:
         """Mean over the folds of every metric that can be computed."""
         predictions = [self._learner.predict(m, t.X, t.n_classes) for m, t in zip(models, tables, strict=True)]
         return {
-            name: float(np.mean([metric(t.y, p) for t, p in zip(tables, predictions, strict=True)]))
-            for name, metric in self._metrics.items()
+            metric.name: math.fsum(metric.loss(t.y, p) for t, p in zip(tables, predictions, strict=True)) / len(models)
+            for metric in self._metrics
         }
 
     # what the fields stand for
 
     @property
-    def _metrics(self) -> dict[str, Callable[[NDArray[Any], Floats], float]]:
+    def _metrics(self) -> tuple[_metrics.Metric, ...]:
         """Those that can be computed."""
-        lacking = set() if self._learner.probabilities else {"log_loss"}
-        return {name: metric for name, metric in _METRICS[self._type].items() if name not in lacking}
+        return _metrics.computable(self._type, self._learner.probabilities)
 
     @property
     def _learner(self) -> Learner:
@@ -223,9 +294,14 @@ class DatasetTask:
         return _data.task_type(self.data, self.store)
 
     @property
-    def _row_key(self) -> tuple[Any, ...]:
-        inner = self.folds if self.validation == "cv" else 0
-        return self.data, self.store, self.target, self.drop_rare, self.max_rows, self.test_share, self.split, inner
+    def _k(self) -> int:
+        """Folds of cross-validation; 0 for a holdout."""
+        return self.folds if self.validation == "cv" else 0
+
+    @property
+    def _folds(self) -> int:
+        """All folds of all repeats."""
+        return max(self._k, 1) * self.repeats
 
     def _space(self) -> Space:
         name = self.space_name(self.data, self.learner, self.store)
@@ -240,49 +316,24 @@ class DatasetTask:
         return space
 
 
-@lru_cache(maxsize=32)
-def _parts(key: tuple[Any, ...]) -> Parts:
-    data, store, target, drop_rare, max_rows, test_share, split, folds = key
+@lru_cache(maxsize=8)
+def _outer(
+    data: str, store: str | None, target: str, drop_rare: bool, max_rows: int | None, test_share: float, split: int
+) -> Outer:
     table = _data.load(data, store, target, drop_rare)
     if max_rows is not None:
         share = max_rows / len(table)
         table = table.take(_split.part(table, share, ("dataset", data, "rows"), _data.MIN_CLASS_ROWS))
     # two rows of each class, so that no training part of the inner split lacks one
     rest, test = _split.holdout(table, test_share, ("dataset", data, split, "test"), others=2)
-    return inner_parts(table.take(rest), table.take(test), data, split, folds)
+    return Outer(table.take(rest), table.take(test))
 
 
-def inner_parts(outer: Table, test: Table, data: str, split: int, folds: int) -> Parts:
-    """The inner split of the rows that do not test: ``folds`` of cross-validation, or 0 for a holdout."""
-    key = ("dataset", data, split, "validation")
-    pairs = _split.folds(outer, folds, key) if folds else [_split.holdout(outer, _VALIDATION_SHARE, key)]
-    return Parts(tuple((outer.take(train), outer.take(valid)) for train, valid in pairs), test)
-
-
-def _error(y: NDArray[Any], p: Floats) -> float:
-    return float(np.mean(p.argmax(axis=1) != y))
-
-
-def _balanced_error(y: NDArray[Any], p: Floats) -> float:
-    """One minus the mean recall of the classes that occur in ``y``."""
-    right = p.argmax(axis=1) == y
-    return 1.0 - float(np.mean([right[y == label].mean() for label in np.unique(y)]))
-
-
-def _log_loss(y: NDArray[Any], p: Floats) -> float:
-    return float(-np.mean(np.log(np.clip(p[np.arange(len(y)), y], _CLIP, 1.0))))
-
-
-def _rmse(y: NDArray[Any], p: Floats) -> float:
-    return float(np.sqrt(np.mean((y - p) ** 2)))
-
-
-def _mae(y: NDArray[Any], p: Floats) -> float:
-    return float(np.mean(np.abs(y - p)))
-
-
-_METRICS: Mapping[TaskType, Mapping[str, Callable[[NDArray[Any], Floats], float]]] = {
-    "classification": {"error": _error, "balanced_error": _balanced_error, "log_loss": _log_loss},
-    "regression": {"rmse": _rmse, "mae": _mae},
-}
-"""All minimised. ``p`` is (n, n_classes) probabilities, or (n,) predicted numbers."""
+@lru_cache(maxsize=8)
+def _inner(rest: Table, data: str, number: int, k: int, repeats: int) -> tuple[Fold, ...]:
+    """``k`` folds of cross-validation, or 0 for a holdout; each repeat with another key."""
+    pairs = []
+    for repeat in range(repeats):
+        key: tuple[str | int, ...] = ("dataset", data, number, "validation", *([repeat] if repeat else []))
+        pairs += _split.folds(rest, k, key) if k else [_split.holdout(rest, _VALIDATION_SHARE, key)]
+    return tuple((rest.take(train), rest.take(valid)) for train, valid in pairs)

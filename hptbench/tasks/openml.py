@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from hptbench.errors import UserError
-from hptbench.protocol import JSON, Job, Outcome
+from hptbench.protocol import JSON
 from hptbench.registry import task
 from hptbench.store import layout
 from hptbench.tasks import _data, _split
-from hptbench.tasks.dataset import DatasetTask, Parts, inner_parts
+from hptbench.tasks.dataset import DatasetTask, Outer
 
 
 @task("openml")
@@ -26,7 +26,7 @@ class OpenMLTask(DatasetTask):
     learnt from and those that test alike.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     data: str = field(init=False, default="")
     """The task's data set in the store."""
@@ -47,8 +47,7 @@ class OpenMLTask(DatasetTask):
 
     @property
     def name(self) -> str:
-        place = f"t{self.task_id}-r{self.repeat}f{self.fold}" + (f"-s{self.split}" if self.split else "")
-        return f"{self.data}-{self.learner}-{place}"
+        return f"{super().name}-t{self.task_id}-r{self.repeat}f{self.fold}"
 
     def identity(self) -> Mapping[str, JSON]:
         outer = layout.split_rows(self._folder, self.task_id, self.repeat, self.fold)
@@ -68,10 +67,9 @@ class OpenMLTask(DatasetTask):
         name = data if task_id is None else cls._card(task_id, store)["data"]
         return super().space_name(name, learner, store)
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """As in the family ``dataset``."""
-        parts = _parts(self._row_key)
-        return [self._evaluate(job, parts) for job in jobs]
+    def outer(self) -> Outer:
+        """OpenML's own split. UserError if the store does not hold what the task says."""
+        return _outer(self.data, self._folder, self.max_rows, self.task_id, self.repeat, self.fold)
 
     @staticmethod
     def _card(task_id: int, store: str | None) -> layout.Card:
@@ -82,15 +80,9 @@ class OpenMLTask(DatasetTask):
         assert self.store is not None  # __post_init__ sets it
         return self.store
 
-    @property
-    def _row_key(self) -> tuple[Any, ...]:
-        inner = self.folds if self.validation == "cv" else 0
-        return self.data, self._folder, self.max_rows, self.split, inner, self.task_id, self.repeat, self.fold
 
-
-@lru_cache(maxsize=32)
-def _parts(key: tuple[Any, ...]) -> Parts:
-    data, store, max_rows, split, folds, task_id, repeat, fold = key
+@lru_cache(maxsize=8)
+def _outer(data: str, store: str, max_rows: int | None, task_id: int, repeat: int, fold: int) -> Outer:
     table = _data.load(data, store, "target", False)
     stated = layout.task_card(store, task_id)["n_rows"]
     if len(table) != stated:
@@ -105,4 +97,4 @@ def _parts(key: tuple[Any, ...]) -> Parts:
             part.take(_split.part(part, share, ("openml", data, role, repeat, fold), kept))
             for part, role in ((rest, "rest"), (test, "test"))
         )
-    return inner_parts(rest, test, data, split, folds)
+    return Outer(rest, test)

@@ -17,7 +17,7 @@ from hptbench.rng import entropy
 from hptbench.store.fetch import Settings, fetch, parse
 from hptbench.suites import openml
 from hptbench.tasks import _data
-from hptbench.tasks.openml import OpenMLTask, _parts
+from hptbench.tasks.openml import OpenMLTask
 from hptbench.testing import TASK_CHECKS
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file .*datasplits:ResourceWarning")
@@ -56,14 +56,14 @@ def test_conforms(fields: dict[str, Any], check: Callable[[Task], None], store: 
 def test_the_test_rows_are_openmls(repeat: int, fold: int, validation: str, store: str) -> None:
     task = of(store, repeat=repeat, fold=fold, validation=validation)
     whole = _data.load("credit-g-31", store, "target", False)
-    parts = _parts(task._row_key)
+    test = task.outer().test
     expected = TASKS[0].test_rows(repeat, fold)
-    np.testing.assert_array_equal(parts.test.X, whole.X[expected])
-    np.testing.assert_array_equal(parts.test.y, whole.y[expected])
-    for training, valid in parts.inner:
-        assert len(training) + len(valid) + len(parts.test) == 60
-        assert not rows_of(training) & rows_of(parts.test)
-        assert not rows_of(valid) & rows_of(parts.test)
+    np.testing.assert_array_equal(test.X, whole.X[expected])
+    np.testing.assert_array_equal(test.y, whole.y[expected])
+    for training, valid in task.inner(0):
+        assert len(training) + len(valid) + len(test) == 60
+        assert not rows_of(training) & rows_of(test)
+        assert not rows_of(valid) & rows_of(test)
 
 
 def test_folds_differ_in_name_and_identity_and_share_the_unit(store: str) -> None:
@@ -76,9 +76,9 @@ def test_folds_differ_in_name_and_identity_and_share_the_unit(store: str) -> Non
 
 
 def test_rows_can_be_thinned(store: str) -> None:
-    few, all_rows = (_parts(of(store, max_rows=n)._row_key) for n in (30, None))
+    few, all_rows = (of(store, max_rows=n).outer() for n in (30, None))
     assert rows_of(few.test) < rows_of(all_rows.test)
-    assert sum(map(len, few.inner[0])) + len(few.test) <= 36
+    assert len(few.rest) + len(few.test) <= 36
 
 
 def test_it_learns(store: str) -> None:
@@ -106,8 +106,8 @@ def test_a_suite_is_its_tasks(store: str) -> None:
     both = {"classification": "logistic", "regression": "ridge"}
     names = [task.name for task in openml(store, "OpenML-CC18", learner=both, fold=[0, 1], validation="cv")]
     assert names == [
-        "credit-g-31-logistic-t3-r0f0", "credit-g-31-logistic-t3-r0f1",
-        "house-prices-raw-43-ridge-t4-r0f0", "house-prices-raw-43-ridge-t4-r0f1",
+        "credit-g-31-logistic-cv3-t3-r0f0", "credit-g-31-logistic-cv3-t3-r0f1",
+        "house-prices-raw-43-ridge-cv3-t4-r0f0", "house-prices-raw-43-ridge-cv3-t4-r0f1",
     ]  # fmt: skip
     [only] = openml(
         store, tasks=[4], learner="ridge", spaces={"ridge": {"alpha": {"type": "float", "lower": 1, "upper": 2}}}

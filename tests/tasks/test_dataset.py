@@ -13,7 +13,7 @@ from hptbench import rng
 from hptbench.errors import UserError
 from hptbench.learners import find_learner, learners
 from hptbench.protocol import Job, Outcome, Proposal, Status, Task
-from hptbench.tasks.dataset import DatasetTask, _parts
+from hptbench.tasks.dataset import DatasetTask
 from hptbench.testing import TASK_CHECKS
 from hptbench.workers import evaluate_here
 
@@ -76,7 +76,7 @@ def run(task: DatasetTask, *args: Any) -> Outcome:
 
 def test_what_it_is(store: str) -> None:
     t = DatasetTask("wine", "svm")
-    assert (t.name, t.unit, t.version, t.objectives) == ("wine-svm", "wine", 1, ("error",))
+    assert (t.name, t.unit, t.version, t.objectives) == ("wine-svm", "wine", 2, ("error",))
     assert replace(t, split=3).name == "wine-svm-s3"
     assert replace(t, split=3).unit == "wine"
     assert DatasetTask("wine", "knn").objectives == ("log_loss",)
@@ -110,7 +110,7 @@ def test_metrics_are_scikit_learns(metric: str) -> None:
     t = DatasetTask("diabetes" if regression else "digits", "knn", metric=metric)
     outcome = run(t)
     assert outcome.state is None
-    [(training, validation)], test = _parts(t._row_key)
+    [(training, validation)], test = t.inner(0), t.outer().test
     model = find_learner("knn").train(t.space.default(), rng.entropy("t", 0), training, 0, 1, None)
     for rows, value in ((validation, outcome.curve[-1].values[0]), (test, outcome.hidden["test"])):
         p = find_learner("knn").predict(model, rows.X, rows.n_classes)
@@ -127,7 +127,8 @@ def test_metrics_are_scikit_learns(metric: str) -> None:
 def test_no_row_is_in_two_parts_and_the_split_moves_the_test_rows() -> None:
     seen = []
     for split in (0, 1):
-        [(training, validation)], test = _parts(DatasetTask("diabetes", "knn", split=split)._row_key)
+        t = DatasetTask("diabetes", "knn", split=split)
+        [(training, validation)], test = t.inner(split), t.outer().test
         rows = [{tuple(row) for row in part.X} for part in (training, validation, test)]
         assert sum(map(len, rows)) == len(set.union(*rows)) == 442
         assert [len(r) for r in rows] == [221, 111, 110]
@@ -136,21 +137,20 @@ def test_no_row_is_in_two_parts_and_the_split_moves_the_test_rows() -> None:
 
 
 def test_rows_do_not_depend_on_learner_metric_or_seed() -> None:
-    keys = {
-        DatasetTask("wine", name, metric=m, split=1)._row_key for name in ("knn", "mlp") for m in ("error", "log_loss")
+    outers = {
+        DatasetTask("wine", name, metric=m, split=1).outer() for name in ("knn", "mlp") for m in ("error", "log_loss")
     }
-    assert len(keys) == 1
+    assert len(outers) == 1
 
 
 def test_folds_are_averaged(store: str) -> None:
     t = make(store, "random_forest", "regression", validation="cv", folds=4)
-    state = run(t).state
-    parts = _parts(t._row_key)
-    assert len(state) == len(parts.inner) == 4
+    models = run(t).state.models
+    assert len(models) == len(t.inner(0)) == 4
     learner = find_learner("random_forest")
     rmse = [
         np.sqrt(np.mean((learner.predict(m, rows.X, 0) - rows.y) ** 2))
-        for m, (_, rows) in zip(state, parts.inner, strict=True)
+        for m, (_, rows) in zip(models, t.inner(0), strict=True)
     ]
     assert run(t).curve[-1].values[0] == pytest.approx(np.mean(rmse))
 
@@ -291,14 +291,14 @@ def test_rare_classes_are_in_all_training_rows(tmp_path: Path, learner: str, val
     target = np.repeat(["r", "s", "t"], [3, 28, 29])
     pd.DataFrame({"x": np.arange(60.0), "target": target}).to_parquet(tmp_path / "rare.parquet")
     t = DatasetTask("rare", learner, str(tmp_path), validation=validation, folds=3, test_share=0.5)
-    assert all(set(training.y) == {0, 1, 2} for training, _ in _parts(t._row_key).inner)
+    assert all(set(training.y) == {0, 1, 2} for training, _ in t.inner(0))
     assert np.isfinite(run(t, t.fidelity.low).hidden["test"])
 
 
 def test_test_rows_that_cannot_be_scored_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     t = DatasetTask("wine", "svm")
     expected = run(t)
-    test = _parts(t._row_key).test
+    test = t.outer().test
     learner = type(find_learner("svm"))
     original = learner.predict
 

@@ -1,0 +1,75 @@
+"""A fixed design: the same configurations on every task, at several levels of fidelity. For tables of evaluations."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
+
+import numpy as np
+
+from hptbench.errors import UserError
+from hptbench.methods._draws import sobol
+from hptbench.protocol import Problem, Proposal, Report, Status, Traits
+from hptbench.registry import method
+from hptbench.rng import entropy, stream
+from hptbench.space import Config, Space
+
+
+@method("design")
+@dataclass(frozen=True)
+class Design:
+    """A fixed design: the default configuration and a Sobol sequence, each at several levels of fidelity.
+
+    The configurations depend on the space and ``number`` alone, neither on the task nor on the run's seed, so that
+    tasks with one space are evaluated at the same points; those of a smaller design are the first of a larger one. A
+    configuration is trained to its next level when it has reached the one before (it goes on where the task can), and
+    no further once it has failed: what took too long will take longer. Tasks without fidelity have one level. Notes
+    hold the configuration's number (0 is the default) and the level.
+    """
+
+    configs: int = 64
+    """The default among them."""
+    levels: tuple[float, ...] = (1 / 9, 1 / 3, 1.0)
+    """Shares of the highest fidelity."""
+    number: int = 0
+    """Of the design: another one has other configurations, but for the default."""
+    traits: ClassVar[Traits] = Traits(max_objectives=99, finite=True)
+
+    def begin(self, problem: Problem, rng: np.random.Generator) -> _Search:
+        if self.configs < 1:
+            raise UserError(f"expected design.configs >= 1, got {self.configs}")
+        levels = list(self.levels)
+        if not levels or levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] <= 1:
+            raise UserError(f"expected design.levels to be rising shares in (0, 1], got {levels}")
+        return _Search(self, problem)
+
+
+class _Search:
+    def __init__(self, design: Design, problem: Problem) -> None:
+        fidelity = problem.fidelity
+        self._levels: list[float | None] = [None]
+        if fidelity:
+            self._levels = list(dict.fromkeys(fidelity.snap(share * fidelity.high) for share in design.levels))
+        self._fresh = enumerate(_points(problem.space, design))
+        self._next: deque[Proposal] = deque()
+
+    def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
+        out = [self._next.popleft() for _ in range(min(n, len(self._next)))]
+        fresh = islice(self._fresh, n - len(out))
+        return out + [Proposal(c, self._levels[0], note={"config": i, "level": 0}) for i, c in fresh]
+
+    def tell(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            note = report.proposal.note
+            level = note.get("level", len(self._levels)) + 1
+            if report.status is Status.OK and level < len(self._levels):
+                note = {"config": note["config"], "level": level}
+                self._next.append(Proposal(report.proposal.config, self._levels[level], report.job, note))
+
+
+def _points(space: Space, design: Design) -> Iterator[Config]:
+    yield space.default()
+    yield from islice(sobol(space, stream(entropy("design", design.number))), design.configs - 1)
