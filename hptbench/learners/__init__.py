@@ -24,14 +24,18 @@ __all__ = [
 @cache
 def learners() -> dict[str, Learner]:
     """All learners by name."""
+    from hptbench.learners.decision_tree import DecisionTree
     from hptbench.learners.hist_gradient_boosting import HistGradientBoosting
     from hptbench.learners.knn import KNN
-    from hptbench.learners.linear import Logistic, Ridge
+    from hptbench.learners.linear import ElasticNet, Logistic, Ridge
     from hptbench.learners.mlp import MLP
-    from hptbench.learners.random_forest import RandomForest
+    from hptbench.learners.random_forest import ExtraTrees, RandomForest
     from hptbench.learners.svm import SVM, SVR
 
     return {
+        "decision_tree": DecisionTree(),
+        "elastic_net": ElasticNet(),
+        "extra_trees": ExtraTrees(),
         "hist_gradient_boosting": HistGradientBoosting(),
         "knn": KNN(),
         "logistic": Logistic(),

@@ -1,4 +1,4 @@
-"""Linear models: logistic regression and ridge regression."""
+"""Linear models: logistic regression, ridge regression and the elastic net."""
 
 from __future__ import annotations
 
@@ -41,3 +41,17 @@ class Ridge(Learner):
         from sklearn.linear_model import Ridge as Estimator
 
         return Estimator(**pick(segment.config, "alpha")).fit(segment.X, segment.y)
+
+
+class ElasticNet(Learner):
+    """The elastic net (Zou & Hastie, JRSS B 67, 2005) of the standardised target, in the terms of glmnet (Friedman,
+    Hastie & Tibshirani, J. Stat. Softw. 33, 2010): ``alpha`` is its lambda, 0.01 if it is not given."""
+
+    spaces: ClassVar[Spaces] = {"regression": "elastic_net"}
+    encoder = Dense
+    standardises_target = True
+
+    def fit(self, segment: Segment, before: Any) -> Any:
+        from sklearn.linear_model import ElasticNet as Estimator
+
+        return Estimator(**{"alpha": 0.01} | pick(segment.config, "alpha", "l1_ratio")).fit(segment.X, segment.y)

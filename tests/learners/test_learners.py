@@ -99,6 +99,7 @@ def test_segments_are_one_training_bit_for_bit(name: str, kind: TaskType) -> Non
 
 @pytest.mark.parametrize(("name", "change"), [
     ("random_forest", {"bootstrap": False}),
+    ("extra_trees", {"min_samples_leaf": 20}),
     ("hist_gradient_boosting", {"learning_rate": 0.9}),
     ("mlp", {"learning_rate_init": 0.3}),
     ("mlp", {"hidden_layer_depth": 2}),
@@ -116,22 +117,26 @@ def test_a_training_goes_on_under_another_configuration(name: str, change: dict[
 
 def estimators(name: str, kind: TaskType) -> tuple[Any, set[str]]:
     """scikit-learn's own default, and the parameters in which ours may differ from it."""
-    from sklearn import ensemble, linear_model, neighbors, neural_network, svm
+    from sklearn import ensemble, linear_model, neighbors, neural_network, svm, tree
 
     first = kind == "classification"
     forest = ensemble.RandomForestClassifier if first else ensemble.RandomForestRegressor
+    extra = ensemble.ExtraTreesClassifier if first else ensemble.ExtraTreesRegressor
+    cart = tree.DecisionTreeClassifier if first else tree.DecisionTreeRegressor
     boosting = ensemble.HistGradientBoostingClassifier if first else ensemble.HistGradientBoostingRegressor
     mlp = neural_network.MLPClassifier if first else neural_network.MLPRegressor
     knn = neighbors.KNeighborsClassifier if first else neighbors.KNeighborsRegressor
+    grown = {"random_state", "n_jobs", "warm_start", "max_features", "max_samples"}
     return {
         "svm": (svm.SVC(), {"max_iter", "gamma"}),
         "svr": (svm.SVR(), {"max_iter", "gamma"}),
         "logistic": (linear_model.LogisticRegression(), {"random_state"}),
         "ridge": (linear_model.Ridge(), set()),
+        "elastic_net": (linear_model.ElasticNet(alpha=0.01), set()),
         "knn": (knn(), {"n_jobs"}),
-        "random_forest": (
-            forest(n_estimators=20), {"random_state", "n_jobs", "warm_start", "max_features", "max_samples"},
-        ),
+        "random_forest": (forest(n_estimators=20), grown),
+        "extra_trees": (extra(n_estimators=20), grown),
+        "decision_tree": (cart(), {"random_state", "max_depth"}),
         "hist_gradient_boosting": (
             boosting(max_iter=20),
             {"random_state", "warm_start", "early_stopping", "categorical_features", "l2_regularization"},
