@@ -33,7 +33,27 @@ from hptbench.workers import Limits
 def run(cfg: DictConfig) -> int:
     """Do what is left of the study, collect it, show it. Returns the exit code."""
     console = Console(stderr=True)
-    methods, plot = _methods(cfg), _switch(cfg, "plot")
+    plot = _switch(cfg, "plot")
+    plans, broken = execute(cfg, console)
+    if len(broken) < len(plans):
+        study = plans[0].study
+        command = shlex.join(["python", "-m", "hptbench", *sys.argv[1:]])
+        found = collect(study, only={plan.key_in_tables for plan in plans})
+        try:
+            show(found, View(plot=plot, complete_only=bool(broken)), command=command)
+        except UserError as error:  # the runs are done and shown; only their comparison is not possible
+            console.print(f"[yellow]No comparison:[/] {escape(str(error))}", highlight=False)
+        others = len(list((study / "runs").glob("*/*/*/run.json"))) - len(found.runs)
+        if others:
+            console.print(
+                f"[yellow]The study's tables also hold {others} other run(s), of other methods, settings or budgets.[/]"
+            )
+    return 1 if broken else 0
+
+
+def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]]:
+    """Do what is left of the study; (all its runs, those that broke, which have been shown)."""
+    methods = _methods(cfg)
     executor = _made(cfg, "executor", Executor)
     plans = plans_of(cfg, methods, live=executor.live)
     study = _folder(cfg)
@@ -60,19 +80,7 @@ def run(cfg: DictConfig) -> int:
             )
             raise
     _print_broken(console, broken)
-    if len(broken) < len(plans):
-        command = shlex.join(["python", "-m", "hptbench", *sys.argv[1:]])
-        found = collect(study, only={plan.key_in_tables for plan in plans})
-        try:
-            show(found, View(plot=plot, complete_only=bool(broken)), command=command)
-        except UserError as error:  # the runs are done and shown; only their comparison is not possible
-            console.print(f"[yellow]No comparison:[/] {escape(str(error))}", highlight=False)
-        others = len(list((study / "runs").glob("*/*/*/run.json"))) - len(found.runs)
-        if others:
-            console.print(
-                f"[yellow]The study's tables also hold {others} other run(s), of other methods, settings or budgets.[/]"
-            )
-    return 1 if broken else 0
+    return plans, broken
 
 
 def _print_broken(console: Console, broken: Sequence[Broken]) -> None:

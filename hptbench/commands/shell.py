@@ -6,8 +6,12 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hptbench.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 OK, BROKEN, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -32,22 +36,36 @@ def _command(argv: list[str]) -> int:
         "compare": _compare,
         "list": _list,
         "fetch": _fetch,
+        "collect-evaluations": _evaluations,
         "doctor": _doctor,
     }
     if word in commands:
         return commands[word](rest)
-    if re.fullmatch(r"\w+", word):
+    if re.fullmatch(r"\w[\w-]*", word):
         raise unknown("command", word, commands)
     return _run(argv)
 
 
 def _run(argv: list[str]) -> int:
+    from hptbench.commands.run import run
+
+    return _composed(argv, run)
+
+
+def _evaluations(argv: list[str]) -> int:
+    from hptbench.commands import evaluations
+
+    if settings := evaluations.settings(argv):
+        return _composed(settings, evaluations.run)
+    return evaluations.main(argv)
+
+
+def _composed(argv: list[str], command: Callable[[DictConfig], int]) -> int:
+    """Call ``command`` with the configuration that Hydra composes from ``argv``."""
     import hydra
     from hydra.errors import HydraException
-    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from hptbench.commands.run import run
     from hptbench.paths import conf_dir
     from hptbench.registry import add_to_hydra
 
@@ -57,7 +75,7 @@ def _run(argv: list[str]) -> int:
     def task_function(cfg: DictConfig) -> None:
         nonlocal code, failure
         try:
-            code = max(code, run(cfg))
+            code = max(code, command(cfg))
         except Exception as error:  # Hydra would print its own words first
             failure = failure or error
 

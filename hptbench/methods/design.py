@@ -1,4 +1,8 @@
-"""A fixed design: the same configurations on every task, at several levels of fidelity. For tables of evaluations."""
+"""A fixed design: the same configurations on every task, at several levels of fidelity. For tables of evaluations.
+
+As in TabRepo (D. Salinas and N. Erickson, AutoML-Conf 2024, arXiv:2311.02971), whose configurations are the default and
+random ones, at full fidelity only.
+"""
 
 from __future__ import annotations
 
@@ -55,19 +59,30 @@ class _Search:
             self._levels = list(dict.fromkeys(fidelity.snap(share * fidelity.high) for share in design.levels))
         self._fresh = enumerate(_points(problem.space, design))
         self._next: deque[Proposal] = deque()
+        self._out: set[tuple[int, int]] = set()
+        """(configuration, level) of what has been asked for: reports of others' proposals look alike."""
 
     def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
         out = [self._next.popleft() for _ in range(min(n, len(self._next)))]
         fresh = islice(self._fresh, n - len(out))
-        return out + [Proposal(c, self._levels[0], note={"config": i, "level": 0}) for i, c in fresh]
+        out += [Proposal(c, self._levels[0], note={"config": i, "level": 0}) for i, c in fresh]
+        self._out |= {_place(proposal) for proposal in out}
+        return out
 
     def tell(self, reports: Sequence[Report]) -> None:
         for report in reports:
-            note = report.proposal.note
-            level = note.get("level", len(self._levels)) + 1
+            place = _place(report.proposal)
+            if place not in self._out:
+                continue
+            self._out.remove(place)
+            number, level = place[0], place[1] + 1
             if report.status is Status.OK and level < len(self._levels):
-                note = {"config": note["config"], "level": level}
+                note = {"config": number, "level": level}
                 self._next.append(Proposal(report.proposal.config, self._levels[level], report.job, note))
+
+
+def _place(proposal: Proposal) -> tuple[int, int]:
+    return proposal.note.get("config", -1), proposal.note.get("level", -1)
 
 
 def _points(space: Space, design: Design) -> Iterator[Config]:

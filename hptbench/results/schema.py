@@ -87,6 +87,23 @@ RUNS = (
 )
 
 
+EVALUATIONS = (
+    Column("data", "string", "", "name of the data set"),
+    Column("learner", "string", "", "name of the learner"),
+    Column("configuration", "int32", "", "number of the configuration in the design; 0 is the default"),
+    Column("fidelity", "float", "fidelity", "fidelity at which it was evaluated"),
+    Column("status", "string", "", "ok, failed, timeout, memory or nan"),
+    Column("cost", "float", "s", "wall time of training and validation", False),
+    Column("cpu", "float", "s", "processor time of training, validation and test", False),
+    Column(
+        "memory", "float", "MB", "highest resident memory of the process meanwhile, libraries and data included", False
+    ),
+    Column("split", "int64", "", "number of the inner split"),
+    Column("config", "string", "", "JSON: the active parameters"),
+)
+"""The first columns of a table of evaluations; then one per metric."""
+
+
 def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> Any:
     """A ``pyarrow.Table`` of ``rows`` with exactly these columns. KeyError for a missing value."""
     import pyarrow as pa

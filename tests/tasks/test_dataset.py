@@ -94,12 +94,30 @@ def test_making_one_reads_no_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_metrics_are_in_the_hidden_scores() -> None:
     scores = run(DatasetTask("wine", "logistic", metric="error")).hidden
-    assert set(scores) == {"test", "test_error", "test_balanced_error", "test_log_loss"}
+    classes = {"error", "balanced_error", "log_loss", "auc_error", "f1_error", "brier"}
+    assert set(scores) == {"test", "split", *both(classes)}
     assert scores["test"] == scores["test_error"]
-    assert set(run(DatasetTask("wine", "svm")).hidden) == {"test", "test_error", "test_balanced_error"}
+    assert set(run(DatasetTask("wine", "svm")).hidden) == {"test", "split", *both(classes - {"log_loss", "brier"})}
     scores = run(DatasetTask("diabetes", "ridge", metric="mae")).hidden
-    assert set(scores) == {"test", "test_rmse", "test_mae"}
+    assert set(scores) == {"test", "split", *both({"rmse", "mae", "r2_error", "pinball"})}
     assert scores["test"] == scores["test_mae"] <= scores["test_rmse"]
+    assert scores["test_r2_error"] < 1
+
+
+def both(names: set[str]) -> set[str]:
+    return {f"{part}_{name}" for part in ("validation", "test") for name in names}
+
+
+def test_any_metrics_are_the_objectives() -> None:
+    t = DatasetTask("wine", "knn", metric=("auc", "brier"))
+    outcome = run(t)
+    assert t.objectives == ("auc_error", "brier")
+    hidden = outcome.hidden
+    assert outcome.curve[-1].values == (hidden["validation_auc_error"], hidden["validation_brier"])
+    assert hidden["test"] == hidden["test_auc_error"]
+    assert t.identity() != DatasetTask("wine", "knn", metric="auc").identity()
+    assert DatasetTask("wine", "knn", metric="accuracy").objectives == ("error",)
+    assert DatasetTask("diabetes", "knn", metric="r2").objectives == ("r2_error",)
 
 
 @pytest.mark.parametrize("metric", ["error", "balanced_error", "log_loss", "rmse", "mae"])
@@ -245,7 +263,7 @@ def test_identity_tells_what_can_change_an_outcome(store: str) -> None:
     t = make(store, "knn", "regression")
     changes: list[dict[str, Any]] = [
         {"metric": "mae"}, {"validation": "cv"}, {"folds": 5}, {"test_share": 0.5}, {"split": 1}, {"max_rows": 50},
-        {"low": 0.5}, {"high": 0.9}, {"drop_rare": True},
+        {"low": 0.5}, {"high": 0.9}, {"drop_rare": True}, {"repeats": 2}, {"reshuffle": True}, {"axis": "rows"},
     ]  # fmt: skip
     seen = [t.identity(), *(replace(t, **change).identity() for change in changes)]
     assert len({repr(one) for one in seen}) == len(changes) + 1
@@ -257,7 +275,14 @@ def test_identity_tells_what_can_change_an_outcome(store: str) -> None:
     ({"learner": "knm"}, "Did you mean 'knn'"),
     ({"learner": "ridge"}, "'ridge', which does regression"),
     ({"metric": "rmse"}, "unknown metric of a classification task 'rmse'"),
-    ({"metric": "log_loss"}, "log_loss needs probabilities"),
+    ({"metric": "log_loss"}, "log_loss needs probabilities, which svm has not; set metric to one of accuracy"),
+    ({"metric": "acuracy"}, "Did you mean 'accuracy'"),
+    ({"metric": ("auc", "auc_error")}, "auc_error twice"),
+    ({"repeats": 0}, "repeats >= 1"),
+    ({"axis": "row"}, "Did you mean 'rows'"),
+    ({"axis": "folds"}, "axis=folds needs several folds; set validation=cv"),
+    ({"axis": "folds", "validation": "cv", "high": 9}, "high <= 3"),
+    ({"axis": "rows", "learner": "mlp", "high": 3}, "high <= 1"),
     ({"validation": "loo"}, "unknown validation 'loo'"),
     ({"folds": 1}, "folds >= 2"),
     ({"test_share": 1.0}, "0 < test_share < 1"),
@@ -312,7 +337,9 @@ def test_test_rows_that_cannot_be_scored_do_not_show(monkeypatch: pytest.MonkeyP
     assert outcome.curve == expected.curve
     assert outcome.message == "test score failed: ValueError: a new value"
     assert outcome.hidden.keys() == expected.hidden.keys()
-    assert np.isnan(list(outcome.hidden.values())).all()
+    assert all(np.isnan(value) for name, value in outcome.hidden.items() if name.startswith("test"))
+    same = [name for name in expected.hidden if not name.startswith("test")]
+    assert [outcome.hidden[name] for name in same] == [expected.hidden[name] for name in same]
     assert expected.message == ""
 
 
@@ -321,3 +348,87 @@ def test_a_data_set_that_cannot_be_used_is_the_users_error(tmp_path: Path) -> No
     t = DatasetTask("bad", "knn", str(tmp_path))
     with pytest.raises(UserError, match="found none"):
         t.evaluate([job(t)])
+
+
+@pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("fields", [
+    {"learner": "random_forest", "reshuffle": True},
+    {"learner": "knn", "reshuffle": True, "validation": "cv", "metric": ("auc", "log_loss")},
+    {"learner": "mlp", "axis": "rows", "low": 1 / 3, "high": 1, "max_rows": 60},
+    {"learner": "logistic", "axis": "folds", "low": 1, "high": 6, "validation": "cv", "repeats": 2},
+    {"learner": "decision_tree", "axis": "folds", "low": 1, "high": 4, "repeats": 4, "reshuffle": True},
+], ids=str)  # fmt: skip
+def test_conforms_with_other_inner_splits(store: str, fields: dict[str, Any], check: Callable[[Task], None]) -> None:
+    check(make(store, kind="classification", **fields))
+
+
+def test_a_reshuffled_split_is_the_trials_and_leaves_the_test_rows_alone() -> None:
+    t = DatasetTask("wine", "knn", reshuffle=True)
+    assert t.name == "wine-knn-reshuffled"
+    outcomes = [run_job(t, replace(job(t), seed=rng.entropy("trial", i))) for i in range(3)]
+    splits = {outcome.hidden["split"] for outcome in outcomes}
+    assert len(splits) == 3
+    assert run_job(t, replace(job(t), seed=rng.entropy("trial", 0))).curve == outcomes[0].curve
+    assert t.outer() is DatasetTask("wine", "knn").outer()
+    rest = t.outer().rest
+    for number in map(int, splits):
+        [(training, validation)] = t.inner(number)
+        assert len(training) + len(validation) == len(rest)
+        assert sorted(map(tuple, np.vstack([training.X, validation.X]))) == sorted(map(tuple, rest.X))
+    assert run(DatasetTask("wine", "knn")).hidden["split"] == 0
+
+
+def test_a_state_keeps_its_inner_split() -> None:
+    """Else an inherited model would be validated on rows that it has learnt from."""
+    t = DatasetTask("wine", "random_forest", reshuffle=True, low=2, high=6)
+    first = run_job(t, job(t, 2))
+    heir = replace(job(t), start=2, before=job(t, 2), state=first.state, seed=rng.entropy("another", 1))
+    assert run_job(t, heir).hidden["split"] == first.hidden["split"]
+    assert run_job(t, replace(heir, state=None)).curve == run_job(t, heir).curve
+    assert run_job(t, replace(heir, start=0, state=None)).hidden["split"] != first.hidden["split"]
+
+
+def test_repeats_are_different_splits_and_averaged() -> None:
+    t = DatasetTask("wine", "knn", validation="cv", folds=3, repeats=2)
+    assert t.name == "wine-knn-cv3x2"
+    folds = t.inner(0)
+    assert len(folds) == 6
+    for mine, theirs in zip(folds[:3], DatasetTask("wine", "knn", validation="cv").inner(0), strict=True):
+        np.testing.assert_array_equal(mine[1].X, theirs[1].X)
+    assert not any(np.array_equal(folds[0][1].X, folds[i][1].X) for i in range(1, 6))
+    values = [run_on(t, *fold) for fold in folds]
+    assert run(t).curve[-1].values[0] == pytest.approx(np.mean(values))
+
+
+def run_on(t: DatasetTask, training: Any, validation: Any) -> float:
+    learner = find_learner(t.learner)
+    model = learner.train(t.space.default(), rng.entropy("t", 0), training, 0, 1, None)
+    p = learner.predict(model, validation.X, validation.n_classes)
+    return float(-np.mean(np.log(np.clip(p[np.arange(len(p)), validation.y], 1e-15, 1))))
+
+
+def test_folds_are_a_fidelity_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    t = DatasetTask("wine", "knn", validation="cv", folds=4, axis="folds")
+    assert (t.fidelity.low, t.fidelity.high, t.fidelity.unit, t.fidelity.continues) == (1, 4, "fold", True)
+    values = [run_on(t, *fold) for fold in t.inner(0)]
+    first = run_job(t, job(t, 2))
+    assert first.curve[-1].values[0] == pytest.approx(np.mean(values[:2]))
+    trained: list[int] = []
+    learner = type(find_learner("knn"))
+    original = learner.train
+    monkeypatch.setattr(learner, "train", lambda self, *a: (trained.append(1), original(self, *a))[1])
+    second = replace(job(t), start=2, before=job(t, 2), state=first.state)
+    assert run_job(t, second).curve[-1].values[0] == pytest.approx(np.mean(values))
+    assert len(trained) == 2
+    other = replace(second, proposal=Proposal({**t.space.default(), "n_neighbors": 1}))
+    run_job(t, other)
+    assert len(trained) == 2 + 4, "the folds of another configuration do not count for this one"
+
+
+def test_rows_are_a_fidelity_of_every_learner() -> None:
+    own = DatasetTask("digits", "random_forest")
+    rows = replace(own, axis="rows")
+    assert rows.name == "digits-random_forest-rows"
+    assert rows.fidelity.continues is False
+    assert run(rows).curve[-1].values == run(own).curve[-1].values, "all rows and all trees are the same training"
+    assert run(rows, 1 / 27).curve[-1].values[0] > run(rows).curve[-1].values[0]

@@ -1,0 +1,168 @@
+"""From a study of fixed designs to one table of evaluations and its card.
+
+<folder>/<study>.parquet    a row per evaluation (EVALUATIONS, then a column per metric)
+<folder>/<study>.md         the card: what was evaluated, how, and what failed
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hptbench.errors import UserError
+from hptbench.files import write_whole
+from hptbench.results.collect import Study
+from hptbench.results.schema import EVALUATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PARTS = ("validation_", "test_")
+"""What metrics' columns begin with: the measures that tasks log under these names."""
+_SETTINGS = ("max_rows", "validation", "folds", "repeats", "reshuffle", "test_share", "split", "axis", "drop_rare")
+
+
+def evaluations(study: Study) -> pd.DataFrame:
+    """The table: EVALUATIONS and the metrics, numbers rounded to 32 bits; ordered by data set, learner, configuration
+    and fidelity. Metrics are null where the job failed or the learner cannot be measured by them."""
+    import pandas as pd
+
+    runs = study.runs.set_index("run")
+    identity = {run: json.loads(text) for run, text in runs["task_identity"].items()}
+    jobs = study.jobs
+    ok = jobs["status"] == "ok"
+    hidden = [json.loads(text) if good else {} for text, good in zip(jobs["hidden"], ok, strict=True)]
+    metrics = sorted({name for one in hidden for name in one if name.startswith(_PARTS)}, reverse=True)
+    out = pd.DataFrame({
+        "data": jobs["run"].map(runs["unit"]).astype("category"),
+        "learner": jobs["run"].map(lambda run: identity[run].get("learner")).astype("category"),
+        "configuration": [json.loads(note).get("config") for note in jobs["note"]],
+        "fidelity": jobs["stop"].astype("float32"),
+        "status": jobs["status"].astype("category"),
+        "cost": jobs["cost"].astype("float32"),
+        "cpu": jobs["cpu"].astype("float32"),
+        "memory": jobs["memory"].astype("float32"),
+        "split": [one.get("split") for one in hidden],
+        "config": jobs["config"].astype("category"),
+    })  # fmt: skip
+    for name in metrics:
+        out[name] = pd.array([one.get(name) for one in hidden], dtype="Float32")
+    out["configuration"] = out["configuration"].astype("Int32")
+    out["split"] = out["split"].astype("Int64")
+    assert list(out)[: len(EVALUATIONS)] == [column.name for column in EVALUATIONS]
+    keys = ["data", "learner", "configuration", "fidelity"]
+    out = out.assign(data=out["data"].astype(str), learner=out["learner"].astype(str)).sort_values(keys, kind="stable")
+    return out.astype({"data": "category", "learner": "category"}).reset_index(drop=True)
+
+
+def write(study: Study, folder: Path, licences: Mapping[str, str], command: str) -> tuple[Path, pd.DataFrame]:
+    """Write the table of ``study`` and its card into ``folder``. ``licences``: data set -> as stated."""
+    table = evaluations(study)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{study.folder.name}.parquet"
+    write_whole(path, lambda part: table.to_parquet(part, compression="zstd", compression_level=19, index=False))
+    text = card(study, table, licences, command)
+    write_whole(path.with_suffix(".md"), lambda part: part.write_text(text, encoding="utf-8"))
+    return path, table
+
+
+def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command: str) -> str:
+    """What one has to know of the table before using it."""
+    runs = study.runs
+    failed = table[table["status"] != "ok"]
+    counts = failed["status"].value_counts()
+    lines = [
+        f"# Evaluations: {study.folder.name}",
+        "",
+        f"{len(table):,} evaluations of {len(table.groupby(['learner', 'config'], observed=True)):,} configurations of "
+        f"{table['learner'].nunique()} learners on {table['data'].nunique()} data sets, "
+        f"at {_several(table['fidelity'])} of the fidelity ({_one(runs['fidelity_unit'])}).",
+        "",
+        "    " + command,
+        "",
+        f"- **Study**: {len(runs)} finished runs (data set × learner)"
+        + (f"; {len(study.unfinished)} more have begun and are not in here" if study.unfinished else "")
+        + ".",
+        *_settings(runs),
+        f"- **Limits** of one training: {_one(runs['limits'])}. A configuration that failed at one fidelity was not "
+        "tried at a higher one, so those rows are absent.",
+        f"- **Failed**: {len(failed):,} of {len(table):,} ("
+        + (", ".join(f"{name} {n:,}" for name, n in counts.items() if n) or "none")
+        + ").",
+        f"- **Machine**: {_one(runs['device'])}; one thread per training. `cost` is wall time of training and "
+        "validation, with other work on the machine, if there was any; `cpu` is processor time and counts the scoring "
+        "of the test rows, too.",
+        f"- **Versions**: {_versions(runs)}.",
+        f"- **Code**: commit {_one(runs['commit'])}.",
+        "- **Licence** of the table: that of the project. The data sets are not part of it; their licences are below, "
+        "as their sources state them.",
+        "",
+        "| column | unit | meaning |",
+        "|---|---|---|",
+        *(f"| `{c.name}` | {c.unit} | {c.meaning} |" for c in EVALUATIONS),
+        "| `validation_…`, `test_…` | loss | all metrics, minimised; `test_…` on the outer test rows; 32 bits |",
+        "",
+        "| learner | configurations | data sets | evaluations | failed | cost in all, h |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {name} | {rows['config'].nunique():,} | {rows['data'].nunique()} | {len(rows):,} "
+            f"| {(rows['status'] != 'ok').sum():,} | {rows['cost'].sum() / 3600:.2f} |"
+            for name, rows in table.groupby("learner", observed=True)
+        ),
+        "",
+        "| data set | licence | learners | evaluations | failed |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {_licence(licences, str(name))} | {rows['learner'].nunique()} | {len(rows):,} "
+            f"| {(rows['status'] != 'ok').sum():,} |"
+            for name, rows in table.groupby("data", observed=True)
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _licence(licences: Mapping[str, str], data: str) -> str:
+    return licences.get(data, "").replace("|", "/") or "none stated"
+
+
+def _settings(runs: pd.DataFrame) -> list[str]:
+    """The settings that all tasks share, and by name those in which they differ."""
+    identities = [json.loads(text) for text in runs["task_identity"]]
+    out = []
+    for name in _SETTINGS:
+        values = sorted({json.dumps(one[name]) for one in identities if name in one})
+        out += [f"{name} {' or '.join(values)}"] if values else []
+    return [f"- **Tasks**: {', '.join(out)}."] if out else []
+
+
+def _versions(runs: pd.DataFrame) -> str:
+    wanted = ("python", "hptbench", "numpy", "scikit-learn")
+    found: dict[str, set[str]] = {name: set() for name in wanted}
+    for text in runs["versions"].unique():
+        for name in wanted:
+            found[name].add(str(json.loads(text).get(name)))
+    return ", ".join(f"{name} {' or '.join(sorted(values))}" for name, values in found.items())
+
+
+def _one(column: pd.Series[Any]) -> str:
+    """The values of a column, once each."""
+    return " or ".join(sorted({str(value) for value in column}))
+
+
+def _several(column: pd.Series[Any]) -> str:
+    return ", ".join(f"{value:.3g}" for value in sorted(column.unique()))
+
+
+def licences(index: Path) -> dict[str, str]:
+    """Data set -> licence as its store's index states it; empty if the index has no such column."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(index, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{index}: expected the index of a data store, got: {error}") from error
+    if not {"name", "licence"} <= set(frame):
+        return {}
+    return dict(zip(frame["name"], frame["licence"], strict=True))
