@@ -67,6 +67,8 @@ class Rogue:
             while True:
                 hoard.append(b"x" * 20_000_000)
                 time.sleep(0.002)
+        if how == "large":  # for a moment
+            len(b"x" * 200_000_000)
         if how == "fork":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
             with open(self.pids, "a") as file:

@@ -110,6 +110,13 @@ def test_store_has_a_task_per_data_set(store: str) -> None:
     assert tasks[0].identity()["max_rows"] == 20
 
 
+def test_store_has_a_task_per_learner(store: str) -> None:
+    tasks = suites.store(store, learner={"classification": ["svm", "knn"], "regression": "svr"})
+    assert [t.name for t in tasks] == ["a-svm", "a-knn", "b-svr", "c-svm", "c-knn"]
+    assert [t.name for t in suites.store(store, ["a"], ["svm", "knn"])] == ["a-svm", "a-knn"]
+    assert [t.name for t in suites.store(store, learner={"classification": [], "regression": "svr"})] == ["b-svr"]
+
+
 def test_store_errors(store: str) -> None:
     with pytest.raises(UserError, match=r"got none; set HPTBENCH_STORE or suite\.path"):
         suites.store(None)

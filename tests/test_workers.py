@@ -50,6 +50,21 @@ def test_every_way_to_fail_is_an_outcome_and_the_pool_goes_on() -> None:
     assert 2.0 <= outcomes[4].cost < 4.0
 
 
+def test_what_a_job_takes_is_measured_for_it_alone() -> None:
+    with Pool(Rogue(), 1, Limits(seconds=60)) as pool:
+        small, large, again = (pool.evaluate([job(how, x=0.3)])[0] for how in ("fine", "large", "fine"))
+    assert small.memory is not None
+    assert large.memory is not None
+    assert again.memory is not None
+    assert large.memory > small.memory + 150
+    assert again.memory < large.memory - 150, "the peak of an earlier job is not this one's"
+    assert large.cpu is not None
+    assert 0 <= large.cpu < 5
+    [here] = evaluate_here(Rogue(), [job("fine")])
+    assert here.cpu is None
+    assert here.memory is None
+
+
 def test_an_answer_is_never_given_to_another_batch() -> None:
     with Pool(Rogue(), 2, Limits(seconds=60)) as pool:
         unpicklable = Job(1, 1, Proposal({"how": "fine", "x": 0.2}, note={"f": lambda: 0}), 0.0, 1.0, (1,))

@@ -56,7 +56,7 @@ def run(cfg: DictConfig) -> int:
 
     design = cfg.get("method", {}).get("design")
     if cfg.budget.max_jobs is None and design is not None:
-        cfg.budget.max_jobs = design.configs * len(design.levels)
+        cfg.budget.max_jobs = max(design.configs * len(design.levels), 1)  # of a wrong design its own error tells
     plans, broken = execute(cfg, Console(stderr=True))
     if len(broken) < len(plans):
         study = collect(plans[0].study, only={plan.key_in_tables for plan in plans})

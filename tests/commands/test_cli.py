@@ -281,7 +281,8 @@ def test_every_experiment_and_suite_file_composes_and_names_its_command() -> Non
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for file in (conf_dir() / "experiment").glob("*.yaml"):
             compose("config", [f"+experiment={file.stem}"])
-            assert f"python -m hptbench +experiment={file.stem}" in file.read_text().splitlines()[1]
+            command = "collect-evaluations" if file.stem == "evaluations" else f"+experiment={file.stem}"
+            assert f"python -m hptbench {command}" in file.read_text().splitlines()[1]
         for file in (conf_dir() / "suite").glob("*.yaml"):
             compose("config", [f"suite={file.stem}"])
             assert f"suite={file.stem}" in file.read_text().splitlines()[0]
