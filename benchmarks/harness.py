@@ -2,8 +2,8 @@
 
 The same fits, by a bare loop over scikit-learn and by a run of hptbench (a worker process with limits of time and
 memory, a journal synced after each job, all metrics on validation and test rows). The bare loop fits, and predicts
-validation and test rows with one metric each. Both are timed in turn, --repeats times; printed are medians and the overhead, the
-ratio of their times less one. Target: at most 5 % where a fit takes 50 ms.
+validation and test rows with one metric each. Both are timed in turn, --repeats times; printed are medians and the
+overhead, the ratio of their times less one. Target: at most 5 % where a fit takes 50 ms.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ Commands (the first word; none means run):
                         what there is, one line each
   fetch openml/31 openml/suite/99 --store DIR
                         data sets, tasks and suites of OpenML, for offline use; --verify
+  collect-evaluations suite.path=DIR
+                        the same configurations on every data set of a store, as one table; --help
   doctor                what is installed and usable here
 
 Settings (name=value; + adds what the configuration does not name):
