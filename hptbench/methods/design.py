@@ -21,6 +21,9 @@ from hptbench.registry import method
 from hptbench.rng import entropy, stream
 from hptbench.space import Config, Space
 
+_VAIN = 1000
+"""Points in a row that were there before, after which a space counts as exhausted."""
+
 
 @method("design")
 @dataclass(frozen=True)
@@ -28,10 +31,10 @@ class Design:
     """A fixed design: the default configuration and a Sobol sequence, each at several levels of fidelity.
 
     The configurations depend on the space and ``number`` alone, neither on the task nor on the run's seed, so that
-    tasks with one space are evaluated at the same points; those of a smaller design are the first of a larger one. A
-    configuration is trained to its next level when it has reached the one before (it goes on where the task can), and
-    no further once it has failed: what took too long will take longer. Tasks without fidelity have one level. Notes
-    hold the configuration's number (0 is the default) and the level.
+    tasks with one space are evaluated at the same points, each once; those of a smaller design are the first of a
+    larger one. A configuration is trained to its next level when it has reached the one before (it goes on where the
+    task can), and no further once it has failed: what took too long will take longer. Tasks without fidelity have one
+    level. Notes hold the configuration's number (0 is the default) and the level.
     """
 
     configs: int = 64
@@ -86,5 +89,16 @@ def _place(proposal: Proposal) -> tuple[int, int]:
 
 
 def _points(space: Space, design: Design) -> Iterator[Config]:
-    yield space.default()
-    yield from islice(sobol(space, stream(entropy("design", design.number))), design.configs - 1)
+    """The default and the points that follow, each once; fewer than asked for if the space holds no more."""
+    points = sobol(space, stream(entropy("design", design.number)))
+    seen = [space.default()]
+    yield seen[0]
+    vain = 0
+    while len(seen) < design.configs and vain < _VAIN:
+        config = next(points)
+        if config in seen:
+            vain += 1
+            continue
+        vain = 0
+        seen.append(config)
+        yield config

@@ -3,12 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hptbench.errors import UserError
 from hptbench.methods.design import Design
 from hptbench.protocol import Budget, Clock, Fidelity, Problem, Record, Status
 from hptbench.simulate import simulate
+from hptbench.spacefile import space_from_yaml
 from hptbench.testing.problems import Bowl
 
 
@@ -45,6 +47,16 @@ def test_the_configurations_are_the_spaces_alone() -> None:
     other = asked(run(Design(configs=6, number=1), Bowl()))
     assert other[:3] == one[:3]
     assert all(a[2] != b[2] for a, b in zip(other[3:], one[3:], strict=True))
+
+
+def test_no_configuration_comes_twice_and_a_small_space_ends_the_design() -> None:
+    configs = [c for _, _, c in asked(run(Design(configs=64, levels=(1.0,)), Bowl(over="point")))]
+    assert configs == [{"only": 1}]
+    space = {"k": {"type": "integer", "lower": 1, "upper": 5}, "w": {"type": "categorical", "choices": ["a", "b"]}}
+    problem = Problem(space_from_yaml(space), ("loss",), None, Budget(max_jobs=99))
+    search = Design(configs=64).begin(problem, np.random.default_rng(0))
+    configs = [p.config for p in search.ask(99, [])]
+    assert len(configs) == len({(c["k"], c["w"]) for c in configs}) == 10
 
 
 def test_a_failed_configuration_is_not_trained_further() -> None:
