@@ -62,20 +62,17 @@ def _f1_error(y: NDArray[Any], p: Floats) -> float:
 def _auc_error(y: NDArray[Any], p: Floats) -> float:
     """1 − area under the ROC curve; of several classes the mean over those that occur, each against the rest. NaN
     where only one class occurs."""
-    from scipy.stats import rankdata
-
-    columns = p[:, 1:] if p.shape[1] == 2 else p
-    n = len(y)
-    positive = np.arange(p.shape[1] - columns.shape[1], p.shape[1]) == y[:, None]
-    positives = positive.sum(axis=0)
-    there = (positives > 0) & (positives < n)
-    if not there.any():
-        return math.nan
-    # the statistic of Mann and Whitney: pairs (positive, negative) in the right order, ties half
-    ranks = np.where(positive, rankdata(columns, axis=0), 0.0).sum(axis=0)
-    pairs = positives * (n - positives)
-    areas = (ranks - positives * (positives + 1) / 2)[there] / pairs[there]
-    return float(1.0 - areas.mean())
+    areas = []
+    for label in range(1 if p.shape[1] == 2 else 0, p.shape[1]):
+        is_label = y == label
+        positive, negative = p[is_label, label], np.sort(p[~is_label, label])
+        if len(positive) and len(negative):
+            # the statistic of Mann and Whitney: pairs (positive, negative) in the right order, ties half
+            below = (
+                np.searchsorted(negative, positive, "left").sum() + np.searchsorted(negative, positive, "right").sum()
+            )
+            areas.append(below / 2 / (len(positive) * len(negative)))
+    return float(1.0 - np.mean(areas)) if areas else math.nan
 
 
 def _log_loss(y: NDArray[Any], p: Floats) -> float:
