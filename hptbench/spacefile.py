@@ -5,8 +5,13 @@
     gamma:  {type: float, lower: 1e-4, upper: 1e4, log: true, when: {kernel: rbf}}
 
 Equal bounds make a constant. ``when`` maps a parent to the value, the list of values or the bound ({below: x},
-{above: x}) that makes the parameter active; several parents must all agree. Whatever this cannot say, a
-``ConfigSpace.ConfigurationSpace`` given to :class:`hptbench.space.Space` can.
+{above: x}) that makes the parameter active; several parents must all agree. Another packaged space can be a part of
+this one, so that its bounds are written once:
+
+    svm:    {type: space, space: svm, when: {learner: svm}}
+
+adds svm:cost, svm:kernel and the others, all active under their own conditions and this one. Whatever this cannot say,
+a ``ConfigSpace.ConfigurationSpace`` given to :class:`hptbench.space.Space` can.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ _FIELDS = {
     "categorical": {"choices", "default"},
     "ordinal": {"choices", "default"},
     "constant": {"value"},
+    "space": {"space"},
 }
 _OPTIONAL = {"log", "default"}
 
@@ -35,6 +41,7 @@ def space_from_yaml(parameters: Mapping[str, Mapping[str, Any]], where: str = "s
     configspace = CS.ConfigurationSpace()
     if not isinstance(parameters, Mapping):
         raise UserError(f"{where}: expected a mapping from parameter names, got {parameters!r}")
+    parameters = _whole(parameters, where)
     for name, spec in parameters.items():
         configspace.add(_parameter(f"{where}.{name}", name, spec))
     for name, spec in parameters.items():
@@ -47,7 +54,28 @@ def space_from_yaml(parameters: Mapping[str, Mapping[str, Any]], where: str = "s
     return Space(configspace)
 
 
-def _parameter(where: str, name: str, spec: Mapping[str, Any]) -> Any:
+def _whole(
+    parameters: Mapping[str, Mapping[str, Any]], where: str, inside: tuple[str, ...] = ()
+) -> dict[str, Mapping[str, Any]]:
+    """The parameters with those of included spaces in place; ``inside``: the spaces that include this one."""
+    out: dict[str, Mapping[str, Any]] = {}
+    for name, spec in parameters.items():
+        _check(f"{where}.{name}", spec)
+        if spec["type"] != "space":
+            out[name] = spec
+            continue
+        other = spec["space"]
+        if other in inside:
+            raise UserError(
+                f"{where}.{name}: the spaces {' > '.join((*inside, other))} include each other; take one out"
+            )
+        for inner, inner_spec in _whole(_packaged(other), f"space.{other}", (*inside, other)).items():
+            when = {f"{name}:{parent}": value for parent, value in (inner_spec.get("when") or {}).items()}
+            out[f"{name}:{inner}"] = {**inner_spec, "when": when | dict(spec.get("when") or {})}
+    return out
+
+
+def _check(where: str, spec: Mapping[str, Any]) -> None:
     if not isinstance(spec, Mapping) or "type" not in spec:
         raise UserError(f"{where}: expected a mapping with a type ({', '.join(_FIELDS)}), got {spec!r}")
     kind = spec["type"]
@@ -58,6 +86,10 @@ def _parameter(where: str, name: str, spec: Mapping[str, Any]) -> Any:
         raise unknown(f"{where}: field", field, _FIELDS[kind])
     if missing := _FIELDS[kind] - _OPTIONAL - got:
         raise UserError(f"{where}: expected {sorted(_FIELDS[kind])}, got no {sorted(missing)}")
+
+
+def _parameter(where: str, name: str, spec: Mapping[str, Any]) -> Any:
+    kind = spec["type"]
     try:
         if kind in ("float", "integer"):
             return _number(where, name, spec, kind)
@@ -114,6 +146,11 @@ def _condition(where: str, configspace: CS.ConfigurationSpace, name: str, parent
 @cache
 def packaged_space(name: str) -> Space:
     """The space in ``conf/space/<name>.yaml`` as shipped."""
+    return space_from_yaml(_packaged(name), where=f"space.{name}")
+
+
+@cache
+def _packaged(name: str) -> Mapping[str, Mapping[str, Any]]:
     import yaml
 
     from hptbench.paths import conf_dir
@@ -121,4 +158,5 @@ def packaged_space(name: str) -> Space:
     file = conf_dir() / "space" / f"{name}.yaml"
     if not file.is_file():
         raise unknown("space", name, [f.stem for f in file.parent.glob("*.yaml")])
-    return space_from_yaml(yaml.safe_load(file.read_text(encoding="utf-8")), where=f"space.{name}")
+    parameters: Mapping[str, Mapping[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return parameters

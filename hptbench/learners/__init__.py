@@ -29,6 +29,7 @@ def learners() -> dict[str, Learner]:
     from hptbench.learners.knn import KNN
     from hptbench.learners.linear import ElasticNet, Logistic, Ridge
     from hptbench.learners.mlp import MLP
+    from hptbench.learners.pipeline import Pipeline
     from hptbench.learners.random_forest import ExtraTrees, RandomForest
     from hptbench.learners.svm import SVM, SVR
 
@@ -40,6 +41,7 @@ def learners() -> dict[str, Learner]:
         "knn": KNN(),
         "logistic": Logistic(),
         "mlp": MLP(),
+        "pipeline": Pipeline(),
         "random_forest": RandomForest(),
         "ridge": Ridge(),
         "svm": SVM(),

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -19,6 +19,8 @@ from hptbench.learners._table import Table, TaskType
 from hptbench.protocol import Fidelity
 from hptbench.space import Config, Floats, Mask
 
+Encode: TypeAlias = Callable[[Floats], Floats]
+"""(n, d) as in :class:`Table` -> (n, e), finite unless the learner knows missing values."""
 Spaces: TypeAlias = Mapping[TaskType, str]
 FRACTION = Fidelity(1 / 27, 1.0, unit="fraction", integer=False)
 """The fidelity of learners that cannot go on from their state: a share of the training rows."""
@@ -28,7 +30,7 @@ FRACTION = Fidelity(1 / 27, 1.0, unit="fraction", integer=False)
 class Model:
     """A trained model; what a later segment goes on from. Never changed in place."""
 
-    encode: Encoder
+    encode: Encode
     estimator: Any
     """scikit-learn's, trained."""
     shift: float
@@ -72,6 +74,11 @@ class Learner(ABC):
 
         Parameters that a configuration lacks keep scikit-learn's default."""
 
+    def prepare(self, config: Config, seed: tuple[int, ...], rows: Table) -> tuple[Encode, Floats]:
+        """(an encoder learnt from the training rows; the training rows encoded)."""
+        encode = self.encoder.fit(rows)
+        return encode, encode(rows.X)
+
     def train(
         self, config: Config, seed: tuple[int, ...], rows: Table, start: float, stop: float, before: Model | None
     ) -> Model:
@@ -79,14 +86,15 @@ class Learner(ABC):
 
         The rows are the same in all segments of a training. Two segments give what one gives, bit for bit."""
         if before is None:
-            encode, shift, scale = self.encoder.fit(rows), 0.0, 1.0
+            (encode, X), shift, scale = self.prepare(config, seed, rows), 0.0, 1.0
             if self.standardises_target and not rows.n_classes:
                 shift, scale = float(rows.y.mean()), float(rows.y.std()) or 1.0
         else:
             encode, shift, scale = before.encode, before.shift, before.scale
+            X = encode(rows.X)
         y = rows.y if rows.n_classes else (rows.y - shift) / scale
-        whole = (int(start), int(stop)) if self.fidelity.continues else (0, 0)
-        segment = Segment(config, seed, *whole, encode(rows.X), y, rows.n_classes, rows.categorical)
+        whole = (0, 0) if self.fidelity.unit == FRACTION.unit else (int(start), int(stop))
+        segment = Segment(config, seed, *whole, X, y, rows.n_classes, rows.categorical)
         estimator = self.fit(segment, copy.deepcopy(before.estimator) if before else None)
         return Model(encode, estimator, shift, scale)
 

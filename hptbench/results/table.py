@@ -208,7 +208,8 @@ def scores(
         if len(bad):
             raise UserError(
                 f"expected the default configuration to score above 0 to normalise by it, got "
-                f"{tasks[DEFAULT].xs(bad[0], level='task').iloc[0]:g} on {bad[0]}; set anchor=none"
+                f"{tasks[DEFAULT].xs(bad[0], level='task').iloc[0]:g} on {bad[0]}; "
+                "set anchor=none (compare --anchor none)"
             )
         tasks = tasks.div(tasks[DEFAULT], axis=0)
     else:
