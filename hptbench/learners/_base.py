@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib.util
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from hptbench.space import Config, Floats, Mask
 
 Spaces: TypeAlias = Mapping[TaskType, str]
 FRACTION = Fidelity(1 / 27, 1.0, unit="fraction", integer=False)
-"""The fidelity of learners that cannot go on from their state: a share of the training rows."""
+"""The fidelity of learners without a number of trees, iterations or epochs: a share of the training rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Model:
 
     encode: Encoder
     estimator: Any
-    """scikit-learn's, trained."""
+    """The library's, trained."""
     shift: float
     scale: float
     """The target is ``shift + scale *`` what the estimator predicts."""
@@ -44,7 +45,7 @@ class Segment(NamedTuple):
     """Entropy of the trial: the same for all its segments."""
     start: int
     stop: int
-    """Trees, iterations or epochs before and after; both 0 for learners without."""
+    """Trees, iterations or epochs before and after; both 0 if the fidelity is a share of the rows."""
     X: Floats
     """(n, e) encoded training rows."""
     y: NDArray[Any]
@@ -64,13 +65,20 @@ class Learner(ABC):
     encoder: ClassVar[type[Encoder]]
     probabilities: ClassVar[bool] = True
     """Whether it predicts probabilities of classes."""
+    requires: ClassVar[str] = ""
+    """The package of the extra ``boosting`` that it needs."""
     standardises_target: ClassVar[bool] = False
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package that it needs is there."""
+        return not self.requires or importlib.util.find_spec(self.requires) is not None
 
     @abstractmethod
     def fit(self, segment: Segment, before: Any) -> Any:
         """The trained estimator. ``before`` is the estimator to go on from, to be changed at will, or None.
 
-        Parameters that a configuration lacks keep scikit-learn's default."""
+        Parameters that a configuration lacks keep the library's default."""
 
     def train(
         self, config: Config, seed: tuple[int, ...], rows: Table, start: float, stop: float, before: Model | None
@@ -85,7 +93,7 @@ class Learner(ABC):
         else:
             encode, shift, scale = before.encode, before.shift, before.scale
         y = rows.y if rows.n_classes else (rows.y - shift) / scale
-        whole = (int(start), int(stop)) if self.fidelity.continues else (0, 0)
+        whole = (0, 0) if self.fidelity.unit == "fraction" else (int(start), int(stop))
         segment = Segment(config, seed, *whole, encode(rows.X), y, rows.n_classes, rows.categorical)
         estimator = self.fit(segment, copy.deepcopy(before.estimator) if before else None)
         return Model(encode, estimator, shift, scale)
