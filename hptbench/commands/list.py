@@ -50,4 +50,8 @@ def _suites() -> dict[str, str]:
 def _learners() -> dict[str, str]:
     from hptbench.learners import learners
 
-    return {name: registry.summary(type(learner)) for name, learner in learners().items()}
+    return {
+        name: registry.summary(type(learner))
+        + ("" if learner.installed else ' Not installed: pip install "hptbench[boosting]"')
+        for name, learner in learners().items()
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from hptbench.errors import unknown
+from hptbench.errors import UserError, unknown
 from hptbench.learners._base import FRACTION, Learner, Model, quiet_single_thread
 from hptbench.learners._table import Rows, Table, TaskType
 
@@ -24,21 +24,26 @@ __all__ = [
 @cache
 def learners() -> dict[str, Learner]:
     """All learners by name."""
+    from hptbench.learners.catboost import CatBoost
     from hptbench.learners.decision_tree import DecisionTree
     from hptbench.learners.hist_gradient_boosting import HistGradientBoosting
     from hptbench.learners.knn import KNN
+    from hptbench.learners.lightgbm import LightGBM
     from hptbench.learners.linear import ElasticNet, Logistic, Ridge
     from hptbench.learners.mlp import MLP
     from hptbench.learners.pipeline import Pipeline
     from hptbench.learners.random_forest import ExtraTrees, RandomForest
     from hptbench.learners.svm import SVM, SVR
+    from hptbench.learners.xgboost import XGBoost
 
     return {
+        "catboost": CatBoost(),
         "decision_tree": DecisionTree(),
         "elastic_net": ElasticNet(),
         "extra_trees": ExtraTrees(),
         "hist_gradient_boosting": HistGradientBoosting(),
         "knn": KNN(),
+        "lightgbm": LightGBM(),
         "logistic": Logistic(),
         "mlp": MLP(),
         "pipeline": Pipeline(),
@@ -46,11 +51,18 @@ def learners() -> dict[str, Learner]:
         "ridge": Ridge(),
         "svm": SVM(),
         "svr": SVR(),
+        "xgboost": XGBoost(),
     }
 
 
 def find_learner(name: str) -> Learner:
-    """The learner of a name; UserError with the nearest spelling if there is none."""
+    """The learner of a name; UserError with the nearest spelling if there is none, or if its package is missing."""
     if name not in learners():
         raise unknown("learner", name, learners())
-    return learners()[name]
+    learner = learners()[name]
+    if not learner.installed:
+        raise UserError(
+            f"learner {name!r} needs the package {learner.requires!r}, which is not installed; "
+            f'pip install "hptbench[boosting]"'
+        )
+    return learner

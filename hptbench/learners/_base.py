@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib.util
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ Encode: TypeAlias = Callable[[Floats], Floats]
 """(n, d) as in :class:`Table` -> (n, e), finite unless the learner knows missing values."""
 Spaces: TypeAlias = Mapping[TaskType, str]
 FRACTION = Fidelity(1 / 27, 1.0, unit="fraction", integer=False)
-"""The fidelity of learners that cannot go on from their state: a share of the training rows."""
+"""The fidelity of learners without a number of trees, iterations or epochs: a share of the training rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Model:
 
     encode: Encode
     estimator: Any
-    """scikit-learn's, trained."""
+    """The library's, trained."""
     shift: float
     scale: float
     """The target is ``shift + scale *`` what the estimator predicts."""
@@ -46,7 +47,7 @@ class Segment(NamedTuple):
     """Entropy of the trial: the same for all its segments."""
     start: int
     stop: int
-    """Trees, iterations or epochs before and after; both 0 for learners without."""
+    """Trees, iterations or epochs before and after; both 0 if the fidelity is a share of the rows."""
     X: Floats
     """(n, e) encoded training rows."""
     y: NDArray[Any]
@@ -66,13 +67,20 @@ class Learner(ABC):
     encoder: ClassVar[type[Encoder]]
     probabilities: ClassVar[bool] = True
     """Whether it predicts probabilities of classes."""
+    requires: ClassVar[str] = ""
+    """The package of the extra ``boosting`` that it needs."""
     standardises_target: ClassVar[bool] = False
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package that it needs is there."""
+        return not self.requires or importlib.util.find_spec(self.requires) is not None
 
     @abstractmethod
     def fit(self, segment: Segment, before: Any) -> Any:
         """The trained estimator. ``before`` is the estimator to go on from, to be changed at will, or None.
 
-        Parameters that a configuration lacks keep scikit-learn's default."""
+        Parameters that a configuration lacks keep the library's default."""
 
     def prepare(self, config: Config, seed: tuple[int, ...], rows: Table) -> tuple[Encode, Floats]:
         """(an encoder learnt from the training rows; the training rows encoded)."""

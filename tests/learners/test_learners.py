@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -17,7 +18,15 @@ from hptbench.errors import UserError
 from hptbench.learners import Learner, Model, Table, TaskType, find_learner, learners, quiet_single_thread
 from hptbench.spacefile import packaged_space
 
-PAIRS = [(name, kind) for name, learner in learners().items() for kind in learner.spaces]
+PAIRS = [
+    pytest.param(
+        name, kind, marks=pytest.mark.skipif(not learner.installed, reason=f"{learner.requires} is not installed")
+    )
+    for name, learner in learners().items()
+    for kind in learner.spaces
+]
+SCIKIT_LEARNS = [pair for pair in PAIRS if not learners()[str(pair.values[0])].requires]
+BOOSTING = [pair for pair in PAIRS if learners()[str(pair.values[0])].requires]
 SEED = rng.entropy("test")
 
 
@@ -78,7 +87,7 @@ def test_random_configurations_can_be_trained(name: str, kind: TaskType) -> None
         assert len(p) == len(rows)
 
 
-CONTINUING = [(name, kind) for name, kind in PAIRS if find_learner(name).fidelity.continues]
+CONTINUING = [pair for pair in PAIRS if learners()[str(pair.values[0])].fidelity.continues]
 
 
 @pytest.mark.parametrize(("name", "kind"), CONTINUING)
@@ -101,10 +110,13 @@ def test_segments_are_one_training_bit_for_bit(name: str, kind: TaskType) -> Non
     ("random_forest", {"bootstrap": False}),
     ("extra_trees", {"min_samples_leaf": 20}),
     ("hist_gradient_boosting", {"learning_rate": 0.9}),
+    ("xgboost", {"learning_rate": 0.9, "max_depth": 2}),
+    ("lightgbm", {"learning_rate": 0.4, "bagging_fraction": 0.8}),
     ("mlp", {"learning_rate_init": 0.3}),
     ("mlp", {"hidden_layer_depth": 2}),
 ])  # fmt: skip
 def test_a_training_goes_on_under_another_configuration(name: str, change: dict[str, Any]) -> None:
+    pytest.importorskip(learners()[name].requires or "sklearn")
     learner, rows = find_learner(name), table("classification")
     config = packaged_space(name).default()
     other = packaged_space(name).canonical({**config, **change})
@@ -145,7 +157,7 @@ def estimators(name: str, kind: TaskType) -> tuple[Any, set[str]]:
     }[name]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
+@pytest.mark.parametrize(("name", "kind"), SCIKIT_LEARNS)
 def test_the_default_configuration_is_the_librarys(name: str, kind: TaskType) -> None:
     learner, rows = find_learner(name), table(kind)
     space = packaged_space(learner.spaces[kind])
@@ -166,12 +178,89 @@ def test_the_default_configuration_is_the_librarys(name: str, kind: TaskType) ->
         np.testing.assert_allclose(default.predict(X), model.estimator.predict(X), rtol=1e-6)
 
 
-def test_parameters_that_are_not_there_keep_the_librarys_default() -> None:
-    for name, kind in PAIRS:
-        learner, rows = find_learner(name), table(kind)
-        space = packaged_space(learner.spaces[kind])
-        one, other = (train(learner, rows, c, 0, 4) for c in ({}, space.default()))
-        np.testing.assert_allclose(predictions(learner, one, rows), predictions(learner, other, rows), rtol=1e-6)
+def librarys(name: str, kind: TaskType) -> Any:
+    """The library's own estimator, with 20 iterations and the defaults that the head of our space names."""
+    first = kind == "classification"
+    if name == "xgboost":
+        xgboost = pytest.importorskip("xgboost")
+        return (xgboost.XGBClassifier if first else xgboost.XGBRegressor)(n_estimators=20, enable_categorical=True)
+    if name == "lightgbm":
+        lightgbm = pytest.importorskip("lightgbm")
+        return (lightgbm.LGBMClassifier if first else lightgbm.LGBMRegressor)(n_estimators=20, verbosity=-1)
+    catboost = pytest.importorskip("catboost")
+    return (catboost.CatBoostClassifier if first else catboost.CatBoostRegressor)(
+        iterations=20, bootstrap_type="Bayesian", learning_rate=0.1, random_seed=rng.seed32(SEED),
+        verbose=False, allow_writing_files=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+@pytest.mark.parametrize("name", ["xgboost", "lightgbm", "catboost"])
+def test_the_default_boosting_is_the_librarys(name: str, classes: int) -> None:
+    kind: TaskType = "classification" if classes else "regression"
+    theirs, learner, rows = librarys(name, kind), find_learner(name), table(kind)
+    if classes == 2:
+        rows = replace(rows, y=np.minimum(rows.y, 1), n_classes=2)
+    rows = replace(rows, categorical=np.zeros_like(rows.categorical))  # their interfaces differ most in categories
+    model = train(learner, rows, packaged_space(name).default(), 0, 20)
+    X = model.encode(rows.X)
+    with quiet_single_thread():
+        theirs.fit(X, rows.y if classes else (rows.y - model.shift) / model.scale)
+        expected = theirs.predict_proba(X) if classes else model.shift + model.scale * theirs.predict(X)
+    np.testing.assert_allclose(predictions(learner, model, rows), expected, rtol=1e-4)
+
+
+def test_forgetting_random_numbers_changes_no_tree_of_xgboost() -> None:
+    xgboost = pytest.importorskip("xgboost")
+    learner, rows = find_learner("xgboost"), table("regression", 300)
+    model = train(learner, rows, {"gamma": 2.0, "max_depth": 4}, 0, 20)
+    data = model.estimator.data(model.encode(rows.X), (rows.y - model.shift) / model.scale)
+    arguments = {"gamma": 2.0, "max_depth": 4, "eta": 0.3, "nthread": 1}
+    native = xgboost.train({**arguments, "seed": rng.seed32(SEED)}, data, 20)
+    assert model.estimator.booster.get_dump() == native.get_dump()
+
+
+@pytest.mark.parametrize(("name", "kind"), BOOSTING)
+def test_boosted_models_survive_a_pickle(name: str, kind: TaskType) -> None:
+    learner, rows = find_learner(name), table(kind)
+    model = train(learner, rows, packaged_space(name).default(), 0, 4)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(predictions(learner, again, rows), predictions(learner, model, rows))
+    if learner.fidelity.continues:
+        going_on = (train(learner, rows, packaged_space(name).default(), 4, 8, m) for m in (model, again))
+        np.testing.assert_array_equal(*(predictions(learner, m, rows) for m in going_on))
+
+
+def test_catboost_predicts_the_prior_where_nothing_can_be_learnt() -> None:
+    pytest.importorskip("catboost")
+    learner = find_learner("catboost")
+    rows = Table(np.full((5, 2), 1.0), np.array([0, 0, 0, 1, 1]), np.array([False, True]), 2)
+    np.testing.assert_allclose(predictions(learner, train(learner, rows, {}, 0, 4), rows), [[0.6, 0.4]] * 5)
+    rows = Table(np.arange(10.0).reshape(5, 2), np.full(5, 7.0), np.array([False, False]), 0)
+    np.testing.assert_array_equal(predictions(learner, train(learner, rows, {}, 0, 4), rows), [7.0] * 5)
+
+
+def test_a_learner_whose_package_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hptbench.commands.list import main
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"'xgboost', which is not installed; pip install \"hptbench\[boosting\]\""):
+        find_learner("xgboost")
+    assert find_learner("knn").installed
+    monkeypatch.setenv("COLUMNS", "250")
+    assert main(["learners"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Not installed" in line]
+    assert [line.split()[0] for line in lines] == ["catboost", "lightgbm", "xgboost"]
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_parameters_that_are_not_there_keep_the_librarys_default(name: str, kind: TaskType) -> None:
+    learner, rows = find_learner(name), table(kind)
+    space = packaged_space(learner.spaces[kind])
+    one, other = (train(learner, rows, c, 0, 4) for c in ({}, space.default()))
+    np.testing.assert_allclose(predictions(learner, one, rows), predictions(learner, other, rows), rtol=1e-6)
 
 
 def test_elastic_net_ends_in_the_pure_penalty() -> None:
@@ -224,7 +313,7 @@ def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
         assert lines[0] == f"# @package space.{file.stem}"
         header = " ".join(line.removeprefix("# ") for line in lines[1:] if line.startswith("#"))
         assert re.search(r"[A-Z]\w+ (et al\.|& [A-Z]\w+), [^;]*\b(19|20)\d\d\b", header), f"{file.stem}: author, year"
-        assert "Defaults: scikit-learn's" in header
+        assert re.search("Defaults: (scikit-learn|XGBoost|LightGBM|CatBoost)'s", header)
     assert {file.stem for file in files} == {
         name for learner in learners().values() for name in learner.spaces.values()
     }

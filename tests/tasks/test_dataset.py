@@ -18,7 +18,13 @@ from hptbench.testing import TASK_CHECKS
 from hptbench.workers import evaluate_here
 
 LEVELS = {"tree": (2, 6), "iteration": (2, 6), "epoch": (1, 3), "fraction": (1 / 9, 1)}
-PAIRS = [(name, kind) for name, learner in learners().items() for kind in learner.spaces]
+PAIRS = [
+    pytest.param(
+        name, kind, marks=pytest.mark.skipif(not learner.installed, reason=f"{learner.requires} is not installed")
+    )
+    for name, learner in learners().items()
+    for kind in learner.spaces
+]
 
 
 @pytest.fixture(scope="module")
@@ -297,16 +303,16 @@ def test_bad_fields(fields: dict[str, Any], message: str) -> None:
         DatasetTask(**{"data": "iris", "learner": "svm", **fields})
 
 
-def test_ten_rows_are_enough(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_ten_rows_are_enough(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / "index.csv").write_text("name,task_type\ntiny,classification\ntinier,regression\n")
     frame = pd.DataFrame({"x": np.arange(10.0), "target": list("ab") * 5})
     frame.to_parquet(tmp_path / "tiny.parquet")
     frame.assign(target=np.arange(10.0)).to_parquet(tmp_path / "tinier.parquet")
-    for name, kind in PAIRS:
-        for validation in ("holdout", "cv"):
-            data = "tiny" if kind == "classification" else "tinier"
-            t = DatasetTask(data, name, str(tmp_path), validation=validation)
-            run(t, t.fidelity.low)
+    for validation in ("holdout", "cv"):
+        data = "tiny" if kind == "classification" else "tinier"
+        t = DatasetTask(data, name, str(tmp_path), validation=validation)
+        run(t, t.fidelity.low)
 
 
 @pytest.mark.parametrize("validation", ["holdout", "cv"])
