@@ -8,7 +8,7 @@ import pytest
 
 from hptbench.errors import UserError
 from hptbench.space import Kind, Space
-from hptbench.spacefile import space_from_yaml
+from hptbench.spacefile import packaged_space, space_from_yaml
 
 CONDITIONAL = {
     "kernel": {"type": "categorical", "choices": ["linear", "poly", "rbf"], "default": "rbf"},
@@ -231,3 +231,37 @@ def test_pickle_and_equality(space: Space) -> None:
 def test_yaml_mistakes_are_named(spec: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         space_from_yaml(spec)  # type: ignore[arg-type]
+
+
+def test_a_space_within_a_space() -> None:
+    space = space_from_yaml({
+        "learner": {"type": "categorical", "choices": ["svm", "knn"]},
+        "svm": {"type": "space", "space": "svm", "when": {"learner": "svm"}},
+        "other": {"type": "space", "space": "knn"},
+    })  # fmt: skip
+    assert {n for n in space.names if n.startswith("svm:")} == {f"svm:{n}" for n in packaged_space("svm").names}
+    assert space.configspace["svm:cost"].upper == packaged_space("svm").configspace["cost"].upper
+    configs = space.decode(space.sample(np.random.default_rng(0), 200))
+    for config in configs:
+        assert ("svm:kernel" in config) == (config["learner"] == "svm")
+        assert ("svm:degree" in config) == (config.get("svm:kernel") == "poly"), "its own conditions hold, too"
+        assert "other:p" in config
+    assert len({config.get("svm:kernel") for config in configs}) == 4
+
+
+@pytest.mark.parametrize(("spec", "message"), [
+    ({"type": "space", "space": "knnn"}, "Did you mean 'knn'"),
+    ({"type": "space"}, r"got no \['space'\]"),
+    ({"type": "space", "space": "svm", "upper": 3}, "field 'upper'"),
+    ({"type": "space", "space": "svm", "when": {"nobody": 1}}, "'nobody'"),
+])  # fmt: skip
+def test_mistakes_in_a_space_within_a_space(spec: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        space_from_yaml({"x": {"type": "float", "lower": 0, "upper": 1}, "s": spec})
+
+
+def test_spaces_that_hold_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = {name: {"in": {"type": "space", "space": other}} for name, other in ("ab", "ba")}
+    monkeypatch.setattr("hptbench.spacefile._packaged", spaces.__getitem__)
+    with pytest.raises(UserError, match="a > b > a include each other"):
+        space_from_yaml({"s": {"type": "space", "space": "a"}})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, ClassVar
 
 from hptbench import rng
@@ -24,8 +23,6 @@ class Logistic(Learner):
         if penalty != "l2":
             arguments["solver"] = "saga"
             arguments["l1_ratio"] = 1.0 if penalty == "l1" else segment.config.get("l1_ratio", 0.5)
-            if inspect.signature(LogisticRegression).parameters["penalty"].default == "l2":  # scikit-learn < 1.8
-                arguments["penalty"] = "elasticnet"
         estimator = LogisticRegression(random_state=rng.seed32(segment.seed), **arguments)
         return estimator.fit(segment.X, segment.y)
 

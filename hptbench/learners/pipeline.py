@@ -90,6 +90,7 @@ def _steps(chosen: Config, seed: int, rows: Table) -> Any:
 
 def _categories(config: Config, seed: int, rows: Table) -> Any:
     """Missing values are a category; what was not seen in training is like the rare ones, or like nothing."""
+    from sklearn.model_selection import KFold, StratifiedKFold
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
     rare = float(config["rare"]) if config["coalescence"] else None
@@ -104,7 +105,8 @@ def _categories(config: Config, seed: int, rows: Table) -> Any:
     # stratified folds need one class with as many rows as there are folds
     most = int(np.bincount(rows.y).max()) if rows.n_classes else len(rows)
     kind = "continuous" if not rows.n_classes else "binary" if rows.n_classes == 2 else "multiclass"
-    return TargetEncoder(target_type=kind, cv=min(_FOLDS, most), random_state=seed)
+    folds = (StratifiedKFold if rows.n_classes else KFold)(min(_FOLDS, most), shuffle=True, random_state=seed)
+    return TargetEncoder(target_type=kind, cv=folds)
 
 
 def _scaling(config: Config, seed: int, n: int) -> Any:

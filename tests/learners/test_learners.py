@@ -25,7 +25,9 @@ PAIRS = [
     for name, learner in learners().items()
     for kind in learner.spaces
 ]
-SCIKIT_LEARNS = [pair for pair in PAIRS if not learners()[str(pair.values[0])].requires]
+ALONE = [pair for pair in PAIRS if pair.values[0] != "pipeline"]
+"""Those that are no choice among others (test_pipeline.py)."""
+SCIKIT_LEARNS = [pair for pair in ALONE if not learners()[str(pair.values[0])].requires]
 BOOSTING = [pair for pair in PAIRS if learners()[str(pair.values[0])].requires]
 SEED = rng.entropy("test")
 
@@ -315,11 +317,12 @@ def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
         assert re.search(r"[A-Z]\w+ (et al\.|& [A-Z]\w+), [^;]*\b(19|20)\d\d\b", header), f"{file.stem}: author, year"
         assert re.search("Defaults: (scikit-learn|XGBoost|LightGBM|CatBoost)'s", header)
     assert {file.stem for file in files} == {
-        name for learner in learners().values() for name in learner.spaces.values()
+        "preprocessing",
+        *(name for learner in learners().values() for name in learner.spaces.values()),
     }
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
+@pytest.mark.parametrize(("name", "kind"), ALONE)
 def test_every_parameter_of_a_space_matters_for_numbers_alone(name: str, kind: TaskType) -> None:
     learner, rows = find_learner(name), table(kind)
     rows = replace(rows, categorical=np.zeros_like(rows.categorical))
