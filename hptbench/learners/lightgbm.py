@@ -64,11 +64,13 @@ class LightGBM(Learner):
             env.model.reset_parameter(drawn(segment.start + env.iteration - env.begin_iteration))
 
         reseed.before_iteration = True  # type: ignore[attr-defined]  # the library's way to say when
-        trees = lightgbm.train(
-            arguments | drawn(segment.start - 1),
-            lightgbm.Dataset(segment.X, segment.y, categorical_feature=np.flatnonzero(segment.categorical).tolist()),
-            segment.stop - segment.start,
-            init_model=before.booster if before else None,
-            callbacks=[reseed],
-        )
-        return _Trees(trees)
+        arguments |= drawn(segment.start - 1)
+        categories = np.flatnonzero(segment.categorical).tolist()
+        data = lightgbm.Dataset(
+            segment.X, segment.y, params=arguments, categorical_feature=categories, free_raw_data=False
+        ).construct()
+        # with too few rows for any split the library keeps no column: nothing is drawn, and new seeds make it raise
+        splits = any(data.feature_num_bin(j) > 1 for j in range(segment.X.shape[1]))
+        init = before.booster if before else None
+        rounds, callbacks = segment.stop - segment.start, [reseed] if splits else None
+        return _Trees(lightgbm.train(arguments, data, rounds, init_model=init, callbacks=callbacks))

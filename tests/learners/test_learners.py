@@ -233,13 +233,14 @@ def test_boosted_models_survive_a_pickle(name: str, kind: TaskType) -> None:
         np.testing.assert_array_equal(*(predictions(learner, m, rows) for m in going_on))
 
 
-def test_catboost_predicts_the_prior_where_nothing_can_be_learnt() -> None:
-    pytest.importorskip("catboost")
-    learner = find_learner("catboost")
+@pytest.mark.parametrize("name", ["xgboost", "lightgbm", "catboost"])
+def test_boosting_predicts_the_prior_where_nothing_can_be_learnt(name: str) -> None:
+    pytest.importorskip(name)
+    learner = find_learner(name)
     rows = Table(np.full((5, 2), 1.0), np.array([0, 0, 0, 1, 1]), np.array([False, True]), 2)
-    np.testing.assert_allclose(predictions(learner, train(learner, rows, {}, 0, 4), rows), [[0.6, 0.4]] * 5)
+    np.testing.assert_allclose(predictions(learner, train(learner, rows, {}, 0, 4), rows), [[0.6, 0.4]] * 5, rtol=1e-6)
     rows = Table(np.arange(10.0).reshape(5, 2), np.full(5, 7.0), np.array([False, False]), 0)
-    np.testing.assert_array_equal(predictions(learner, train(learner, rows, {}, 0, 4), rows), [7.0] * 5)
+    np.testing.assert_allclose(predictions(learner, train(learner, rows, {}, 0, 4), rows), [7.0] * 5)
 
 
 def test_a_learner_whose_package_is_missing_says_what_to_install(
