@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hptbench.commands.drift import retuned, show_drift
 from hptbench.plots.anytime import anytime
-from hptbench.results.collect import Study
+from hptbench.results.collect import KEY, Study, chosen
 from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Measure, final_table, mean_curves, scores
 from hptbench.stats.pairwise import Pair, pairwise
 from hptbench.stats.ranks import friedman, mean_ranks
@@ -41,8 +42,14 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
     table = final_table(study.jobs, study.runs, view.measure)
     _print_results(console, table, view.measure)
     _print_failures(console, table, study)
-    methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
     console.print(f"Tables: {study.folder}/jobs.parquet, {study.folder}/runs.parquet", highlight=False, soft_wrap=True)
+    if len(rows := retuned(study)):
+        show_drift(console, study, rows, view.plot, command)
+        rest = list(study.runs.loc[~study.runs["task"].isin(rows["task"]), KEY].itertuples(index=False, name=None))
+        if not rest:
+            return
+        study = replace(study, jobs=chosen(study.jobs, rest), runs=chosen(study.runs, rest))
+    methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
     if view.plot and methods and table["validation"].notna().any():
         path = study.folder / "anytime.png"
         curves = mean_curves(study.jobs, view.accounting, view.measure)
