@@ -173,8 +173,10 @@ class _Search:
 
 def best(space: Space, reports: Sequence[Report], n: int) -> list[Config]:
     """The ``n`` best different configurations, the best first."""
-    ranked = sorted(reports, key=lambda report: (report.values[0], report.job))
-    return list({space.key(r.proposal.config): r.proposal.config for r in ranked[::-1]}.values())[::-1][:n]
+    found: dict[str, Config] = {}
+    for report in sorted(reports, key=lambda report: (report.values[0], report.job)):
+        found.setdefault(space.key(report.proposal.config), report.proposal.config)
+    return list(found.values())[:n]
 
 
 def _shares(budget: Budget, levels: Sequence[float], tuned: int) -> list[int] | None:

@@ -131,8 +131,11 @@ STREAMS: Mapping[str, Stream] = {
 
 def blocks(table: Table, n: int, rows: int | None) -> Sequence[Table]:
     """``n`` consecutive blocks of equally many rows, the oldest first. Rows that are left over are dropped, the oldest
-    ones; of a block with more than ``rows`` every so many are taken, so that it spans the same time."""
+    ones. ``rows``: take so many of each block, drawn at random (every so many would meet the periods of the data)."""
     size = len(table) // n
     start = len(table) - n * size
-    within = np.arange(size) if rows is None or rows >= size else np.arange(rows) * size // rows
-    return [table.take(start + i * size + within) for i in range(n)]
+    whole = [table.take(np.arange(start + i * size, start + (i + 1) * size)) for i in range(n)]
+    if rows is None or rows >= size:
+        return whole
+    draws = [rng.stream(rng.entropy("drifting", "rows", i)).choice(size, rows, replace=False) for i in range(n)]
+    return [block.take(np.sort(draw)) for block, draw in zip(whole, draws, strict=True)]

@@ -67,7 +67,7 @@ class DriftingTask:
     blocks: int = 9
     """B: how often the learner is tuned."""
     block_rows: int | None = None
-    """Rows of a block. None: 200 of a generator; all rows of a data set, which are thinned out evenly otherwise."""
+    """Rows of a block. None: 200 of a generator; all rows of a data set, of which so many are drawn otherwise."""
     window: int | None = None
     """Train on the last so many blocks; None: on all."""
     length: float | None = None
@@ -78,8 +78,6 @@ class DriftingTask:
     """As in the family ``dataset``."""
 
     def __post_init__(self) -> None:
-        if (self.stream is None) == (self.data is None):
-            raise UserError(f"expected either stream or data, got stream={self.stream} and data={self.data}")
         allowed = METRICS[self._type]
         if self.metric and self.metric not in allowed:
             raise unknown(f"metric of a {self._type} task", self.metric, allowed)
@@ -246,11 +244,11 @@ class _Key(NamedTuple):
 
 
 def _kind(name: str | None, drift: str, data: str | None, store: str | None) -> TaskType:
-    if data is not None:
+    if name is not None and data is None:
+        return find_stream(name, drift).kind
+    if name is None and data is not None:
         return _data.task_type(data, store)
-    if name is None:
-        raise UserError("expected the name of a stream or of a data set, got neither")
-    return find_stream(name, drift).kind
+    raise UserError(f"expected either stream or data, got stream={name} and data={data}")
 
 
 @lru_cache(maxsize=32)
