@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hptbench.commands._numbers import interval
+from hptbench.commands.drift import retuned, show_drift
 from hptbench.plots.anytime import anytime
-from hptbench.results.collect import Study
+from hptbench.results.collect import KEY, Study, chosen
 from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Measure, final_table, mean_curves, scores
 from hptbench.stats.pairwise import Pair, pairwise
 from hptbench.stats.ranks import friedman, mean_ranks
@@ -41,8 +43,14 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
     table = final_table(study.jobs, study.runs, view.measure)
     _print_results(console, table, view.measure)
     _print_failures(console, table, study)
-    methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
     console.print(f"Tables: {study.folder}/jobs.parquet, {study.folder}/runs.parquet", highlight=False, soft_wrap=True)
+    if len(rows := retuned(study)):
+        show_drift(console, study, rows, view.plot, command)
+        rest = list(study.runs.loc[~study.runs["task"].isin(rows["task"]), KEY].itertuples(index=False, name=None))
+        if not rest:
+            return
+        study = replace(study, jobs=chosen(study.jobs, rest), runs=chosen(study.runs, rest))
+    methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
     if view.plot and methods and table["validation"].notna().any():
         path = study.folder / "anytime.png"
         curves = mean_curves(study.jobs, view.accounting, view.measure)
@@ -72,7 +80,7 @@ def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> N
             random = "" if row["method"] in (DEFAULT, RANDOM) else _change(row["minus_random"], row["random"])
             runs = str(row["runs"]) if row["runs"] == row["expected"] else f"{row['runs']}/{row['expected']}"
             failed = f"  [yellow]{row['failed']} of {row['jobs']} jobs failed[/]" if row["failed"] else ""
-            line = f"{escape(row['method']):{wide}}  {_interval(row, 'validation'):>16} {_interval(row, 'test'):>16}"
+            line = f"{escape(row['method']):{wide}}  {interval(row, 'validation'):>16} {interval(row, 'test'):>16}"
             line = f"[bold]{line}[/]" if row[measure] == best else line
             console.print(f"{line} {default:>11} {random:>10} {runs:>5}{failed}", highlight=False, soft_wrap=True)
 
@@ -139,19 +147,6 @@ def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None
         console.print(f"[yellow]{len(group)} job(s) {status}[/], e.g. {example}", highlight=False)
     if study.unfinished:
         console.print(f"[yellow]{len(study.unfinished)} run(s) of this study are not finished and in no table.[/]")
-
-
-def _interval(row: dict[Any, Any], name: str) -> str:
-    """Mean and half-width, the width to two significant digits."""
-    mean, half = row[name], row[name] - row[f"{name}_low"]
-    if math.isnan(mean):
-        return "–"
-    if math.isnan(half):
-        return f"{mean:.4g}"
-    if half <= 1e-9 * abs(mean):  # of a learner without randomness, up to rounding
-        return f"{mean:.4g} ± 0"
-    digits = max(0, 1 - math.floor(math.log10(half)))
-    return f"{mean:.{digits}f} ± {half:.{digits}f}" if digits < 8 else f"{mean:.4g} ± {half:.1e}"
 
 
 def _change(difference: float, reference: float) -> str:

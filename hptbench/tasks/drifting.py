@@ -1,0 +1,293 @@
+"""Tuning a learner on data that arrive in blocks and drift: production maintenance."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hptbench.errors import UserError, unknown
+from hptbench.learners import Learner, Model, Table, TaskType, find_learner, quiet_single_thread
+from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
+from hptbench.registry import task
+from hptbench.space import Floats, Space
+from hptbench.spacefile import packaged_space, space_from_yaml
+from hptbench.tasks import _data
+from hptbench.tasks._streams import ROWS, blocks, find_stream, stream
+from hptbench.tasks.dataset import _METRICS as METRICS
+
+UNIT = "block"
+"""The fidelity's unit; by it the results of this family are known."""
+_LEAST = 20
+"""Rows of a block, at least."""
+
+
+@task("drifting")
+@dataclass(frozen=True)
+class DriftingTask:
+    """A learner on a stream of rows that arrive in blocks, whose concept may drift: tuned again block after block.
+
+    The rows, in time order, are ``blocks`` + 2 blocks of equal size: block 0, whose labels are there from the start;
+    1 .. B, the fidelities; B + 1. A job at block b trains on the rows that came before it (blocks 0 .. b - 1, or the
+    last ``window`` of them) and is validated on block b, the newest with labels. Its hidden ``test`` is the same
+    model's score on block b + 1: what it would have got had it been deployed (prequential evaluation, test then train;
+    Gama et al., ACM Computing Surveys 46(4), 2014, Section 5.1). Nothing of block b + 1 or later reaches the model or
+    the validation, and nothing is trained again on block b.
+
+    The fidelity is time, not effort, and no training continues into the next block. In full evaluations a job at
+    block b is charged b / B: its share of the training rows if ``window`` is None. With a window every job costs
+    about the same; then count jobs (``budget.max_jobs``).
+
+    Where the newest rows cannot be scored, ``hidden`` is NaN and the message says why; the job stays ok.
+    """
+
+    version: ClassVar[int] = 1
+    measured: ClassVar[bool] = True
+
+    learner: str
+    stream: str | None = None
+    """A generator: sea, hyperplane, friedman. None: a data set."""
+    drift: str = "gradual"
+    """Of the generator: abrupt, gradual, none."""
+    number: int = 0
+    """Which realisation of the generator."""
+    data: str | None = None
+    """Name of a data set whose rows are in time order."""
+    store: str | None = None
+    """Folder of a data store; None: scikit-learn's data sets."""
+    target: str = "target"
+    """Column of the data set."""
+    blocks: int = 9
+    """B: how often the learner is tuned."""
+    block_rows: int | None = None
+    """Rows of a block. None: 200 of a generator; all rows of a data set, of which so many are drawn otherwise."""
+    window: int | None = None
+    """Train on the last so many blocks; None: on all."""
+    length: float | None = None
+    """Trees, iterations or epochs that a job trains, for learners that have them; None: the learner's highest."""
+    metric: str = ""
+    """error, balanced_error, log_loss; rmse, mae. Default: log_loss (error without probabilities); rmse."""
+    space: Space = None  # type: ignore[assignment]
+    """As in the family ``dataset``."""
+
+    def __post_init__(self) -> None:
+        allowed = METRICS[self._type]
+        if self.metric and self.metric not in allowed:
+            raise unknown(f"metric of a {self._type} task", self.metric, allowed)
+        if self.metric == "log_loss" and not self._learner.probabilities:
+            raise UserError(f"metric log_loss needs probabilities, which {self.learner} has not; set metric=error")
+        for name, least in (("blocks", 2), ("block_rows", _LEAST), ("window", 1), ("number", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"expected {name} >= {least}, got {value}")
+        self._check_length()
+        object.__setattr__(self, "space", self._space())
+
+    def _check_length(self) -> None:
+        natural = self._learner.fidelity
+        if self.length is None:
+            return
+        if not natural.continues:
+            raise UserError(f"expected no length for {self.learner}, which trains at once, got {self.length}")
+        if natural.snap(self.length) != self.length:
+            raise UserError(
+                f"expected length to be a whole number of {natural.unit}s from {natural.low:g} to {natural.high:g}, "
+                f"got {self.length}"
+            )
+
+    # what the task is
+
+    @property
+    def name(self) -> str:
+        window = "" if self.window is None else f"-w{self.window}"
+        number = f"-r{self.number}" if self.number else ""
+        return f"{self.unit}-b{self.blocks}{window}-{self.learner}{number}"
+
+    @property
+    def unit(self) -> str:
+        return f"{self.stream}_{self.drift}" if self.data is None else self.data
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        if self.metric:
+            return (self.metric,)
+        if self._type == "regression":
+            return ("rmse",)
+        return ("log_loss" if self._learner.probabilities else "error",)
+
+    @property
+    def fidelity(self) -> Fidelity:
+        return Fidelity(1, self.blocks, UNIT)
+
+    def identity(self) -> Mapping[str, JSON]:
+        settings = (
+            "learner", "stream", "drift", "number", "data", "target", "blocks", "block_rows", "window", "length",
+        )  # fmt: skip
+        digest = hashlib.sha256()  # of all that learners can see
+        for block in _blocks(self._row_key):
+            for part in (block.X, block.y, block.categorical):
+                digest.update(np.ascontiguousarray(part).tobytes())
+        return {name: getattr(self, name) for name in settings} | {
+            "metric": self.objectives[0],
+            "sha256": digest.hexdigest(),
+        }
+
+    @classmethod
+    def space_name(
+        cls,
+        learner: str,
+        stream: str | None = None,
+        drift: str = "none",
+        data: str | None = None,
+        store: str | None = None,
+        **_: Any,
+    ) -> str:
+        """Which packaged space a task with these fields has: the key under ``spaces`` of a suite."""
+        kind = _kind(stream, drift, data, store)
+        spaces = find_learner(learner).spaces
+        if kind not in spaces:
+            raise UserError(
+                f"expected a learner for {stream or data}, a {kind} task, got {learner!r}, which does "
+                f"{', '.join(spaces)}; choose another learner"
+            )
+        return spaces[kind]
+
+    # evaluation
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """One outcome per job. UserError if the data cannot be used; a training that raises, raises."""
+        parts = _blocks(self._row_key)
+        return [self._evaluate(job, parts) for job in jobs]
+
+    def _evaluate(self, job: Job, parts: Sequence[Table]) -> Outcome:
+        b = int(job.stop)
+        past = _joined(_before(parts, b, self.window))
+        with quiet_single_thread():
+            began = time.perf_counter()
+            stop = self.length or self._learner.fidelity.high
+            model = self._learner.train(job.proposal.config, job.seed, past, 0.0, stop, None)
+            value = self._score(model, parts[b])[self.objectives[0]]
+            cost = time.perf_counter() - began
+            hidden, message = self._hidden(model, parts[b + 1])
+        return Outcome(Status.OK, (Point(job.stop, (value,)),), cost, hidden, message=message)
+
+    def _hidden(self, model: Model, future: Table) -> tuple[dict[str, float], str]:
+        """The scores on the next block, NaN if they cannot be computed; then also why, in one line."""
+        message = ""
+        try:
+            scores = self._score(model, future)
+        except Exception as error:
+            # A method sees the status of a job: it must not tell anything of the rows to come.
+            scores = dict.fromkeys(self._metrics, math.nan)
+            message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
+        return {"test": scores[self.objectives[0]]} | {f"test_{name}": s for name, s in scores.items()}, message
+
+    def _score(self, model: Model, table: Table) -> dict[str, float]:
+        predicted = self._learner.predict(model, table.X, table.n_classes)
+        return {name: metric(table.y, predicted) for name, metric in self._metrics.items()}
+
+    # what the fields stand for
+
+    @property
+    def _metrics(self) -> dict[str, Callable[[NDArray[Any], Floats], float]]:
+        """Those that can be computed."""
+        lacking = set() if self._learner.probabilities else {"log_loss"}
+        return {name: metric for name, metric in METRICS[self._type].items() if name not in lacking}
+
+    @property
+    def _learner(self) -> Learner:
+        return find_learner(self.learner)
+
+    @property
+    def _type(self) -> TaskType:
+        return _kind(self.stream, self.drift, self.data, self.store)
+
+    @property
+    def _row_key(self) -> _Key:
+        return _Key(
+            self.stream, self.drift, self.number, self.data, self.store, self.target, self.blocks, self.block_rows,
+            self.window,
+        )  # fmt: skip
+
+    def _space(self) -> Space:
+        name = self.space_name(self.learner, self.stream, self.drift, self.data, self.store)
+        packaged = packaged_space(name)
+        given: Any = self.space
+        if given is None:
+            return packaged
+        space = given if isinstance(given, Space) else space_from_yaml(given, where=f"space.{name}")
+        for parameter in space.names:
+            if parameter not in packaged.names:
+                raise unknown(f"parameter of {self.learner}", parameter, packaged.names)
+        return space
+
+
+class _Key(NamedTuple):
+    """What the rows of a task depend on: fields of :class:`DriftingTask`."""
+
+    stream: str | None
+    drift: str
+    number: int
+    data: str | None
+    store: str | None
+    target: str
+    blocks: int
+    block_rows: int | None
+    window: int | None
+
+
+def _kind(name: str | None, drift: str, data: str | None, store: str | None) -> TaskType:
+    if name is not None and data is None:
+        return find_stream(name, drift).kind
+    if name is None and data is not None:
+        return _data.task_type(data, store)
+    raise UserError(f"expected either stream or data, got stream={name} and data={data}")
+
+
+@lru_cache(maxsize=32)
+def _blocks(key: _Key) -> Sequence[Table]:
+    """Blocks 0 .. B + 1, the oldest first. UserError if they cannot be learnt from."""
+    n = key.blocks + 2
+    if key.stream is not None:
+        parts = blocks(stream(key.stream, key.drift, n * (key.block_rows or ROWS), key.number), n, None)
+    else:
+        parts = blocks(_rows(key, n), n, key.block_rows)
+    for b in range(1, key.blocks + 1):
+        known = set().union(*(part.y.tolist() for part in _before(parts, b, key.window)))
+        # a learner cannot give a probability to a class that it has never seen
+        if missing := set(range(parts[0].n_classes)) - known:
+            raise UserError(
+                f"{key.stream or key.data}: expected rows of every class to train on before block {b}, got none of "
+                f"class(es) {', '.join(map(str, sorted(missing)))}; set blocks lower, or window or block_rows higher"
+            )
+    return parts
+
+
+def _rows(key: _Key, n: int) -> Table:
+    """The data set, which has enough rows."""
+    if key.data is None:
+        raise ValueError("expected a stream or a data set")
+    table, rows = _data.load(key.data, key.store, key.target, False), key.block_rows or _LEAST
+    if len(table) < n * rows:
+        raise UserError(
+            f"data set {key.data!r}: expected at least {n * rows} rows for {key.blocks} + 2 blocks of {rows}, "
+            f"got {len(table)}; set blocks or block_rows lower"
+        )
+    return table
+
+
+def _before(parts: Sequence[Table], b: int, window: int | None) -> Sequence[Table]:
+    """The blocks that are trained on at block ``b``."""
+    return parts[0 if window is None else max(0, b - window) : b]
+
+
+def _joined(parts: Sequence[Table]) -> Table:
+    X, y = np.concatenate([part.X for part in parts]), np.concatenate([part.y for part in parts])
+    return Table(X, y, parts[0].categorical, parts[0].n_classes)
