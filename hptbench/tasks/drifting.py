@@ -5,23 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hptbench.errors import UserError, unknown
 from hptbench.learners import Learner, Model, Table, TaskType, find_learner, quiet_single_thread
 from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
-from hptbench.space import Floats, Space
+from hptbench.space import Space
 from hptbench.spacefile import packaged_space, space_from_yaml
-from hptbench.tasks import _data
+from hptbench.tasks import _data, _metrics
 from hptbench.tasks._streams import ROWS, blocks, find_stream, stream
-from hptbench.tasks.dataset import _METRICS as METRICS
 
 UNIT = "block"
 """The fidelity's unit; by it the results of this family are known."""
@@ -72,17 +70,13 @@ class DriftingTask:
     """Train on the last so many blocks; None: on all."""
     length: float | None = None
     """Trees, iterations or epochs that a job trains, for learners that have them; None: the learner's highest."""
-    metric: str = ""
-    """error, balanced_error, log_loss; rmse, mae. Default: log_loss (error without probabilities); rmse."""
+    metric: str | tuple[str, ...] = ""
+    """As in the family ``dataset``."""
     space: Space = None  # type: ignore[assignment]
     """As in the family ``dataset``."""
 
     def __post_init__(self) -> None:
-        allowed = METRICS[self._type]
-        if self.metric and self.metric not in allowed:
-            raise unknown(f"metric of a {self._type} task", self.metric, allowed)
-        if self.metric == "log_loss" and not self._learner.probabilities:
-            raise UserError(f"metric log_loss needs probabilities, which {self.learner} has not; set metric=error")
+        _ = self.objectives  # says what is wrong with metric
         for name, least in (("blocks", 2), ("block_rows", _LEAST), ("window", 1), ("number", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -116,11 +110,7 @@ class DriftingTask:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        if self.metric:
-            return (self.metric,)
-        if self._type == "regression":
-            return ("rmse",)
-        return ("log_loss" if self._learner.probabilities else "error",)
+        return _metrics.objectives(self._type, self.metric, self.learner, self._learner.probabilities)
 
     @property
     def fidelity(self) -> Fidelity:
@@ -135,7 +125,7 @@ class DriftingTask:
             for part in (block.X, block.y, block.categorical):
                 digest.update(np.ascontiguousarray(part).tobytes())
         return {name: getattr(self, name) for name in settings} | {
-            "metric": self.objectives[0],
+            "metrics": list(self.objectives),
             "sha256": digest.hexdigest(),
         }
 
@@ -173,10 +163,12 @@ class DriftingTask:
             began = time.perf_counter()
             stop = self.length or self._learner.fidelity.high
             model = self._learner.train(job.proposal.config, job.seed, past, 0.0, stop, None)
-            value = self._score(model, parts[b])[self.objectives[0]]
+            seen = self._score(model, parts[b])
             cost = time.perf_counter() - began
             hidden, message = self._hidden(model, parts[b + 1])
-        return Outcome(Status.OK, (Point(job.stop, (value,)),), cost, hidden, message=message)
+        hidden |= {f"validation_{name}": value for name, value in seen.items()}
+        values = tuple(seen[name] for name in self.objectives)
+        return Outcome(Status.OK, (Point(job.stop, values),), cost, hidden, message=message)
 
     def _hidden(self, model: Model, future: Table) -> tuple[dict[str, float], str]:
         """The scores on the next block, NaN if they cannot be computed; then also why, in one line."""
@@ -185,21 +177,20 @@ class DriftingTask:
             scores = self._score(model, future)
         except Exception as error:
             # A method sees the status of a job: it must not tell anything of the rows to come.
-            scores = dict.fromkeys(self._metrics, math.nan)
+            scores = {metric.name: math.nan for metric in self._metrics}
             message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
         return {"test": scores[self.objectives[0]]} | {f"test_{name}": s for name, s in scores.items()}, message
 
     def _score(self, model: Model, table: Table) -> dict[str, float]:
         predicted = self._learner.predict(model, table.X, table.n_classes)
-        return {name: metric(table.y, predicted) for name, metric in self._metrics.items()}
+        return {metric.name: metric.loss(table.y, predicted) for metric in self._metrics}
 
     # what the fields stand for
 
     @property
-    def _metrics(self) -> dict[str, Callable[[NDArray[Any], Floats], float]]:
+    def _metrics(self) -> tuple[_metrics.Metric, ...]:
         """Those that can be computed."""
-        lacking = set() if self._learner.probabilities else {"log_loss"}
-        return {name: metric for name, metric in METRICS[self._type].items() if name not in lacking}
+        return _metrics.computable(self._type, self._learner.probabilities)
 
     @property
     def _learner(self) -> Learner:
