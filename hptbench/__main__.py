@@ -33,7 +33,8 @@ Commands (the first word; none means run):
 
 Settings (name=value; + adds what the configuration does not name):
   +method=NAME | [A,B]  methods to run                       list methods
-  suite=NAME            embedded (default), smoke, synthetic, synthetic_blackbox, store
+  suite=NAME            embedded (default), smoke, synthetic, synthetic_blackbox, store, openml, pipeline,
+                        drifting, forecasting, recommender            list suites
   seeds=5 | [3,7]       runs per task and method: that many seeds from 0, or these
   workers=1             workers of a run: simulated, or real with executor=live
   budget=small          tiny (5 full evaluations), small (20), large (100); or each limit:
