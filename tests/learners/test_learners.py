@@ -212,6 +212,7 @@ def test_unknown_learner() -> None:
 def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
     from hptbench.forecasters import forecasters
     from hptbench.paths import conf_dir
+    from hptbench.recommenders import recommenders
 
     files = sorted((conf_dir() / "space").glob("*.yaml"))
     of_learners = {name for learner in learners().values() for name in learner.spaces.values()}
@@ -224,7 +225,8 @@ def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
         if file.stem in of_learners:
             assert "Defaults: scikit-learn's" in header
     of_forecasters = {model.space_name(period) for model in forecasters().values() for period in (1, 12)}
-    assert {file.stem for file in files} == of_learners | of_forecasters
+    of_recommenders = {model.space for model in recommenders().values()}
+    assert {file.stem for file in files} == of_learners | of_forecasters | of_recommenders
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
