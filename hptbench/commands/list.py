@@ -1,4 +1,4 @@
-"""``list``: methods, tasks, suites and learners, with one line each."""
+"""``list``: methods, tasks, suites, and what their models are, with one line each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from hptbench.paths import conf_dir
 
 def main(argv: list[str]) -> int:
     """Print what there is."""
-    kinds = {"methods": _methods, "tasks": _tasks, "suites": _suites, "learners": _learners}
+    kinds = {
+        "methods": _methods,
+        "tasks": _tasks,
+        "suites": _suites,
+        "learners": _learners,
+        "forecasters": _forecasters,
+        "recommenders": _recommenders,
+    }
     parser = argparse.ArgumentParser("python -m hptbench list", description=__doc__)
     parser.add_argument("what", nargs="*", help=f"{', '.join(kinds)}; all if left out")
     what = parser.parse_args(argv).what or list(kinds)
@@ -55,3 +62,15 @@ def _learners() -> dict[str, str]:
         + ("" if learner.installed else ' Not installed: pip install "hptbench[boosting]"')
         for name, learner in learners().items()
     }
+
+
+def _forecasters() -> dict[str, str]:
+    from hptbench.forecasters import forecasters
+
+    return {name: registry.summary(type(forecaster)) for name, forecaster in forecasters().items()}
+
+
+def _recommenders() -> dict[str, str]:
+    from hptbench.recommenders import recommenders
+
+    return {name: registry.summary(type(recommender)) for name, recommender in recommenders().items()}

@@ -15,8 +15,8 @@ from hptbench.learners import FRACTION, Learner, Model, Table, TaskType, find_le
 from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Config, Space
-from hptbench.spacefile import packaged_space, space_from_yaml
 from hptbench.tasks import _data, _metrics, _split
+from hptbench.tasks._space import resolved
 
 _VALIDATION_SHARE = 1 / 3
 """Of the rows that do not test, with ``validation="holdout"``."""
@@ -125,7 +125,8 @@ class DatasetTask:
             raise UserError(f"expected high <= {self._folds} (all folds), got {fidelity.high:g}")
         if fidelity.integer and not (float(fidelity.low).is_integer() and float(fidelity.high).is_integer()):
             raise UserError(f"expected whole numbers ({fidelity.unit}), got low={fidelity.low}, high={fidelity.high}")
-        object.__setattr__(self, "space", self._space())
+        name = self.space_name(self.data, self.learner, self.store)
+        object.__setattr__(self, "space", resolved(self.space, name, self.learner))
 
     # what the task is
 
@@ -302,18 +303,6 @@ class DatasetTask:
     def _folds(self) -> int:
         """All folds of all repeats."""
         return max(self._k, 1) * self.repeats
-
-    def _space(self) -> Space:
-        name = self.space_name(self.data, self.learner, self.store)
-        packaged = packaged_space(name)
-        given: Any = self.space
-        if given is None:
-            return packaged
-        space = given if isinstance(given, Space) else space_from_yaml(given, where=f"space.{name}")
-        for parameter in space.names:
-            if parameter not in packaged.names:
-                raise unknown(f"parameter of {self.learner}", parameter, packaged.names)
-        return space
 
 
 @lru_cache(maxsize=8)

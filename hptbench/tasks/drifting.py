@@ -12,13 +12,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from hptbench.errors import UserError, unknown
+from hptbench.errors import UserError
 from hptbench.learners import Learner, Model, Table, TaskType, find_learner, quiet_single_thread
 from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Space
-from hptbench.spacefile import packaged_space, space_from_yaml
 from hptbench.tasks import _data, _metrics
+from hptbench.tasks._space import resolved
 from hptbench.tasks._streams import ROWS, blocks, find_stream, stream
 
 UNIT = "block"
@@ -82,7 +82,8 @@ class DriftingTask:
             if value is not None and value < least:
                 raise UserError(f"expected {name} >= {least}, got {value}")
         self._check_length()
-        object.__setattr__(self, "space", self._space())
+        name = self.space_name(self.learner, self.stream, self.drift, self.data, self.store)
+        object.__setattr__(self, "space", resolved(self.space, name, self.learner))
 
     def _check_length(self) -> None:
         natural = self._learner.fidelity
@@ -206,18 +207,6 @@ class DriftingTask:
             self.stream, self.drift, self.number, self.data, self.store, self.target, self.blocks, self.block_rows,
             self.window,
         )  # fmt: skip
-
-    def _space(self) -> Space:
-        name = self.space_name(self.learner, self.stream, self.drift, self.data, self.store)
-        packaged = packaged_space(name)
-        given: Any = self.space
-        if given is None:
-            return packaged
-        space = given if isinstance(given, Space) else space_from_yaml(given, where=f"space.{name}")
-        for parameter in space.names:
-            if parameter not in packaged.names:
-                raise unknown(f"parameter of {self.learner}", parameter, packaged.names)
-        return space
 
 
 class _Key(NamedTuple):

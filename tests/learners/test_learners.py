@@ -308,19 +308,23 @@ def test_unknown_learner() -> None:
 
 
 def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
+    from hptbench.forecasters import forecasters
     from hptbench.paths import conf_dir
+    from hptbench.recommenders import recommenders
 
     files = sorted((conf_dir() / "space").glob("*.yaml"))
+    of_learners = {name for learner in learners().values() for name in learner.spaces.values()}
     for file in files:
         lines = file.read_text(encoding="utf-8").splitlines()
         assert lines[0] == f"# @package space.{file.stem}"
         header = " ".join(line.removeprefix("# ") for line in lines[1:] if line.startswith("#"))
         assert re.search(r"[A-Z]\w+ (et al\.|& [A-Z]\w+), [^;]*\b(19|20)\d\d\b", header), f"{file.stem}: author, year"
-        assert re.search("Defaults: (scikit-learn|XGBoost|LightGBM|CatBoost)'s", header)
-    assert {file.stem for file in files} == {
-        "preprocessing",
-        *(name for learner in learners().values() for name in learner.spaces.values()),
-    }
+        assert re.search(r"Defaults: \w", header)
+        if file.stem in of_learners:
+            assert re.search("Defaults: (scikit-learn|XGBoost|LightGBM|CatBoost)'s", header)
+    of_forecasters = {model.space_name(period) for model in forecasters().values() for period in (1, 12)}
+    of_recommenders = {model.space for model in recommenders().values()}
+    assert {file.stem for file in files} == {"preprocessing"} | of_learners | of_forecasters | of_recommenders
 
 
 @pytest.mark.parametrize(("name", "kind"), ALONE)
