@@ -155,3 +155,22 @@ def test_real_store() -> None:
     t = tasks[0]
     [outcome] = t.evaluate([Job(0, 0, Proposal(t.space.default()), 0.0, t.fidelity.low, entropy("s"))])  # type: ignore[union-attr]
     assert outcome.status is Status.OK, outcome.message
+
+
+@pytest.mark.parametrize("suite", ["forecasting", "recommender"])
+def test_suites_of_other_families_run(suite: str) -> None:
+    tasks = composed(suite)
+    assert len({t.unit for t in tasks}) == len(tasks)
+    for t in tasks:
+        [outcome] = t.evaluate([Job(0, 0, Proposal(t.space.default()), 0.0, t.fidelity.low, entropy("s"))])
+        assert outcome.status is Status.OK, outcome.message
+        assert "test" in outcome.hidden
+
+
+def test_a_bound_of_a_forecaster_or_recommender_has_an_address() -> None:
+    tasks = composed("forecasting", "space.ets_seasonal.window.lower=0.5")
+    assert {t.space.configspace["window"].lower for t in tasks if t.space_name(t.data, t.model) == "ets_seasonal"} == {
+        0.5
+    }
+    tasks = composed("recommender", "space.bpr.factors.upper=48")
+    assert {t.space.configspace["factors"].upper for t in tasks if t.model == "bpr"} == {48}

@@ -100,7 +100,7 @@ def synthetic(name: str, source: Source) -> Interactions:
     else:
         values = 1.0 + draw.poisson(np.exp(np.minimum(taste, 1.0))).astype(np.float64)
     u, i = np.nonzero(chosen)
-    return Interactions(u, i, values[u, i].astype(np.float64), *shape)
+    return Interactions(u, i, values[u, i], *shape)
 
 
 def _read(file: Path, feedback: Feedback) -> Interactions:
@@ -122,5 +122,5 @@ def _read(file: Path, feedback: Feedback) -> Interactions:
     pairs, first, at = np.unique(u * len(items) + i, return_index=True, return_inverse=True)
     if feedback == "explicit" and len(pairs) < len(frame):
         raise UserError(f"{file}: expected each user to rate an item once, got {len(frame) - len(pairs)} rows too many")
-    summed = np.bincount(at, weights=values, minlength=len(pairs))  # implicit: how often, in all
+    summed = np.bincount(at, weights=values, minlength=len(pairs)).astype(np.float64)  # implicit: how often, in all
     return Interactions(u[first], i[first], summed, len(users), len(items))

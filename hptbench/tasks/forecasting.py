@@ -143,6 +143,9 @@ class ForecastingTask:
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         """One outcome per job. UserError if the series cannot be used; a fit that raises, raises."""
+        # it sets filters of warnings when it is first imported, which must not come after the quiet ones
+        import statsmodels.tools.sm_exceptions  # noqa: F401
+
         y, origins = _series.load(self.data, self.path), self._origins()
         with quiet_single_thread():
             return [self._evaluate(job, y, origins) for job in jobs]

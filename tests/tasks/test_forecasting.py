@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -265,6 +267,19 @@ def test_a_test_period_that_cannot_be_scored_does_not_show(monkeypatch: pytest.M
     assert outcome.message == "test score failed: LinAlgError: singular matrix"
     assert outcome.hidden.keys() == expected.hidden.keys()
     assert all(math.isnan(v) == name.startswith("test") for name, v in outcome.hidden.items())
+
+
+def test_a_fresh_process_shows_no_warnings() -> None:
+    """statsmodels adds filters of its own when it is imported."""
+    code = """
+from hptbench.protocol import Job, Proposal
+from hptbench.tasks.forecasting import ForecastingTask
+t = ForecastingTask("german_inflation", "arima", horizon=3, origins=2, test_origins=1)
+config = {"p": 3, "d": 0, "q": 3, "P": 0, "D": 0, "Q": 0, "trend": "ct", "window": 1.0}
+t.evaluate([Job(0, 0, Proposal(config), 0.0, 1.0, (1, 2, 3, 4))])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 # data
