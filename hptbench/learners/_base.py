@@ -82,8 +82,9 @@ class Learner(ABC):
 
         Parameters that a configuration lacks keep the library's default."""
 
-    def prepare(self, config: Config, seed: tuple[int, ...], rows: Table) -> tuple[Encode, Floats]:
-        """(an encoder learnt from the training rows; the training rows encoded)."""
+    def prepare(self, config: Config, seed: tuple[int, ...], rows: Table, y: NDArray[Any]) -> tuple[Encode, Floats]:
+        """(an encoder learnt from the training rows; the training rows encoded). ``y`` is their target as
+        :meth:`fit` sees it."""
         encode = self.encoder.fit(rows)
         return encode, encode(rows.X)
 
@@ -93,14 +94,13 @@ class Learner(ABC):
         """Train over one segment, from nothing (``before`` is None) or from a model, which stays as it is.
 
         The rows are the same in all segments of a training. Two segments give what one gives, bit for bit."""
-        if before is None:
-            (encode, X), shift, scale = self.prepare(config, seed, rows), 0.0, 1.0
-            if self.standardises_target and not rows.n_classes:
-                shift, scale = float(rows.y.mean()), float(rows.y.std()) or 1.0
-        else:
-            encode, shift, scale = before.encode, before.shift, before.scale
-            X = encode(rows.X)
+        shift, scale = 0.0, 1.0
+        if before is not None:
+            shift, scale = before.shift, before.scale
+        elif self.standardises_target and not rows.n_classes:
+            shift, scale = float(rows.y.mean()), float(rows.y.std()) or 1.0
         y = rows.y if rows.n_classes else (rows.y - shift) / scale
+        encode, X = (before.encode, before.encode(rows.X)) if before else self.prepare(config, seed, rows, y)
         whole = (0, 0) if self.fidelity.unit == FRACTION.unit else (int(start), int(stop))
         segment = Segment(config, seed, *whole, X, y, rows.n_classes, rows.categorical)
         estimator = self.fit(segment, copy.deepcopy(before.estimator) if before else None)

@@ -7,9 +7,11 @@ pipeline imputes, encodes categories, scales, selects features, and trains one o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hptbench import rng
 from hptbench.learners._base import FRACTION, Encode, Learner, Segment, Spaces
@@ -24,6 +26,10 @@ _CATEGORIES = 254
 """Columns that one-hot encoding makes of one at most; the rarest categories share the last."""
 _FOLDS = 5
 """Of target encoding: training rows are encoded by the targets of other folds."""
+
+
+_TREES = 50
+"""Of the forest that ranks features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +53,11 @@ class Pipeline(Learner):
     spaces: ClassVar[Spaces] = {"classification": "pipeline_classification", "regression": "pipeline_regression"}
     standardises_target = True
 
-    def prepare(self, config: Config, seed: tuple[int, ...], rows: Table) -> tuple[Encode, Floats]:
+    def prepare(self, config: Config, seed: tuple[int, ...], rows: Table, y: NDArray[Any]) -> tuple[Encode, Floats]:
         chosen = {name.removeprefix(_PREFIX): v for name, v in config.items() if name.startswith(_PREFIX)}
         steps = _steps(chosen, rng.seed32(seed), rows)
         # fitting transforms, too: target encoding does not encode training rows as it does others
-        encoded = steps.fit_transform(rows.X, rows.y)
+        encoded = steps.fit_transform(rows.X, y)
         return _Encoder(steps, np.asarray(np.isnan(rows.X).all(axis=0))), np.asarray(encoded, np.float64)
 
     def fit(self, segment: Segment, before: Any) -> Any:
@@ -83,9 +89,8 @@ def _steps(chosen: Config, seed: int, rows: Table) -> Any:
         ],
         sparse_threshold=0.0,
     )
-    return Steps([
-        ("columns", columns), ("scaling", _scaling(config, seed, len(rows))), ("selection", _selection(config, rows)),
-    ])  # fmt: skip
+    scaling, selection = _scaling(config, seed, len(rows)), _selection(config, seed, rows)
+    return Steps([("columns", columns), ("scaling", scaling), ("selection", selection)])
 
 
 def _categories(config: Config, seed: int, rows: Table) -> Any:
@@ -123,16 +128,25 @@ def _scaling(config: Config, seed: int, n: int) -> Any:
     }[str(config["scaling"])]
 
 
-def _selection(config: Config, rows: Table) -> Any:
+def _selection(config: Config, seed: int, rows: Table) -> Any:
     from sklearn.decomposition import PCA
-    from sklearn.feature_selection import SelectPercentile
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+    from sklearn.feature_selection import SelectFromModel, SelectPercentile
 
-    if config["selection"] == "percentile":
-        scores = _f_of_classes if rows.n_classes else _f_of_numbers
-        return SelectPercentile(scores, percentile=float(config["percentile"]))
+    percentile = float(config["percentile"])
+    if config["selection"] == "univariate":
+        return SelectPercentile(_f_of_classes if rows.n_classes else _f_of_numbers, percentile=percentile)
+    if config["selection"] == "trees":
+        forest = (ExtraTreesClassifier if rows.n_classes else ExtraTreesRegressor)(_TREES, random_state=seed, n_jobs=1)
+        return SelectFromModel(forest, threshold=-np.inf, max_features=partial(_share, percentile))
     if config["selection"] == "pca":
         return PCA(n_components=float(config["keep_variance"]), whiten=bool(config["whiten"]), svd_solver="full")
     return "passthrough"
+
+
+def _share(percentile: float, X: Floats) -> int:
+    """Of the columns, at least one."""
+    return max(1, round(int(X.shape[1]) * percentile / 100))
 
 
 def _f_of_classes(X: Floats, y: Floats) -> Floats:

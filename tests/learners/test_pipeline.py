@@ -98,7 +98,7 @@ def test_it_is_scikit_learns_pipeline() -> None:
     rows = messy("classification").take(np.arange(60))
     keep = [0, 1, 2, 5, 6, 7]  # no constant, nothing empty: scikit-learn alone warns of them
     rows = replace(rows, X=rows.X[:, keep], categorical=rows.categorical[keep])
-    config = steps(imputation="median", scaling="min_max", selection="percentile", percentile=60.0, rare=0.05)
+    config = steps(imputation="median", scaling="min_max", selection="univariate", percentile=60.0, rare=0.05)
     theirs = make_pipeline(
         make_column_transformer(
             (SimpleImputer(strategy="median"), [0, 3, 4, 5]),
@@ -118,7 +118,7 @@ def test_training_rows_are_not_encoded_by_their_own_targets() -> None:
     rows = Table(X, draw.normal(size=120), np.array([True]), 0)
     config = steps(encoding="target", scaling="none")
     with quiet_single_thread():
-        encode, inside = PIPELINE.prepare(config, SEED, rows)
+        encode, inside = PIPELINE.prepare(config, SEED, rows, rows.y)
     outside = encode(rows.X)
     assert np.corrcoef(outside[:, 0], rows.y)[0, 1] > 0.4, "means of the targets, each with its own"
     assert abs(np.corrcoef(inside[:, 0], rows.y)[0, 1]) < 0.3
@@ -132,13 +132,22 @@ def test_what_was_empty_in_training_stays_without_meaning() -> None:
     np.testing.assert_array_equal(predicted(model, other), predicted(model, rows))
 
 
-def test_the_features_that_tell_are_kept() -> None:
+@pytest.mark.parametrize("selection", ["univariate", "trees"])
+def test_the_features_that_tell_are_kept(selection: str) -> None:
     rows = messy("classification")
     with quiet_single_thread():
-        encode, kept = PIPELINE.prepare(steps(selection="percentile", percentile=1.0), SEED, rows)
+        encode, kept = PIPELINE.prepare(steps(selection=selection, percentile=1.0), SEED, rows, rows.y)
     np.testing.assert_allclose(encode(rows.X), kept)
     assert kept.shape[1] == 1
     assert abs(np.corrcoef(kept[:, 0], rows.y)[0, 1]) > 0.4
+
+
+def test_target_encoding_is_in_units_of_the_target_as_the_learner_sees_it() -> None:
+    rows = messy("regression")
+    config = {**steps(encoding="target", scaling="none"), "learner": "elastic_net"}
+    far = replace(rows, y=1e6 * rows.y + 1e9)
+    one, other = (predicted(trained(config, part), rows) for part in (rows, far))
+    np.testing.assert_allclose(other, 1e6 * one + 1e9, rtol=1e-5)
 
 
 def test_parameters_that_are_not_there_have_the_spaces_default() -> None:

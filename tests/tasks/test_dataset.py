@@ -360,7 +360,7 @@ def test_a_data_set_that_cannot_be_used_is_the_users_error(tmp_path: Path) -> No
 @pytest.mark.parametrize("fields", [
     {"learner": "random_forest", "reshuffle": True},
     {"learner": "knn", "reshuffle": True, "validation": "cv", "metric": ("auc", "log_loss")},
-    {"learner": "mlp", "axis": "rows", "low": 1 / 3, "high": 1, "max_rows": 60},
+    {"learner": "extra_trees", "axis": "rows", "low": 1 / 3, "high": 1, "max_rows": 60},
     {"learner": "logistic", "axis": "folds", "low": 1, "high": 6, "validation": "cv", "repeats": 2},
     {"learner": "decision_tree", "axis": "folds", "low": 1, "high": 4, "repeats": 4, "reshuffle": True},
 ], ids=str)  # fmt: skip
