@@ -14,9 +14,10 @@ from hptbench.space import Floats
 
 
 def mase(actual: Floats, forecast: Floats, past: Past) -> float:
-    """Mean absolute error, in units of the seasonal naive forecast's one-step error within the past (section 3).
+    """Mean absolute error, in units of the naive forecast's one-step error within the past (section 3).
 
-    1: as good as that, on average. Not finite, if the past repeats itself exactly."""
+    With a season it is the seasonal naive forecast (Hyndman & Athanasopoulos, Forecasting: Principles and Practice,
+    2021, section 5.8). 1: as good as that, on average. Not finite, if the past repeats itself exactly."""
     scale = np.abs(past.y[past.period :] - past.y[: -past.period]).mean()
     return float(np.abs(actual - forecast).mean() / scale)
 

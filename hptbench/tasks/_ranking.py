@@ -38,7 +38,7 @@ def ndcg_error(found: Floats, n_chosen: Floats) -> float:
 
 def recall_error(found: Floats, n_chosen: Floats) -> float:
     """1 - the mean share of the chosen items that is among the best, or of the cutoff if more were chosen
-    (Liang et al., WWW 2018, section 4.1)."""
+    (Liang et al., WWW 2018)."""
     return float(1 - np.mean(found.sum(axis=1) / np.minimum(n_chosen, found.shape[1])))
 
 
