@@ -16,17 +16,20 @@ LIBRARIES = (
     "numpy", "scipy", "pandas", "scikit-learn", "torch", "hydra-core", "openml", "ConfigSpace", "pyarrow",
     "matplotlib", "rich", "statsmodels", "scikit-posthocs", "psutil", "PyYAML",
 )  # fmt: skip
+EXTRAS = {"catboost": "boosting", "lightgbm": "boosting", "xgboost": "boosting", "xgboost-cpu": "boosting"}
+"""Libraries that not everybody needs -> the extra of hptbench that brings them."""
 
 
 @cache
 def versions() -> dict[str, str | None]:
-    """Versions of Python and the libraries; None for one that is not installed."""
+    """Versions of Python and the libraries; None for one that is needed and not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in ("hptbench", *LIBRARIES):
+    for name in ("hptbench", *LIBRARIES, *EXTRAS):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
+            if name not in EXTRAS:
+                found[name] = None
     return found
 
 

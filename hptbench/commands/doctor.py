@@ -100,6 +100,16 @@ def _store() -> tuple[bool | None, str]:
     return index.is_file(), str(index) if index.is_file() else f"{index} is missing"
 
 
+def _boosting() -> tuple[bool | None, str]:
+    from hptbench.learners import learners
+
+    needed = {learner.requires: learner.installed for learner in learners().values() if learner.requires}
+    missing = [name for name, there in needed.items() if not there]
+    if missing:
+        return None, f'not installed: {", ".join(missing)}; pip install "hptbench[boosting]"'
+    return True, ", ".join(needed)
+
+
 _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "processor": _cores,
     "memory": _memory,
@@ -108,4 +118,5 @@ _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "workers": _workers,
     "GPU": _gpu,
     "store": _store,
+    "boosting": _boosting,
 }

@@ -7,7 +7,6 @@ pipeline imputes, encodes categories, scales, selects features, and trains one o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,11 +53,19 @@ class Pipeline(Learner):
     standardises_target = True
 
     def prepare(self, config: Config, seed: tuple[int, ...], rows: Table, y: NDArray[Any]) -> tuple[Encode, Floats]:
+        from sklearn.pipeline import make_pipeline
+
         chosen = {name.removeprefix(_PREFIX): v for name, v in config.items() if name.startswith(_PREFIX)}
-        steps = _steps(chosen, rng.seed32(seed), rows)
+        space = packaged_space(_PREFIX.rstrip(":")).configspace
+        chosen = {name: chosen.get(name, space[name].default_value) for name in space}
+        state = rng.seed32(seed)
         # fitting transforms, too: target encoding does not encode training rows as it does others
-        encoded = steps.fit_transform(rows.X, y)
-        return _Encoder(steps, np.asarray(np.isnan(rows.X).all(axis=0))), np.asarray(encoded, np.float64)
+        columns = make_pipeline(_columns(chosen, state, rows), _scaling(chosen, state, len(rows)))
+        X = columns.fit_transform(rows.X, y)
+        selection = _selection(chosen, state, rows, X.shape[1])
+        X = selection.fit_transform(X, y)
+        empty = np.asarray(np.isnan(rows.X).all(axis=0))
+        return _Encoder(make_pipeline(columns, selection), empty), np.asarray(X, np.float64)
 
     def fit(self, segment: Segment, before: Any) -> Any:
         from hptbench.learners import find_learner
@@ -71,26 +78,19 @@ class Pipeline(Learner):
         return learner.fit(segment._replace(config=own, stop=stop, categorical=numbers), None)
 
 
-def _steps(chosen: Config, seed: int, rows: Table) -> Any:
-    """scikit-learn's pipeline for a preprocessing configuration; parameters that it lacks have the space's default."""
+def _columns(config: Config, seed: int, rows: Table) -> Any:
+    """Imputed numbers, then encoded categories."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import Pipeline as Steps
 
-    space = packaged_space(_PREFIX.rstrip(":")).configspace
-    config = {name: chosen.get(name, space[name].default_value) for name in space}
     imputer = SimpleImputer(
         strategy=config["imputation"], add_indicator=bool(config["missing_indicator"]), keep_empty_features=True
     )
-    columns = ColumnTransformer(
-        [
-            ("numbers", imputer, np.flatnonzero(~rows.categorical)),
-            ("categories", _categories(config, seed, rows), np.flatnonzero(rows.categorical)),
-        ],
-        sparse_threshold=0.0,
-    )
-    scaling, selection = _scaling(config, seed, len(rows)), _selection(config, seed, rows)
-    return Steps([("columns", columns), ("scaling", scaling), ("selection", selection)])
+    parts = [
+        ("numbers", imputer, np.flatnonzero(~rows.categorical)),
+        ("categories", _categories(config, seed, rows), np.flatnonzero(rows.categorical)),
+    ]
+    return ColumnTransformer(parts, sparse_threshold=0.0)
 
 
 def _categories(config: Config, seed: int, rows: Table) -> Any:
@@ -115,10 +115,16 @@ def _categories(config: Config, seed: int, rows: Table) -> Any:
 
 
 def _scaling(config: Config, seed: int, n: int) -> Any:
-    from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScaler, StandardScaler
+    from sklearn.preprocessing import (
+        FunctionTransformer,
+        MinMaxScaler,
+        QuantileTransformer,
+        RobustScaler,
+        StandardScaler,
+    )
 
     return {
-        "none": "passthrough",
+        "none": FunctionTransformer(),  # the identity
         "standard": StandardScaler(),
         "min_max": MinMaxScaler(clip=True),
         "robust": RobustScaler(),
@@ -128,25 +134,22 @@ def _scaling(config: Config, seed: int, n: int) -> Any:
     }[str(config["scaling"])]
 
 
-def _selection(config: Config, seed: int, rows: Table) -> Any:
+def _selection(config: Config, seed: int, rows: Table, width: int) -> Any:
+    """Selects some of ``width`` features, never none, or makes components of them."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-    from sklearn.feature_selection import SelectFromModel, SelectPercentile
+    from sklearn.feature_selection import SelectFromModel, SelectKBest
+    from sklearn.preprocessing import FunctionTransformer
 
-    percentile = float(config["percentile"])
+    kept = max(1, round(width * float(config["percentile"]) / 100))
     if config["selection"] == "univariate":
-        return SelectPercentile(_f_of_classes if rows.n_classes else _f_of_numbers, percentile=percentile)
+        return SelectKBest(_f_of_classes if rows.n_classes else _f_of_numbers, k=kept)
     if config["selection"] == "trees":
         forest = (ExtraTreesClassifier if rows.n_classes else ExtraTreesRegressor)(_TREES, random_state=seed, n_jobs=1)
-        return SelectFromModel(forest, threshold=-np.inf, max_features=partial(_share, percentile))
+        return SelectFromModel(forest, threshold=-np.inf, max_features=kept)
     if config["selection"] == "pca":
         return PCA(n_components=float(config["keep_variance"]), whiten=bool(config["whiten"]), svd_solver="full")
-    return "passthrough"
-
-
-def _share(percentile: float, X: Floats) -> int:
-    """Of the columns, at least one."""
-    return max(1, round(int(X.shape[1]) * percentile / 100))
+    return FunctionTransformer()  # the identity
 
 
 def _f_of_classes(X: Floats, y: Floats) -> Floats:
@@ -162,7 +165,6 @@ def _f_of_numbers(X: Floats, y: Floats) -> Floats:
 
 
 def _ordered(X: Floats, f: Floats) -> Floats:
-    """F statistics that have percentiles: 0 for constant columns (rounding makes them 0/0 or infinite), finite for
-    columns that tell all."""
+    """F statistics that can be ranked: 0 for constant columns (rounding makes them 0/0 or infinite)."""
     constant = X.max(axis=0) == X.min(axis=0)
-    return np.where(constant, 0.0, np.nan_to_num(f, nan=0.0, posinf=1e300))
+    return np.where(constant, 0.0, np.nan_to_num(f, nan=0.0, posinf=np.inf))

@@ -89,7 +89,7 @@ def test_every_learner_can_be_chosen(kind: TaskType) -> None:
 
 def test_it_is_scikit_learns_pipeline() -> None:
     from sklearn.compose import make_column_transformer
-    from sklearn.feature_selection import SelectPercentile, f_classif
+    from sklearn.feature_selection import SelectKBest, f_classif
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
@@ -99,6 +99,9 @@ def test_it_is_scikit_learns_pipeline() -> None:
     keep = [0, 1, 2, 5, 6, 7]  # no constant, nothing empty: scikit-learn alone warns of them
     rows = replace(rows, X=rows.X[:, keep], categorical=rows.categorical[keep])
     config = steps(imputation="median", scaling="min_max", selection="univariate", percentile=60.0, rare=0.05)
+    _, inside = PIPELINE.prepare(config, SEED, rows, rows.y)
+    kept = inside.shape[1]
+    assert 1 < kept < PIPELINE.prepare(steps(rare=0.05), SEED, rows, rows.y)[1].shape[1]
     theirs = make_pipeline(
         make_column_transformer(
             (SimpleImputer(strategy="median"), [0, 3, 4, 5]),
@@ -106,7 +109,7 @@ def test_it_is_scikit_learns_pipeline() -> None:
             sparse_threshold=0,
         ),
         MinMaxScaler(clip=True),
-        SelectPercentile(f_classif, percentile=60),
+        SelectKBest(f_classif, k=kept),
         DecisionTreeClassifier(random_state=rng.seed32(SEED)),
     ).fit(rows.X, rows.y)
     np.testing.assert_array_equal(predicted(trained(config, rows), rows), theirs.predict_proba(rows.X))
@@ -140,6 +143,17 @@ def test_the_features_that_tell_are_kept(selection: str) -> None:
     np.testing.assert_allclose(encode(rows.X), kept)
     assert kept.shape[1] == 1
     assert abs(np.corrcoef(kept[:, 0], rows.y)[0, 1]) > 0.4
+
+
+@pytest.mark.parametrize("selection", ["univariate", "trees"])
+@pytest.mark.parametrize("columns", [(0, 1, 0), (2, 2, 2)], ids=["equal", "constant"])
+def test_some_feature_is_kept_where_they_are_equally_good(selection: str, columns: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=40)
+    X = np.column_stack([x, -x, np.ones(40)])[:, columns]
+    rows = Table(X, (x > 0).astype(int), np.zeros(3, bool), 2)
+    with quiet_single_thread():
+        encode, kept = PIPELINE.prepare(steps(selection=selection, percentile=10.0), SEED, rows, rows.y)
+    assert kept.shape == encode(rows.X).shape == (40, 1)
 
 
 def test_target_encoding_is_in_units_of_the_target_as_the_learner_sees_it() -> None:

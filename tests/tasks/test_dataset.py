@@ -54,6 +54,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 def make(store: str, learner: str, kind: str, **fields: Any) -> DatasetTask:
     low, high = LEVELS[find_learner(learner).fidelity.unit]
     data = "numbers" if kind == "regression" else "classes"
+    if learner == "pipeline":  # without forests and networks, which train to their full number
+        parts = {name: {"type": "space", "space": name} for name in ("preprocessing", "knn")}
+        few = {"type": "categorical", "choices": ["decision_tree", "knn"]}
+        fields = {"space": {"learner": few, **parts}, **fields}
     return DatasetTask(data, learner, store, **{"low": low, "high": high, **fields})
 
 
