@@ -16,6 +16,7 @@ from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Config, Space
 from hptbench.tasks import _data, _metrics, _split
+from hptbench.tasks._jobs import hidden_scores, lost_since
 from hptbench.tasks._space import resolved
 
 _VALIDATION_SHARE = 1 / 3
@@ -215,7 +216,9 @@ class DatasetTask:
         return [self._evaluate(job, test) for job in jobs]
 
     def _evaluate(self, job: Job, test: Table) -> Outcome:
-        state, lost = self._source(job)
+        left, lost = lost_since(job)
+        first = lost[0] if lost else job
+        state: State = left or State(self._number(first), (), first.proposal.config)
         folds = self.inner(state.split)
         with quiet_single_thread():
             for earlier in lost:
@@ -224,32 +227,12 @@ class DatasetTask:
             state = self._train(job, state, folds)
             seen = self._score(state.models, [validation for _, validation in folds[: len(state.models)]])
             cost = time.perf_counter() - began
-            hidden, message = self._test(state.models, test)
+            tests = [test] * len(state.models)
+            hidden, message = hidden_scores(lambda: self._score(state.models, tests), seen, self.objectives[0])
         hidden |= {f"validation_{name}": value for name, value in seen.items()} | {"split": float(state.split)}
         values = tuple(seen[name] for name in self.objectives)
         kept = state if self.fidelity.continues else None
         return Outcome(Status.OK, (Point(job.stop, values),), cost, hidden, kept, message)
-
-    def _test(self, models: Sequence[Model], test: Table) -> tuple[dict[str, float], str]:
-        """The scores on the test rows, NaN if they cannot be computed; then also why, in one line."""
-        message = ""
-        try:
-            scores = self._score(models, [test] * len(models))
-        except Exception as error:
-            # A method sees the status of a job: it must not tell anything of the test rows.
-            scores = {metric.name: math.nan for metric in self._metrics}
-            message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
-        return {"test": scores[self.objectives[0]]} | {f"test_{name}": s for name, s in scores.items()}, message
-
-    def _source(self, job: Job) -> tuple[State, list[Job]]:
-        """(the latest state before the job that is there; the jobs since then, whose states are lost)."""
-        lost: list[Job] = []
-        while job.start > 0 and job.state is None:
-            if job.before is None:
-                raise ValueError(f"job {job.id} starts at {job.start:g}, but has neither a state nor a job before")
-            job = job.before
-            lost.append(job)
-        return (job.state if job.start > 0 else State(self._number(job), (), job.proposal.config)), lost[::-1]
 
     def _train(self, job: Job, state: State, folds: Sequence[Fold]) -> State:
         """The state after the job's segment."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Space
 from hptbench.tasks import _data, _metrics
+from hptbench.tasks._jobs import hidden_scores
 from hptbench.tasks._space import resolved
 from hptbench.tasks._streams import ROWS, blocks, find_stream, stream
 
@@ -166,21 +166,10 @@ class DriftingTask:
             model = self._learner.train(job.proposal.config, job.seed, past, 0.0, stop, None)
             seen = self._score(model, parts[b])
             cost = time.perf_counter() - began
-            hidden, message = self._hidden(model, parts[b + 1])
+            hidden, message = hidden_scores(lambda: self._score(model, parts[b + 1]), seen, self.objectives[0])
         hidden |= {f"validation_{name}": value for name, value in seen.items()}
         values = tuple(seen[name] for name in self.objectives)
         return Outcome(Status.OK, (Point(job.stop, values),), cost, hidden, message=message)
-
-    def _hidden(self, model: Model, future: Table) -> tuple[dict[str, float], str]:
-        """The scores on the next block, NaN if they cannot be computed; then also why, in one line."""
-        message = ""
-        try:
-            scores = self._score(model, future)
-        except Exception as error:
-            # A method sees the status of a job: it must not tell anything of the rows to come.
-            scores = {metric.name: math.nan for metric in self._metrics}
-            message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
-        return {"test": scores[self.objectives[0]]} | {f"test_{name}": s for name, s in scores.items()}, message
 
     def _score(self, model: Model, table: Table) -> dict[str, float]:
         predicted = self._learner.predict(model, table.X, table.n_classes)

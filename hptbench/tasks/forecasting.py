@@ -18,6 +18,7 @@ from hptbench.registry import task
 from hptbench.space import Floats, Space
 from hptbench.tasks import _series
 from hptbench.tasks._accuracy import METRICS
+from hptbench.tasks._jobs import hidden_scores
 from hptbench.tasks._space import resolved
 
 _HORIZONS = {1: 6, 4: 8, 12: 18}
@@ -181,16 +182,12 @@ class ForecastingTask:
         return tuple(metric(ahead, forecast, past) for metric in METRICS.values())
 
     def _hidden(self, job: Job, y: Floats, origins: Sequence[int]) -> tuple[dict[str, float], str]:
-        """The scores of the test period, NaN if they cannot be computed; then also why, in one line."""
-        message = ""
-        try:
-            scores = _mean([self._score(job, y, origin) for origin in origins])
-        except Exception as error:
-            # A method sees the status of a job: it must not tell anything of the test period.
-            scores = (math.nan,) * len(METRICS)
-            message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
-        named = dict(zip(METRICS, scores, strict=True))
-        return {"test": named[self.metric]} | {f"test_{name}": s for name, s in named.items()}, message
+        """The mean scores of the test period, NaN if they cannot be computed; then also why, in one line."""
+        return hidden_scores(
+            lambda: dict(zip(METRICS, _mean([self._score(job, y, origin) for origin in origins]), strict=True)),
+            METRICS,
+            self.metric,
+        )
 
     # what the fields stand for
 

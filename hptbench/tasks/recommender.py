@@ -19,6 +19,7 @@ from hptbench.recommenders import Factors, Feedback, Interactions, Recommender, 
 from hptbench.registry import task
 from hptbench.space import Space
 from hptbench.tasks import _interactions, _ranking
+from hptbench.tasks._jobs import hidden_scores, lost_since
 from hptbench.tasks._space import resolved
 
 _METRICS: Mapping[Feedback, Mapping[str, Any]] = {"explicit": _ranking.RATINGS, "implicit": _ranking.RANKINGS}
@@ -136,31 +137,22 @@ class RecommenderTask:
             return [self._evaluate(job, parts) for job in jobs]
 
     def _evaluate(self, job: Job, parts: Parts) -> Outcome:
-        model, lost = _source(job)
+        model, lost = lost_since(job)
         for earlier in lost:
             model = self._train(earlier, model, parts)
         began = time.perf_counter()
         model = self._train(job, model, parts)
         scores = self._score(model, parts.training, parts.validation, ())
         cost = time.perf_counter() - began
-        hidden, message = self._hidden(model, parts)
+        hidden, message = hidden_scores(
+            lambda: self._score(model, parts.training, parts.test, (parts.validation,)), scores, self.objectives[0]
+        )
         hidden |= {f"validation_{name}": score for name, score in scores.items()}
         return Outcome(Status.OK, (Point(job.stop, (scores[self.objectives[0]],)),), cost, hidden, model, message)
 
     def _train(self, job: Job, before: Factors | None, parts: Parts) -> Factors:
         segment = int(job.start), int(job.stop)
         return self._model.train(job.proposal.config, job.seed, parts.training, *segment, before)
-
-    def _hidden(self, model: Factors, parts: Parts) -> tuple[dict[str, float], str]:
-        """The scores of the test interactions, NaN if they cannot be computed; then also why, in one line."""
-        message = ""
-        try:
-            scores = self._score(model, parts.training, parts.test, (parts.validation,))
-        except Exception as error:
-            # A method sees the status of a job: it must not tell anything of the test interactions.
-            scores = dict.fromkeys(self._metrics, math.nan)
-            message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
-        return {"test": scores[self.objectives[0]]} | {f"test_{name}": s for name, s in scores.items()}, message
 
     def _score(
         self, model: Factors, training: Interactions, held: Interactions, also_seen: Sequence[Interactions]
@@ -184,17 +176,6 @@ class RecommenderTask:
     @property
     def _metrics(self) -> Mapping[str, Any]:
         return _METRICS[self._model.feedback]
-
-
-def _source(job: Job) -> tuple[Factors | None, list[Job]]:
-    """(the latest model before the job that is there; the jobs since then, whose states are lost)."""
-    lost: list[Job] = []
-    while job.start > 0 and job.state is None:
-        if job.before is None:
-            raise ValueError(f"job {job.id} starts at {job.start:g}, but has neither a state nor a job before")
-        job = job.before
-        lost.append(job)
-    return (job.state if job.start > 0 else None), lost[::-1]
 
 
 def _ranked(model: Factors, seen: Sequence[Interactions], held: Interactions, cutoff: int) -> tuple[Any, Any]:

@@ -1,0 +1,34 @@
+"""What the families that train something share: states that are lost, scores that stay hidden."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+from hptbench.protocol import Job, State
+
+
+def lost_since(job: Job) -> tuple[State, list[Job]]:
+    """(the latest state before ``job`` that is there, None if it starts from nothing; the jobs since then, the first
+    one first, whose states have to be made again). ValueError for a start without a past."""
+    lost: list[Job] = []
+    while job.start > 0 and job.state is None:
+        if job.before is None:
+            raise ValueError(f"job {job.id} starts at {job.start:g}, but has neither a state nor a job before")
+        job = job.before
+        lost.append(job)
+    return (job.state if job.start > 0 else None), lost[::-1]
+
+
+def hidden_scores(
+    score: Callable[[], Mapping[str, float]], metrics: Iterable[str], objective: str
+) -> tuple[dict[str, float], str]:
+    """(``test``, the objective's score on what stays hidden, and ``test_<metric>`` each; why not, in one line). All NaN
+    if ``score`` raises: a method sees the status of a job, which must not tell anything of the hidden data."""
+    message = ""
+    try:
+        scores = score()
+    except Exception as error:
+        scores = dict.fromkeys(metrics, math.nan)
+        message = " ".join(f"test score failed: {type(error).__name__}: {error}".split())
+    return {"test": scores[objective]} | {f"test_{name}": value for name, value in scores.items()}, message
