@@ -27,6 +27,7 @@ class Ledger:
         self._problem, self._key, self._clock = problem, key, clock
         self._high = problem.fidelity.high if problem.fidelity else 1.0
         self._continues = problem.fidelity is not None and problem.fidelity.continues
+        self._inherits = self._continues and problem.fidelity is not None and problem.fidelity.inherits
         self._jobs: list[Job] = []
         self._fates = bytearray()
         """Per job what became of it: a byte, as there may be millions."""
@@ -51,9 +52,10 @@ class Ledger:
             if not 0 <= proposal.source < len(self._fates) or self._fates[proposal.source] == _RUNNING:
                 raise ValueError(f"a proposal starts from job {proposal.source}, which has not ended")
             source = self._jobs[proposal.source]
-            if self._continues and self._fates[source.id] == _DONE:
+            goes_on = source.proposal.config == proposal.config and self._tips[source.trial] == source.id
+            if (self._inherits if not goes_on else self._continues) and self._fates[source.id] == _DONE:
                 start, before = source.stop, source
-            if source.proposal.config == proposal.config and self._tips[source.trial] == source.id:
+            if goes_on:
                 trial = source.trial
         stop = self._high if proposal.fidelity is None else proposal.fidelity
         if not start < stop <= self._high:

@@ -51,6 +51,8 @@ class Fidelity:
     """Only whole numbers of ``unit`` make sense."""
     continues: bool = False
     """A training can go on from the state that it left; else every segment starts anew."""
+    inherits: bool = True
+    """If it continues: also from a state that another trial left (exploit). Else such a segment starts anew."""
 
     def __post_init__(self) -> None:
         if not 0 < self.low <= self.high < math.inf:

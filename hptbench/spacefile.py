@@ -10,7 +10,8 @@ this one, so that its bounds are written once:
 
     svm:    {type: space, space: svm, when: {learner: svm}}
 
-adds svm:cost, svm:kernel and the others, all active under their own conditions and this one. Whatever this cannot say,
+adds svm:cost, svm:kernel and the others, all active under their own conditions and this one; nothing if the learner has
+no such choice. Whatever this cannot say,
 a ``ConfigSpace.ConfigurationSpace`` given to :class:`hptbench.space.Space` can.
 """
 
@@ -36,12 +37,17 @@ _FIELDS = {
 _OPTIONAL = {"log", "default"}
 
 
-def space_from_yaml(parameters: Mapping[str, Mapping[str, Any]], where: str = "space") -> Space:
-    """Build the space; UserError names the parameter and what is wrong with it."""
+def space_from_yaml(
+    parameters: Mapping[str, Mapping[str, Any]],
+    where: str = "space",
+    others: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+) -> Space:
+    """Build the space; UserError names the parameter and what is wrong with it. ``others``: spaces that may be a part
+    of it, instead of the packaged ones."""
     configspace = CS.ConfigurationSpace()
     if not isinstance(parameters, Mapping):
         raise UserError(f"{where}: expected a mapping from parameter names, got {parameters!r}")
-    parameters = _whole(parameters, where)
+    parameters = _whole(parameters, where, others or {})
     for name, spec in parameters.items():
         configspace.add(_parameter(f"{where}.{name}", name, spec))
     for name, spec in parameters.items():
@@ -55,7 +61,10 @@ def space_from_yaml(parameters: Mapping[str, Mapping[str, Any]], where: str = "s
 
 
 def _whole(
-    parameters: Mapping[str, Mapping[str, Any]], where: str, inside: tuple[str, ...] = ()
+    parameters: Mapping[str, Mapping[str, Any]],
+    where: str,
+    others: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    inside: tuple[str, ...] = (),
 ) -> dict[str, Mapping[str, Any]]:
     """The parameters with those of included spaces in place; ``inside``: the spaces that include this one."""
     out: dict[str, Mapping[str, Any]] = {}
@@ -69,10 +78,22 @@ def _whole(
             raise UserError(
                 f"{where}.{name}: the spaces {' > '.join((*inside, other))} include each other; take one out"
             )
-        for inner, inner_spec in _whole(_packaged(other), f"space.{other}", (*inside, other)).items():
+        if not _possible(parameters, spec.get("when") or {}):
+            continue
+        own = others[other] if other in others else _packaged(other)
+        for inner, inner_spec in _whole(own, f"space.{other}", others, (*inside, other)).items():
             when = {f"{name}:{parent}": value for parent, value in (inner_spec.get("when") or {}).items()}
             out[f"{name}:{inner}"] = {**inner_spec, "when": when | dict(spec.get("when") or {})}
     return out
+
+
+def _possible(parameters: Mapping[str, Mapping[str, Any]], when: Mapping[str, Any]) -> bool:
+    """Whether the parents still have the choices that make a part active: they may have been taken out."""
+    for parent, value in when.items():
+        choices = parameters.get(parent, {}).get("choices")
+        if choices is not None and not isinstance(value, list | tuple | Mapping) and value not in choices:
+            return False
+    return True
 
 
 def _check(where: str, spec: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from hptbench import registry
 from hptbench.errors import UserError, unknown
 from hptbench.protocol import Task
+from hptbench.spacefile import space_from_yaml
 from hptbench.store import layout
 from hptbench.tasks._wrapper import wrap
 
@@ -109,7 +110,11 @@ def _per_type(learner: Learners) -> dict[str, list[str]]:
     for kind in by_type:
         if kind not in _KINDS:
             raise unknown("task type", kind, _KINDS)
-    return {kind: [names] if isinstance(names, str) else list(names) for kind, names in by_type.items() if names}
+    chosen = {kind: [names] if isinstance(names, str) else names for kind, names in by_type.items() if names}
+    for names in chosen.values():
+        if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+            raise UserError(f"expected learner to be a name, several, or so for each task type, got {learner!r}")
+    return {kind: list(names) for kind, names in chosen.items()}
 
 
 def _task(
@@ -125,7 +130,9 @@ def _task(
     wrappers = fields.pop("wrap", None) or ()
     given = _checked(cls, where, fields)
     if spaces and hasattr(cls, "space_name") and given.get("space") is None:
-        given["space"] = spaces.get(cls.space_name(**given))
+        name = cls.space_name(**given)
+        if name in spaces:
+            given["space"] = space_from_yaml(spaces[name], f"space.{name}", spaces)
     return wrap(cls(**given), wrappers)
 
 
@@ -152,6 +159,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if typing.get_origin(hint) is tuple:
+        [one, *_] = typing.get_args(hint)
+        return isinstance(value, list | tuple) and all(_fits(v, one) for v in value)
     return isinstance(value, hint) if hint in (str, bool, types.NoneType) else True
 
 

@@ -77,6 +77,8 @@ def test_family_gives_each_learner_its_space() -> None:
     ({"data": "iris", "learner": "knn", "max_rows": 9.5}, r"'max_rows': expected int \| None, got 9.5"),
     ({"data": "iris", "learner": "knn", "test_share": "half"}, "'test_share': expected float"),
     ({"data": "iris", "learner": 3}, "'learner': expected str, got 3"),
+    ({"data": "iris", "learner": "knn", "metric": 5}, "'metric': expected str"),
+    ({"data": "iris", "learner": "knn", "metric": ["auc", 5]}, "'metric': expected str"),
     ({"data": "iris"}, "expected a value for 'learner', got none"),
     ({"data": "irsi", "learner": "knn"}, "Did you mean 'iris'"),
     ({"data": "irsi", "learner": "knn", "version": 2}, "unknown suite.*'version'"),
@@ -124,6 +126,8 @@ def test_store_errors(store: str) -> None:
         suites.store(store, ["aa"])
     with pytest.raises(UserError, match="expected a learner for regression"):
         suites.store(store, ["b"], {"classification": "svm"})
+    with pytest.raises(UserError, match="expected learner to be a name, several"):
+        suites.store(store, learner=5)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="unknown task type 'clasification'"):
         suites.store(store, learner={"clasification": "svm"})
     with pytest.raises(UserError, match=r"field 'max_row'. Did you mean 'max_rows'"):
@@ -174,3 +178,26 @@ def test_a_bound_of_a_forecaster_or_recommender_has_an_address() -> None:
     }
     tasks = composed("recommender", "space.bpr.factors.upper=48")
     assert {t.space.configspace["factors"].upper for t in tasks if t.model == "bpr"} == {48}
+
+
+def test_bounds_reach_the_spaces_within_spaces() -> None:
+    tasks = composed(
+        "pipeline", "space.random_forest.mtry_power.upper=0.4", "space.random_forest.mtry_power.default=0.3"
+    )
+    t = next(t for t in tasks if t.data == "wine")
+    assert t.space.configspace["random_forest:mtry_power"].upper == 0.4
+    assert t.space.default()["random_forest:mtry_power"] == 0.3
+    [t, *_] = composed(
+        "pipeline", "space.pipeline_classification.learner={type: categorical, choices: [knn, mlp], default: mlp}"
+    )
+    assert {name.partition(":")[0] for name in t.space.names} == {"learner", "preprocessing", "knn", "mlp"}
+
+
+def test_learners_of_a_store_on_the_command_line(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPTBENCH_STORE", store)
+    for learner, names in (
+        ("knn", ["a-knn"]),
+        ("[knn,svm]", ["a-knn", "a-svm"]),
+        ("{classification: [svm, knn]}", ["a-svm", "a-knn"]),
+    ):
+        assert [t.name for t in composed("store", "suite.data=[a]", f"suite.learner={learner}")] == names

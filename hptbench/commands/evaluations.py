@@ -4,9 +4,9 @@ python -m hptbench collect-evaluations suite.path=DIR        evaluate, then writ
 python -m hptbench collect-evaluations --table STUDY         only write the table of what is finished so far
 
 Settings are those of a study (python -m hptbench --help) on top of conf/experiment/evaluations.yaml; of use are
-method.design.configs, method.design.levels, suite.data, suite.learner, suite.max_rows, limits.seconds, study, and
-for random configurations instead of a design +method=random, baselines=[random]. What is done is never done again:
-the same command goes on after Ctrl-C, kill -9 or with more configurations, learners or data sets.
+method.design.configs, method.design.first, method.design.levels, suite.data, suite.learner, suite.max_rows,
+limits.seconds and study. What is done is never done again: the same command goes on after Ctrl-C, kill -9 or with more
+learners or data sets; 86 more configurations are method.design.first=64 method.design.configs=86.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from hptbench.errors import UserError
 from hptbench.results import evaluations
 from hptbench.results.collect import Study, collect
 
@@ -34,6 +35,8 @@ def settings(argv: list[str]) -> list[str]:
     if any(word in ("-h", "--help", "--table") or word.startswith("--table=") for word in argv):
         return []
     chosen = any(word.lstrip("+").startswith("experiment=") for word in argv)
+    if any(word.startswith("--out") for word in argv):
+        raise UserError("--out needs --table; a study's table lies in evaluations/ below results=")
     return argv if chosen else [_EXPERIMENT, *argv]
 
 

@@ -110,7 +110,10 @@ def _categories(config: Config, seed: int, rows: Table) -> Any:
     # stratified folds need one class with as many rows as there are folds
     most = int(np.bincount(rows.y).max()) if rows.n_classes else len(rows)
     kind = "continuous" if not rows.n_classes else "binary" if rows.n_classes == 2 else "multiclass"
-    folds = (StratifiedKFold if rows.n_classes else KFold)(min(_FOLDS, most), shuffle=True, random_state=seed)
+    stratified = rows.n_classes and most >= 2
+    folds = (StratifiedKFold if stratified else KFold)(
+        min(_FOLDS, most if stratified else len(rows)), shuffle=True, random_state=seed
+    )
     return TargetEncoder(target_type=kind, cv=folds)
 
 

@@ -32,13 +32,16 @@ class Design:
 
     The configurations depend on the space and ``number`` alone, neither on the task nor on the run's seed, so that
     tasks with one space are evaluated at the same points, each once; those of a smaller design are the first of a
-    larger one. A configuration is trained to its next level when it has reached the one before (it goes on where the
-    task can), and no further once it has failed: what took too long will take longer. Tasks without fidelity have one
-    level. Notes hold the configuration's number (0 is the default) and the level.
+    larger one, and ``first`` leaves out those that are there already. A configuration is trained to its next level when
+    it has reached the one before (it goes on where the task can), and no further once it has failed: what took too long
+    will take longer. Tasks without fidelity have one level. Notes hold the configuration's number (0 is the default)
+    and the level.
     """
 
     configs: int = 64
-    """The default among them."""
+    """How many."""
+    first: int = 0
+    """Number of the first of them: the default is 0. A table grows by designs that begin where another ended."""
     levels: tuple[float, ...] = (1 / 9, 1 / 3, 1.0)
     """Shares of the highest fidelity."""
     number: int = 0
@@ -48,6 +51,8 @@ class Design:
     def begin(self, problem: Problem, rng: np.random.Generator) -> _Search:
         if self.configs < 1:
             raise UserError(f"expected design.configs >= 1, got {self.configs}")
+        if self.first < 0:
+            raise UserError(f"expected design.first >= 0, got {self.first}")
         levels = list(self.levels)
         if not levels or levels != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] <= 1:
             raise UserError(f"expected design.levels to be rising shares in (0, 1], got {levels}")
@@ -60,7 +65,7 @@ class _Search:
         self._levels: list[float | None] = [None]
         if fidelity:
             self._levels = list(dict.fromkeys(fidelity.snap(share * fidelity.high) for share in design.levels))
-        self._fresh = enumerate(_points(problem.space, design))
+        self._fresh = islice(enumerate(_points(problem.space, design)), design.first, None)
         self._next: deque[Proposal] = deque()
         self._out: set[tuple[int, int]] = set()
         """(configuration, level) of what has been asked for: reports of others' proposals look alike."""
@@ -94,7 +99,7 @@ def _points(space: Space, design: Design) -> Iterator[Config]:
     seen = [space.default()]
     yield seen[0]
     vain = 0
-    while len(seen) < design.configs and vain < _VAIN:
+    while len(seen) < design.first + design.configs and vain < _VAIN:
         config = next(points)
         if config in seen:
             vain += 1

@@ -84,6 +84,9 @@ def _jobs(path: Path) -> Any:
 
     try:
         rows = pq.read_table(path)
+        for name in ("cpu", "memory"):  # not there in runs of versions before 0.2
+            if name not in rows.column_names:
+                rows = rows.append_column(name, pa.nulls(len(rows), pa.float64()))
         return rows.select([c.name for c in JOBS])
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _damaged(path, error) from error

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 _PARTS = ("validation_", "test_")
 """What metrics' columns begin with: the measures that tasks log under these names."""
+_VERSIONS = {"python", "hptbench", "numpy", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "catboost"}
 _SETTINGS = ("max_rows", "validation", "folds", "repeats", "reshuffle", "test_share", "split", "axis", "drop_rare")
 
 
 def evaluations(study: Study) -> pd.DataFrame:
     """The table: EVALUATIONS and the metrics, numbers rounded to 32 bits; ordered by data set, learner, configuration
-    and fidelity. Metrics are null where the job failed or the learner cannot be measured by them."""
+    and fidelity, which name a row. Metrics are null where the job failed or the learner cannot be measured by them.
+    UserError if the study holds several evaluations under one name (seeds, folds, methods, other settings)."""
     import pandas as pd
 
     runs = study.runs.set_index("run")
@@ -53,6 +55,12 @@ def evaluations(study: Study) -> pd.DataFrame:
     out["split"] = out["split"].astype("Int64")
     assert list(out)[: len(EVALUATIONS)] == [column.name for column in EVALUATIONS]
     keys = ["data", "learner", "configuration", "fidelity"]
+    if (twice := out.duplicated(keys)).any():
+        one = ", ".join(f"{key} {value}" for key, value in out.loc[twice, keys].iloc[0].items())
+        raise UserError(
+            f"{study.folder}: expected one evaluation per data set, learner, configuration and fidelity, got "
+            f"several of {one}: give each design, seed, fold or other setting a study of its own (study=NAME)"
+        )
     out = out.assign(data=out["data"].astype(str), learner=out["learner"].astype(str)).sort_values(keys, kind="stable")
     return out.astype({"data": "category", "learner": "category"}).reset_index(drop=True)
 
@@ -83,7 +91,7 @@ def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command
         "    " + command,
         "",
         f"- **Study**: {len(runs)} finished runs (data set × learner)"
-        + (f"; {len(study.unfinished)} more have begun and are not in here" if study.unfinished else "")
+        + (f"; {len(study.unfinished)} of the study have begun and are not in here" if study.unfinished else "")
         + ".",
         *_settings(runs),
         f"- **Limits** of one training: {_one(runs['limits'])}. A configuration that failed at one fidelity was not "
@@ -138,12 +146,12 @@ def _settings(runs: pd.DataFrame) -> list[str]:
 
 
 def _versions(runs: pd.DataFrame) -> str:
-    wanted = ("python", "hptbench", "numpy", "scikit-learn")
-    found: dict[str, set[str]] = {name: set() for name in wanted}
+    found: dict[str, set[str]] = {}
     for text in runs["versions"].unique():
-        for name in wanted:
-            found[name].add(str(json.loads(text).get(name)))
-    return ", ".join(f"{name} {' or '.join(sorted(values))}" for name, values in found.items())
+        versions = json.loads(text)
+        for name in _VERSIONS & versions.keys():
+            found.setdefault(name, set()).add(str(versions[name]))
+    return ", ".join(f"{name} {' or '.join(sorted(values))}" for name, values in sorted(found.items()))
 
 
 def _one(column: pd.Series[Any]) -> str:

@@ -120,6 +120,17 @@ METRICS: Mapping[TaskType, tuple[Metric, ...]] = {
 }
 
 
+def measured(metrics: Sequence[Metric], y: NDArray[Any], p: Floats) -> dict[str, float]:
+    """Metric -> loss; all NaN if a prediction is no finite number."""
+    finite = bool(np.isfinite(p).all())
+    return {metric.name: metric.loss(y, p) if finite else math.nan for metric in metrics}
+
+
+def defined(name: str, y: NDArray[Any]) -> bool:
+    """Whether a metric has a value on these rows, whatever is predicted."""
+    return name not in ("auc_error", "r2_error") or bool((y != y[0]).any())
+
+
 def computable(kind: TaskType, probabilities: bool) -> tuple[Metric, ...]:
     """What can be computed of a learner that predicts probabilities, or does not."""
     return tuple(m for m in METRICS[kind] if probabilities or not m.probabilities)

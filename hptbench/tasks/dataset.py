@@ -14,7 +14,7 @@ from hptbench.errors import UserError, unknown
 from hptbench.learners import FRACTION, Learner, Model, Table, TaskType, find_learner, quiet_single_thread
 from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
-from hptbench.space import Config, Space
+from hptbench.space import Space
 from hptbench.tasks import _data, _metrics, _split
 from hptbench.tasks._jobs import hidden_scores, lost_since
 from hptbench.tasks._space import resolved
@@ -42,14 +42,12 @@ class State(NamedTuple):
     """Number of the inner split, which stays that of the first segment."""
     models: tuple[Model, ...]
     """One per fold trained so far."""
-    config: Config
-    """Of the job."""
 
 
 @task("dataset")
 @dataclass(frozen=True)
 class DatasetTask:
-    """A learner of scikit-learn on a data set, with inner validation and a hidden outer test split.
+    """A learner on a data set, with inner validation and a hidden outer test split.
 
     A job trains one model per fold of the inner split (one for a holdout, which is a third of the rows that do not
     test; ``repeats`` times as many if the split is repeated) and is told their mean score on the validation rows.
@@ -101,7 +99,7 @@ class DatasetTask:
     high: float | None = None
     space: Space = None  # type: ignore[assignment]
     """Also the parameters of a space as in YAML, or None for the packaged one of the learner. May lack parameters,
-    which then keep scikit-learn's defaults."""
+    which then keep the learner's defaults."""
 
     def __post_init__(self) -> None:
         _ = self.objectives  # says what is wrong with metric
@@ -159,7 +157,7 @@ class DatasetTask:
         if self.axis == "rows":
             natural = FRACTION
         elif self.axis == "folds":
-            natural = Fidelity(1, self._folds, unit="fold", continues=True)
+            natural = Fidelity(1, self._folds, unit="fold", continues=True, inherits=False)
         low = natural.low if self.low is None else self.low
         return replace(natural, low=low, high=natural.high if self.high is None else self.high)
 
@@ -202,7 +200,9 @@ class DatasetTask:
 
     def inner(self, number: int) -> tuple[Fold, ...]:
         """The inner split with this number: the folds of all repeats."""
-        return _inner(self.outer().rest, self.data, number, self._k, self.repeats)
+        # a reshuffled split is one trial's: to keep it would only fill the memory
+        make = _inner.__wrapped__ if self.reshuffle else _inner
+        return make(self.outer().rest, self.data, number, self._k, self.repeats)
 
     def _number(self, job: Job) -> int:
         """Of the inner split of a job that starts from nothing."""
@@ -217,8 +217,7 @@ class DatasetTask:
 
     def _evaluate(self, job: Job, test: Table) -> Outcome:
         left, lost = lost_since(job)
-        first = lost[0] if lost else job
-        state: State = left or State(self._number(first), (), first.proposal.config)
+        state: State = left or State(self._number(lost[0] if lost else job), ())
         folds = self.inner(state.split)
         with quiet_single_thread():
             for earlier in lost:
@@ -239,10 +238,9 @@ class DatasetTask:
         config, seed, learner = job.proposal.config, job.seed, self._learner
         fidelity = self.fidelity
         if self.axis == "folds":
-            done = state.models if state.config == config else ()  # folds are of one configuration
-            new = folds[len(done) : int(job.stop)]
+            new = folds[len(state.models) : int(job.stop)]
             more = [learner.train(config, seed, rows, 0, learner.fidelity.high, None) for rows, _ in new]
-            return State(state.split, (*done, *more), config)
+            return State(state.split, (*state.models, *more))
         whole = job.start, job.stop
         if fidelity.unit == FRACTION.unit:
             key = ("dataset", self.data, state.split, "part")
@@ -252,15 +250,22 @@ class DatasetTask:
             parts = [rows for rows, _ in folds]
         before = state.models or (None,) * len(folds)
         models = (learner.train(config, seed, r, *whole, b) for r, b in zip(parts, before, strict=True))
-        return State(state.split, tuple(models), config)
+        return State(state.split, tuple(models))
 
     def _score(self, models: Sequence[Model], tables: Sequence[Table]) -> dict[str, float]:
-        """Mean over the folds of every metric that can be computed."""
-        predictions = [self._learner.predict(m, t.X, t.n_classes) for m, t in zip(models, tables, strict=True)]
-        return {
-            metric.name: math.fsum(metric.loss(t.y, p) for t, p in zip(tables, predictions, strict=True)) / len(models)
-            for metric in self._metrics
-        }
+        """Mean of every metric over the folds in which it is defined: AUC needs two classes, R² two different numbers
+        (which folds lack them, the split decides, not the configuration). NaN if a prediction is no number."""
+        losses = [
+            _metrics.measured(self._metrics, t.y, self._learner.predict(m, t.X, t.n_classes))
+            for m, t in zip(models, tables, strict=True)
+        ]
+        return {metric.name: self._mean(metric.name, losses, tables) for metric in self._metrics}
+
+    def _mean(self, name: str, losses: Sequence[Mapping[str, float]], tables: Sequence[Table]) -> float:
+        defined = [
+            loss[name] for loss, table in zip(losses, tables, strict=True) if _metrics.defined(name, table.y)
+        ] or [math.nan]
+        return math.fsum(defined) / len(defined)
 
     # what the fields stand for
 

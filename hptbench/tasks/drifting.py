@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.learners import Learner, Model, Table, TaskType, find_learner, quiet_single_thread
+from hptbench.learners import FRACTION, Learner, Model, Table, TaskType, find_learner, quiet_single_thread
 from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Space
@@ -89,7 +89,7 @@ class DriftingTask:
         natural = self._learner.fidelity
         if self.length is None:
             return
-        if not natural.continues:
+        if natural.unit == FRACTION.unit:
             raise UserError(f"expected no length for {self.learner}, which trains at once, got {self.length}")
         if natural.snap(self.length) != self.length:
             raise UserError(
@@ -173,7 +173,7 @@ class DriftingTask:
 
     def _score(self, model: Model, table: Table) -> dict[str, float]:
         predicted = self._learner.predict(model, table.X, table.n_classes)
-        return {metric.name: metric.loss(table.y, predicted) for metric in self._metrics}
+        return _metrics.measured(self._metrics, table.y, predicted)
 
     # what the fields stand for
 

@@ -119,7 +119,7 @@ class ForecastingTask:
 
     @property
     def fidelity(self) -> Fidelity:
-        return Fidelity(self.low, self.origins, unit="origin", continues=True)
+        return Fidelity(self.low, self.origins, unit="origin", continues=True, inherits=False)
 
     def identity(self) -> Mapping[str, JSON]:
         """UserError if the series cannot be used."""

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any, ClassVar
 
+import numpy as np
+
 from hptbench.errors import UserError
 from hptbench.protocol import JSON
 from hptbench.registry import task
 from hptbench.store import layout
 from hptbench.tasks import _data, _split
 from hptbench.tasks.dataset import DatasetTask, Outer
+
+_LEAST = 2
+"""Rows of each class outside the test rows, so that no training part of the inner split lacks one."""
 
 
 @task("openml")
@@ -96,5 +101,10 @@ def _outer(data: str, store: str, max_rows: int | None, task_id: int, repeat: in
         rest, test = (
             part.take(_split.part(part, share, ("openml", data, role, repeat, fold), kept))
             for part, role in ((rest, "rest"), (test, "test"))
+        )
+    if table.n_classes and (few := int((np.bincount(rest.y, minlength=table.n_classes) < _LEAST).sum())):
+        raise UserError(
+            f"openml/task/{task_id}: expected {_LEAST} rows of each class to learn from in repeat {repeat}, fold "
+            f"{fold}, got fewer for {few} of {table.n_classes} classes; choose another fold, or leave the task out"
         )
     return Outer(rest, test)

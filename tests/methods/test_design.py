@@ -44,6 +44,7 @@ def test_the_configurations_are_the_spaces_alone() -> None:
     assert one == asked(run(Design(configs=6), Bowl(name="other", noise=1.0), seed=3, workers=4))
     more = asked(run(Design(configs=9), Bowl()))
     assert more[: len(one)] == one
+    assert asked(run(Design(configs=3, first=6), Bowl())) == more[len(one) :], "a table grows"
     other = asked(run(Design(configs=6, number=1), Bowl()))
     assert other[:3] == one[:3]
     assert all(a[2] != b[2] for a, b in zip(other[3:], one[3:], strict=True))
@@ -78,6 +79,7 @@ def test_levels_that_the_task_cannot_tell_apart_are_one() -> None:
 
 @pytest.mark.parametrize(("fields", "message"), [
     ({"configs": 0}, "design.configs >= 1"),
+    ({"first": -1}, "design.first >= 0"),
     ({"levels": ()}, "rising shares"),
     ({"levels": (0.5, 0.1)}, "rising shares"),
     ({"levels": (0.5, 1.5)}, "rising shares"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,14 @@ def test_a_row_per_evaluation_with_all_metrics(tmp_path: Path) -> None:
         assert words in card, words
 
 
+def test_a_name_stands_for_one_evaluation(tmp_path: Path) -> None:
+    study(tmp_path / "tiny")
+    found = collect(tmp_path / "tiny")
+    twice = replace(found, jobs=pd.concat([found.jobs, found.jobs], ignore_index=True))
+    with pytest.raises(UserError, match="got several of data diabetes, learner decision_tree, configuration 0"):
+        evaluations.evaluations(twice)
+
+
 def test_failures_are_rows_and_counted(tmp_path: Path) -> None:
     study(tmp_path / "tiny", Limits(memory_mb=1))
     path, table = evaluations.write(collect(tmp_path / "tiny"), tmp_path, {}, "")
@@ -136,6 +145,7 @@ def test_help_and_mistakes(store: str, capsys: pytest.CaptureFixture[str]) -> No
     for argv, message in (
         (["--table", "nowhere"], "expected the folder of a study"),
         (["suite.path=nowhere"], "nowhere"),
+        (["--out", "x"], "--out needs --table"),
         ([f"suite.path={store}", "method.design.configs=0"], "design.configs >= 1"),
         ([f"suite.path={store}", "suite.learner={classification: knm}"], "Did you mean 'knn'"),
     ):

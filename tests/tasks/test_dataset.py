@@ -12,7 +12,8 @@ import pytest
 from hptbench import rng
 from hptbench.errors import UserError
 from hptbench.learners import find_learner, learners
-from hptbench.protocol import Job, Outcome, Proposal, Status, Task
+from hptbench.ledger import Ledger
+from hptbench.protocol import Budget, Clock, Job, Outcome, Problem, Proposal, Status, Task
 from hptbench.tasks.dataset import DatasetTask
 from hptbench.testing import TASK_CHECKS
 from hptbench.workers import evaluate_here
@@ -430,9 +431,6 @@ def test_folds_are_a_fidelity_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     second = replace(job(t), start=2, before=job(t, 2), state=first.state)
     assert run_job(t, second).curve[-1].values[0] == pytest.approx(np.mean(values))
     assert len(trained) == 2
-    other = replace(second, proposal=Proposal({**t.space.default(), "n_neighbors": 1}))
-    run_job(t, other)
-    assert len(trained) == 2 + 4, "the folds of another configuration do not count for this one"
 
 
 def test_rows_are_a_fidelity_of_every_learner() -> None:
@@ -442,3 +440,34 @@ def test_rows_are_a_fidelity_of_every_learner() -> None:
     assert rows.fidelity.continues is False
     assert run(rows).curve[-1].values == run(own).curve[-1].values, "all rows and all trees are the same training"
     assert run(rows, 1 / 27).curve[-1].values[0] > run(rows).curve[-1].values[0]
+
+
+def test_folds_of_another_configuration_are_not_inherited() -> None:
+    t = DatasetTask("wine", "knn", validation="cv", folds=4, axis="folds")
+    ledger = Ledger(Problem(t.space, t.objectives, t.fidelity, Budget(max_jobs=9)), ("t", 0), Clock.UNITS)
+    first = ledger.open(Proposal(t.space.default(), 2))
+    ledger.close(first, run_job(t, first))
+    other = ledger.open(Proposal({**t.space.default(), "n_neighbors": 1}, 4, source=0))
+    assert (other.start, other.before, other.trial) == (0, None, 1)
+    assert ledger.open(Proposal(t.space.default(), 4, source=0)).start == 2
+    assert ledger.full_evals == 0.5 + 1 + 0.5
+
+
+def test_folds_in_which_a_metric_is_not_defined_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("name,task_type\nrare,classification\n")
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": draw.normal(size=60), "target": ["r"] * 3 + ["s"] * 57})
+    frame.to_parquet(tmp_path / "rare.parquet")
+    t = DatasetTask("rare", "knn", str(tmp_path), validation="cv", folds=5, metric="auc")
+    two = [len(set(valid.y)) == 2 for _, valid in t.inner(0)]
+    assert 0 < sum(two) < 5
+    outcome = run(t)
+    assert 0 <= outcome.curve[-1].values[0] <= 1
+
+
+def test_predictions_that_are_no_numbers_have_no_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    t = DatasetTask("wine", "knn", metric="accuracy")
+    monkeypatch.setattr(type(find_learner("knn")), "predict", lambda self, m, X, k: np.full((len(X), k), np.nan))
+    outcome = run(t)
+    assert np.isnan(outcome.curve[-1].values[0])
+    assert all(np.isnan(v) for name, v in outcome.hidden.items() if name != "split")
