@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import hptbench
 from hptbench.errors import unknown
+from hptbench.spacefile import packaged_parameters
 
 T = TypeVar("T", bound=type)
 _FOUND: dict[str, dict[str, type]] = {"method": {}, "task": {}}
@@ -79,12 +80,14 @@ def _import_all(package: str) -> None:
 
 
 def add_to_hydra() -> None:
-    """Give every method its node in Hydra's group ``method``, packaged under its own name."""
+    """Give every method its node in Hydra's group ``method``, packaged under its own name; and all packaged spaces
+    one node, ``space=all``: composed file by file they would take seconds."""
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
     for name, cls in methods().items():
         store.store(group="method", name=name, node=node_of(cls), package=f"method.{name}", provider="hptbench")
+    store.store(group="space", name="all", node=packaged_parameters(), package="space", provider="hptbench")
 
 
 def node_of(cls: type) -> Any:

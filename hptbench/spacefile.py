@@ -170,6 +170,13 @@ def packaged_space(name: str) -> Space:
     return space_from_yaml(_packaged(name), where=f"space.{name}")
 
 
+def packaged_parameters() -> dict[str, Mapping[str, Mapping[str, Any]]]:
+    """All packaged spaces as they are written."""
+    from hptbench.paths import conf_dir
+
+    return {file.stem: _packaged(file.stem) for file in sorted((conf_dir() / "space").glob("*.yaml"))}
+
+
 @cache
 def _packaged(name: str) -> Mapping[str, Mapping[str, Any]]:
     import yaml

@@ -14,15 +14,15 @@ from hptbench import suites
 from hptbench.errors import UserError
 from hptbench.paths import conf_dir
 from hptbench.protocol import Job, Proposal, Status
+from hptbench.registry import add_to_hydra
 from hptbench.rng import entropy
 from hptbench.spacefile import packaged_space
 
-SPACES = sorted(file.stem for file in (conf_dir() / "space").glob("*.yaml"))
-
 
 def composed(suite: str, *overrides: str) -> list[Any]:
+    add_to_hydra()
     with initialize_config_dir(str(conf_dir()), version_base=None):
-        config = compose(overrides=[f"+suite={suite}", f"+space=[{','.join(SPACES)}]", *overrides])
+        config = compose(overrides=[f"+suite={suite}", "+space=all", *overrides])
     return list(instantiate(config.suite))
 
 

@@ -36,9 +36,14 @@ def show_drift(console: Console, study: Study, rows: pd.DataFrame, plot: bool, c
         "and what it is less another method's, paired by seed (negative: better)",
         highlight=False,
     )
-    others = set(study.runs.loc[study.runs["task"].isin(rows["task"]), "method"]) - set(rows["method"]) - {DEFAULT}
-    if others:
-        console.print(f"[dim]Not tuned in every block, so not here: {', '.join(sorted(others))}[/]", highlight=False)
+    asked = study.runs[study.runs["task"].isin(rows["task"]) & (study.runs["method"] != DEFAULT)]
+    pairs = [set(zip(frame["method"], frame["task"], strict=True)) for frame in (asked, rows)]
+    lacking: dict[str, list[str]] = {}
+    for method, task in sorted(pairs[0] - pairs[1]):
+        lacking.setdefault(method, []).append(task)
+    for method, tasks in lacking.items():
+        where = "" if method not in set(rows["method"]) else f" on {', '.join(tasks)}, nor in the comparison"
+        console.print(f"[dim]Not tuned in every block, so not here: {method}{where}[/]", highlight=False)
     _print_losses(console, rows)
     if plot:
         path = study.folder / "drift.png"
