@@ -265,3 +265,13 @@ def test_spaces_that_hold_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hptbench.spacefile._packaged", spaces.__getitem__)
     with pytest.raises(UserError, match="a > b > a include each other"):
         space_from_yaml({"s": {"type": "space", "space": "a"}})
+
+
+def test_points_of_one_configuration_snap_to_one_point() -> None:
+    mixed = space_from_yaml(CONDITIONAL)
+    u = mixed.sample(np.random.default_rng(3), 200)
+    snapped = mixed.snap(u)
+    assert np.allclose(snapped, mixed.encode(mixed.decode(u)), equal_nan=True, atol=1e-12)
+    discrete = [j for j, size in enumerate(mixed.sizes) if size]
+    assert np.array_equal(snapped[:, discrete], mixed.encode(mixed.decode(u))[:, discrete], equal_nan=True)
+    assert np.array_equal(mixed.snap(snapped), snapped, equal_nan=True)

@@ -47,7 +47,8 @@ JOBS = (
     Column("status", "string", "", "ok, failed, timeout, memory or nan"),
     Column("message", "string", "", "why it failed, or why there is no test score"),
     Column("value", "double", "objective", "first objective at the end of the segment, minimised; null if failed"),
-    Column("values", "list<double>", "objective", "all objectives"),
+    Column("values", "list<double>", "objective", "all objectives; null if failed"),
+    Column("constraints", "list<double>", "", "all constraints, kept where <= 0; empty without any, null if failed"),
     Column("test", "double", "objective", "hidden test score for the first objective; null if there is none"),
     Column("hidden", "string", "", "JSON: all hidden measures by name"),
     Column("config", "string", "", "JSON: the active parameters"),
@@ -60,6 +61,7 @@ RUNS = (
     Column("version", "int64", "", "version of the task"),
     Column("objective", "string", "", "name of the first objective"),
     Column("objectives", "list<string>", "", "names of all objectives"),
+    Column("constraints", "list<string>", "", "names of all constraints, mostly none"),
     Column("high", "double", "fidelity", "fidelity of a full evaluation"),
     Column("fidelity_unit", "string", "", "what the fidelity counts; null if the task has none"),
     Column(

@@ -1,0 +1,44 @@
+"""Small steps in a search space, shared by methods that search near what they have."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from hptbench.space import Floats, Kind, Space
+
+
+def complete(space: Space, u: Floats, rng: np.random.Generator) -> Floats:
+    """(n, d) ``u`` with a uniform draw wherever a parameter is active and NaN, and NaN where it is inactive: what a
+    change of a condition's parent calls for."""
+    return space.deactivate(np.where(np.isnan(u), rng.random(u.shape), u))
+
+
+def neighbours(space: Space, u: Floats, rng: np.random.Generator, per_number: int = 4, std: float = 0.2) -> Floats:
+    """(m, d) the legal one-exchange neighbours of the point ``u``, (d,), snapped (see :meth:`Space.snap`).
+
+    The neighbourhood of SMAC (Hutter, Hoos & Leyton-Brown, LION 2011, section 4.3): one active parameter changes, a
+    number (integers and ordinals too) to ``per_number`` draws from a normal around its value with standard deviation
+    ``std`` in the unit interval, truncated to it; a category to every other level. Parameters that become active are
+    drawn uniformly. Draws that fall on the old value are left out, so m may be 0."""
+    free = np.flatnonzero(~np.isnan(u) & (space.sizes != 1))
+    categorical = np.array([space.kinds[j] is Kind.CATEGORICAL for j in free], dtype=bool)
+    numbers = np.repeat(free[~categorical], per_number)
+    levels = [(j, level) for j in free[categorical] for level in range(space.sizes[j])]
+    columns = np.concatenate([numbers, np.array([j for j, _ in levels], dtype=int)]).astype(int)
+    out = np.tile(space.snap(u[None]), (len(columns), 1))
+    rows = np.arange(len(columns))
+    k = len(numbers)
+    out[rows[:k], numbers] = truncated_normal(u[numbers], std, rng)
+    codes = space.codes(out[k:])
+    codes[rows[: len(levels)], columns[k:]] = [level for _, level in levels]
+    out[k:] = space.from_codes(codes)
+    out = space.snap(out)
+    out = complete(space, out[out[rows, columns] != space.snap(u[None])[0, columns]], rng)
+    return out[space.legal(out)]
+
+
+def truncated_normal(mean: Floats, std: float | Floats, rng: np.random.Generator) -> Floats:
+    """Draws in [0, 1] of ``mean``'s shape, from normals around ``mean`` truncated to the unit interval."""
+    low, high = ndtr(-mean / std), ndtr((1 - mean) / std)
+    return np.asarray(np.clip(mean + std * ndtri(low + rng.random(mean.shape) * (high - low)), 0.0, 1.0))
