@@ -95,6 +95,15 @@ class _Parameter:
         low, high = self._edges
         return np.asarray(((np.log(x) if self.log else x) - low) / (high - low))
 
+    def cells(self, x: Floats) -> tuple[Floats, Floats]:
+        """Edges in the unit interval, below and above, of the cells of integers and categories."""
+        if self.values:
+            i = x.astype(int)
+            return self._cells[i], self._cells[i + 1]
+        low, high = self._edges
+        below, above = (np.log(x + h) if self.log else x + h for h in (-0.5, 0.5))
+        return np.asarray((below - low) / (high - low)), np.asarray((above - low) / (high - low))
+
     def plain(self, x: Floats) -> list[Value]:
         if self.values:
             return [self.values[int(i)] for i in x]
@@ -211,6 +220,16 @@ class Space:
                 there = ~np.isnan(u[:, j])
                 out[there, j] = p.to_unit(p.from_unit(out[there, j]))
         return out
+
+    def cells(self, u: Floats) -> tuple[Floats, Floats]:
+        """(n, d) each the lower and the upper edge of the cell of the unit interval that stands for the same value as
+        the coordinate of ``u``; NaN for floats and where ``u`` is NaN."""
+        low, high = np.full(u.shape, np.nan), np.full(u.shape, np.nan)
+        for j, p in enumerate(self._parameters):
+            if p.size:
+                there = ~np.isnan(u[:, j])
+                low[there, j], high[there, j] = p.cells(p.from_unit(u[there, j]))
+        return low, high
 
     def _mapped(self, a: Floats, f: Callable[[_Parameter, Floats], Floats]) -> Floats:
         out = a.copy()
