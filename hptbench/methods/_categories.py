@@ -27,8 +27,10 @@ class Categories:
         self.q = [np.full(size, 1 / size) for size in sizes]
         """Per category (levels,) probabilities."""
         self._least = [(1 - 0.73 ** (1 / len(sizes))) / (size - 1) for size in sizes]  # the margin
-        self._delta = 1.0
-        """Length of a step, in the metric of the Fisher information, is 1 / delta."""
+        self._delta = 1.0  # Delta
+        self._step = 1.0
+        """Length of the next step, in the metric of the Fisher information: 1 / Delta, as it was one update ago (so in
+        the authors' code)."""
         self._s, self._gamma = np.zeros(sum(sizes) - len(sizes)), 0.0
 
     def sample(self, count: int, rng: np.random.Generator) -> Floats:
@@ -43,9 +45,10 @@ class Categories:
         root = np.concatenate([_root(g, q) for g, q in zip(gradient, self.q, strict=True)])
         norm = math.sqrt((root**2).sum()) + _TINY
         for q, g, least in zip(self.q, gradient, self._least, strict=True):
-            q += g / (self._delta * norm)
+            q += self._step * g / norm
             _lift(q, least)
-        beta = 1 / (self._delta * math.sqrt(len(root)))
+        self._step = 1 / self._delta
+        beta = self._step / math.sqrt(len(root))
         self._s = (1 - beta) * self._s + math.sqrt(beta * (2 - beta)) * root / norm
         self._gamma = (1 - beta) ** 2 * self._gamma + beta * (2 - beta)
         self._delta *= math.exp(beta * (self._gamma - (self._s**2).sum() / _ALPHA))

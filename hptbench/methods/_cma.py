@@ -97,7 +97,7 @@ class Gaussian:
         y, length = y * short[:, None], length * short
 
         step = np.maximum(w, 0) @ y  # (41)
-        self.mean = self.mean + self.sigma * self._stretch * step  # (42)
+        self.mean = self.mean + self.sigma * step  # (42); not stretched, [7]
         whitened = ((step @ self._basis) / self._roots) @ self._basis.T
         self._generation += 1
         self._path_sigma = (1 - self._c_sigma) * self._path_sigma + (
@@ -110,7 +110,7 @@ class Gaussian:
         self._path_c = (1 - self._c_c) * self._path_c + (
             h * math.sqrt(self._c_c * (2 - self._c_c) * self._mu_eff) * step
         )  # (45)
-        balanced = w * np.where(w >= 0, 1.0, n / (length**2 + _TINY))  # (46)
+        balanced = w * np.where(w >= 0, 1.0, n / (length**2 + 1e-8))  # (46)
         keep = 1 + self._c1 * (1 - h) * self._c_c * (2 - self._c_c) - self._c1 - self._c_mu * w.sum()
         self._c = (
             keep * self._c + self._c1 * np.outer(self._path_c, self._path_c) + self._c_mu * (balanced * y.T) @ y
