@@ -49,11 +49,11 @@ class Function:
     """Where the minimum is taken."""
     binary: int = 0
     """The first so many arguments are categories, 0 or 1."""
+    levels: Levels | None = None
     categories: int = 0
     """The first so many arguments are categories, positions on a grid; see :func:`function`."""
     integers: int = 0
     """As many of those after them are integers, positions on the same grid."""
-    levels: Levels | None = None
 
 
 # Branin (1972), as in Dixon & Szegö, Towards Global Optimisation 2, 1978.
