@@ -203,7 +203,7 @@ def _asked(job: Job) -> dict[str, Any]:
 def _plain(o: Outcome) -> dict[str, Any]:
     plain = {
         "status": o.status,
-        "curve": [(q.fidelity, q.values) for q in o.curve],
+        "curve": [(q.fidelity, q.values, *([q.constraints] if q.constraints else ())) for q in o.curve],
         "cost": o.cost,
         "hidden": dict(o.hidden),
         "message": o.message,
@@ -213,7 +213,7 @@ def _plain(o: Outcome) -> dict[str, Any]:
 
 
 def _outcome(o: Mapping[str, Any]) -> Outcome:
-    curve = tuple(Point(f, tuple(values)) for f, values in o["curve"])
+    curve = tuple(Point(f, *map(tuple, values)) for f, *values in o["curve"])
     return Outcome(
         Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"], o.get("cpu"), o.get("memory")
     )

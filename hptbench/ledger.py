@@ -8,7 +8,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hptbench.errors import UserError
-from hptbench.protocol import Budget, Clock, Job, Outcome, Problem, Proposal, Report, State, Status, check_outcome
+from hptbench.protocol import (
+    Budget,
+    Clock,
+    Job,
+    Outcome,
+    Point,
+    Problem,
+    Proposal,
+    Report,
+    State,
+    Status,
+    check_outcome,
+)
 from hptbench.rng import entropy
 
 _ROUNDING = 1e-9
@@ -34,6 +46,7 @@ class Ledger:
         self._tips: list[int] = []
         """Per trial its latest job."""
         self._states: OrderedDict[int, State] = OrderedDict()
+        self._failed = Point(0.0, *((math.inf,) * len(names) for names in (problem.objectives, problem.constraints)))
         self.full_evals = 0.0
 
     def room(self, now: float, free: int) -> int:
@@ -89,10 +102,12 @@ class Ledger:
                 self._states.popitem(last=False)
         if outcome.state is not None:
             outcome = replace(outcome, state=None)
-        values = outcome.curve[-1].values if ok else (math.inf,) * len(self._problem.objectives)
+        last = outcome.curve[-1] if ok else self._failed
         bare = self._jobs[job.id]
-        cost = self.duration(bare, outcome)
-        report = Report(job.id, job.trial, job.proposal, job.stop, outcome.status, values, outcome.curve, cost)
+        report = Report(
+            job.id, job.trial, job.proposal, job.stop, outcome.status, last.values, outcome.curve,
+            self.duration(bare, outcome), last.constraints,
+        )  # fmt: skip
         return bare, outcome, report
 
     def duration(self, job: Job, outcome: Outcome) -> float:
@@ -100,11 +115,13 @@ class Ledger:
         return (job.stop - job.start) / self._high if self._clock is Clock.UNITS else outcome.cost
 
     def _judged(self, job: Job, outcome: Outcome) -> Outcome:
-        check_outcome(outcome, len(self._problem.objectives))
+        check_outcome(outcome, len(self._problem.objectives), len(self._problem.constraints))
         if outcome.status is not Status.OK:
             return outcome
-        if not _finite(outcome.curve[-1].values):
-            message = f"value {outcome.curve[-1].values} at fidelity {job.stop:g}"
+        last = outcome.curve[-1]
+        if not _finite(last.values + last.constraints):
+            constraints = f" and constraint {last.constraints}" if last.constraints else ""
+            message = f"value {last.values}{constraints} at fidelity {job.stop:g}"
             return replace(outcome, status=Status.NAN, message=message)
         return outcome
 

@@ -107,6 +107,8 @@ class Problem:
     budget: Budget
     workers: int = 1
     advice: Advice = Advice()
+    constraints: tuple[str, ...] = ()
+    """Names of what must not be above 0; a configuration that keeps all of them is feasible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class Point:
 
     fidelity: float
     values: tuple[float, ...]
+    constraints: tuple[float, ...] = ()
+    """The constraints' values: kept where <= 0, violated by that much where > 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +178,17 @@ class Outcome:
     """Highest resident memory of its worker during the job, libraries and data included, 10^6 bytes; or None."""
 
 
-def check_outcome(outcome: Outcome, objectives: int) -> None:
+def check_outcome(outcome: Outcome, objectives: int, constraints: int) -> None:
     """ValueError if a task returned what makes no sense: that is a mistake of the task, not a failed training."""
     if not 0 < outcome.cost < math.inf:
         raise ValueError(f"expected a finite cost > 0 s, got {outcome.cost}")
-    if outcome.status is Status.OK and (not outcome.curve or len(outcome.curve[-1].values) != objectives):
-        raise ValueError(f"expected a curve that ends in {objectives} value(s), got {outcome.curve}")
+    if outcome.status is not Status.OK:
+        return
+    last = outcome.curve[-1] if outcome.curve else Point(0.0, ())
+    if (len(last.values), len(last.constraints)) != (objectives, constraints):
+        raise ValueError(
+            f"expected a curve that ends in {objectives} value(s) and {constraints} constraint(s), got {outcome.curve}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +207,8 @@ class Report:
     cost: float
     """Seconds, as far as the run's clock lets a method see them; under ``units`` the fidelity
     trained in full evaluations."""
+    constraints: tuple[float, ...] = ()
+    """The constraints at the end of the segment, kept where <= 0; +inf each if the job failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +243,8 @@ class Traits:
     """Needs a task with a fidelity."""
     max_objectives: int = 1
     min_objectives: int = 1
+    constraints: bool = False
+    """Looks at the constraints; else it sees the objectives only, and may search where nothing is feasible."""
     finite: bool = False
     """A fixed design that may end before the budget (a grid)."""
 
@@ -265,6 +278,11 @@ class Task(Protocol):
     def space(self) -> Space: ...
     @property
     def objectives(self) -> tuple[str, ...]: ...
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """Names of the constraints, mostly none; see :class:`Point`."""
+        ...
+
     @property
     def fidelity(self) -> Fidelity | None: ...
     @property

@@ -71,7 +71,10 @@ class Plan:
     @property
     def problem(self) -> Problem:
         """What the method sees."""
-        return Problem(self.task.space, self.task.objectives, self.task.fidelity, self.budget, self.workers)
+        task = self.task
+        return Problem(
+            task.space, task.objectives, task.fidelity, self.budget, self.workers, constraints=task.constraints
+        )
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -89,6 +92,7 @@ class Plan:
             "identity": encoded(task.identity(), f"the identity of {task.name}"),
             "space": task.space.to_json(),
             "objectives": list(task.objectives),
+            "constraints": list(task.constraints),
             "fidelity": task.fidelity and dataclasses.asdict(task.fidelity),
             "budget": dataclasses.asdict(self.budget),
             "workers": self.workers,
@@ -239,7 +243,7 @@ def _check(problem: Problem, job: Job) -> None:
 
 
 class _Timed:
-    """A method whose ask and tell are timed from outside; the method itself reads no clock."""
+    """A method whose ask and tell are timed from outside, by processor time; the method itself reads no clock."""
 
     traits: ClassVar[Traits] = Traits()  # never asked: the method's own were checked before
 
@@ -256,15 +260,15 @@ class _TimedSearch:
         self._watch, self._search = watch, search
 
     def ask(self, n: int, running: Sequence[Proposal]) -> Sequence[Proposal]:
-        began = time.perf_counter()
+        began = time.process_time()
         proposals = self._search.ask(n, running)
-        self._watch.ask_seconds += time.perf_counter() - began
+        self._watch.ask_seconds += time.process_time() - began
         return proposals
 
     def tell(self, reports: Sequence[Report]) -> None:
-        began = time.perf_counter()
+        began = time.process_time()
         self._search.tell(reports)
-        self._watch.tell_seconds += time.perf_counter() - began
+        self._watch.tell_seconds += time.process_time() - began
 
 
 def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, driver: Driver) -> None:
@@ -280,6 +284,7 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
         "version": plan.task.version,
         "objective": plan.task.objectives[0],
         "objectives": list(plan.task.objectives),
+        "constraints": list(plan.task.constraints),
         "high": high,
         "fidelity_unit": fidelity.unit if fidelity else None,
         "protocol": _hash(plan.protocol),
@@ -310,7 +315,7 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
 def _job_row(record: Record, high: float) -> dict[str, Any]:
     job, outcome = record.job, record.outcome
     ok = outcome.status is Status.OK
-    values = outcome.curve[-1].values if ok else None
+    last = outcome.curve[-1] if ok else None
     return {
         "job": job.id,
         "trial": job.trial,
@@ -327,8 +332,9 @@ def _job_row(record: Record, high: float) -> dict[str, Any]:
         "memory": outcome.memory,
         "status": str(outcome.status),
         "message": outcome.message,
-        "value": values[0] if values else None,
-        "values": list(values) if values else None,
+        "value": last.values[0] if last else None,
+        "values": list(last.values) if last else None,
+        "constraints": list(last.constraints) if last else None,
         "test": outcome.hidden.get("test") if ok else None,
         "hidden": _json(dict(outcome.hidden)),
         "config": _json(dict(job.proposal.config)),

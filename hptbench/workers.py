@@ -144,7 +144,7 @@ def evaluate_here(task: Task, jobs: Sequence[Job]) -> list[Outcome]:
     if len(outcomes) != len(jobs):
         raise ValueError(f"{task.name}: expected {len(jobs)} outcomes, got {len(outcomes)}")
     for outcome in outcomes:
-        check_outcome(outcome, len(task.objectives))
+        check_outcome(outcome, len(task.objectives), len(task.constraints))
     return outcomes
 
 

@@ -33,6 +33,7 @@ class Rogue:
     unit: str = "rogue"
     version: int = 1
     objectives: tuple[str, ...] = ("loss",)
+    constraints: tuple[str, ...] = ()
     fidelity: Fidelity | None = None
     measured: bool = True
 

@@ -31,6 +31,8 @@ class Study:
 
 KEY = ["task", "method", "seed", "run"]
 """What names a run in both tables."""
+_LATER = ("cpu", "memory", "constraints")
+"""Columns that runs of versions before 0.2 lack: null."""
 
 
 def collect(folder: Path, only: Collection[tuple[str, str, int, str]] | None = None) -> Study:
@@ -69,7 +71,7 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
 
 def _row(path: Path) -> dict[str, Any]:
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        row = {"constraints": []} | json.loads(path.read_text(encoding="utf-8"))
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
         table(RUNS, [row])
@@ -84,9 +86,10 @@ def _jobs(path: Path) -> Any:
 
     try:
         rows = pq.read_table(path)
-        for name in ("cpu", "memory"):  # not there in runs of versions before 0.2
-            if name not in rows.column_names:
-                rows = rows.append_column(name, pa.nulls(len(rows), pa.float64()))
+        for column in JOBS:
+            if column.name in _LATER and column.name not in rows.column_names:
+                nulls = table([column], [{column.name: None}] * len(rows))
+                rows = rows.append_column(column.name, nulls[column.name])
         return rows.select([c.name for c in JOBS])
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _damaged(path, error) from error

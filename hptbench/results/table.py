@@ -2,7 +2,8 @@
 
 The incumbent of a run is the configuration it recommends. It is chosen by validation alone: highest
 fidelity first (values at different fidelities do not compare; so does SMAC's ``highest_observed_budget``), then
-lowest value, then earliest end; test scores only tell what it is worth."""
+lowest value, then earliest end; a configuration that violates a constraint is none. Test scores only tell what it is
+worth."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hptbench.errors import UserError, unknown
+from hptbench.space import Mask
 from hptbench.stats.intervals import Array, t_interval
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def incumbent_curve(jobs: pd.DataFrame, accounting: Accounting = "credited") -> 
     if accounting not in columns:
         raise unknown("accounting", accounting, columns)
     x = jobs[columns[accounting]].to_numpy(float)
-    ok, stop, value = jobs["status"].to_numpy() == "ok", jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
+    ok, stop, value = _usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
     at = np.full(len(jobs), -1)
     best = -1
     for i in range(len(jobs)):
@@ -99,9 +101,9 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
     """What each method's incumbents are worth: a row per task and method, in the order of names.
 
     unit, objective; runs: finished runs, of expected (a run for every seed in ``runs``); without: runs
-    that recommend nothing, since all their jobs failed: they are in no mean, so a row with any is too
-    good; below: runs whose incumbent is below the full fidelity, so that its validation does not compare;
-    jobs, failed: counts; validation and test: mean over seeds, NaN if a recommended configuration has no
+    that recommend nothing, since all their jobs failed or violated a constraint: they are in no mean, so a row
+    with any is too good; below: runs whose incumbent is below the full fidelity, so that its validation does not
+    compare; jobs, failed: counts; validation and test: mean over seeds, NaN if a recommended configuration has no
     finite score, each with _low and _high, its 95 % t interval (NaN with one seed); default, random: mean
     ``measure`` of that reference over the seeds that both it and the row's method have, NaN without any;
     minus_default, minus_random: the row's mean over the same seeds less the reference's (negative: better)."""
@@ -222,9 +224,15 @@ def scores(
     return Scores(tasks.groupby("unit").mean(), measure, anchor, dropped)
 
 
+def _usable(jobs: pd.DataFrame) -> Mask:
+    """(jobs,) whether each succeeded and keeps all constraints."""
+    kept = [constraints is None or all(c <= 0 for c in constraints) for constraints in jobs["constraints"]]
+    return np.asarray((jobs["status"].to_numpy() == "ok") & np.array(kept, dtype=bool))
+
+
 def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
     """The incumbent's row of every run that has one."""
-    ok = jobs[jobs["status"] == "ok"]
+    ok = jobs[_usable(jobs)]
     ranked = ok.iloc[np.lexsort((np.arange(len(ok)), ok["value"].to_numpy(float), -ok["stop"].to_numpy(float)))]
     return ranked.drop_duplicates(_KEY)
 

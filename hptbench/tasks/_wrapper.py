@@ -56,6 +56,10 @@ class Wrapper:
         return self.inner.objectives
 
     @property
+    def constraints(self) -> tuple[str, ...]:
+        return self.inner.constraints
+
+    @property
     def fidelity(self) -> Fidelity | None:
         return self.inner.fidelity
 

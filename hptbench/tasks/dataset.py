@@ -63,6 +63,7 @@ class DatasetTask:
     lost state again.
     """
 
+    constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 2
     measured: ClassVar[bool] = True
 

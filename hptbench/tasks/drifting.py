@@ -46,6 +46,7 @@ class DriftingTask:
     Where the newest rows cannot be scored, ``hidden`` is NaN and the message says why; the job stays ok.
     """
 
+    constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     measured: ClassVar[bool] = True
 

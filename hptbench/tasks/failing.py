@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import Job, Outcome, Point, Status
+from hptbench.protocol import Job, Outcome, Status
 from hptbench.tasks._wrapper import Wrapper, wrapper
 
 _CHUNK = 1 << 26
@@ -68,5 +68,5 @@ class Failing(Wrapper):
         if self.kind == "failed":
             return Outcome(Status.FAILED, (), outcome.cost, message="injected failure")
         *before, last = outcome.curve
-        nan = Point(last.fidelity, (math.nan,) * len(last.values))
+        nan = replace(last, values=(math.nan,) * len(last.values))
         return replace(outcome, curve=(*before, nan), hidden={}, state=None)

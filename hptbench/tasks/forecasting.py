@@ -66,6 +66,7 @@ class ForecastingTask:
     time of the validation origins, without those of a lost state.
     """
 
+    constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     measured: ClassVar[bool] = True
 

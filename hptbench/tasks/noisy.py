@@ -36,4 +36,4 @@ class Noisy(Wrapper):
 
     def _disturbed(self, job: Job, point: Point) -> Point:
         noise = self.stream(job, point.fidelity).normal(0.0, self.std, len(point.values))
-        return Point(point.fidelity, tuple(v + e for v, e in zip(point.values, noise.tolist(), strict=True)))
+        return replace(point, values=tuple(v + e for v, e in zip(point.values, noise.tolist(), strict=True)))

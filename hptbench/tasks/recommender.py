@@ -53,6 +53,7 @@ class RecommenderTask:
     validation, without making a lost state again.
     """
 
+    constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     measured: ClassVar[bool] = True
 

@@ -36,6 +36,7 @@ class SyntheticTask:
 
     version: ClassVar[int] = 1
     objectives: ClassVar[tuple[str, ...]] = ("loss",)
+    constraints: ClassVar[tuple[str, ...]] = ()
     measured: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

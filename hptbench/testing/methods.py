@@ -43,7 +43,7 @@ def drive(run: Run, task: Evaluates) -> list[Record]:
 
 def problem_of(task: Task, budget: Budget = BUDGET, workers: int = 1) -> Problem:
     """What a method sees of ``task``."""
-    return Problem(task.space, task.objectives, task.fidelity, budget, workers)
+    return Problem(task.space, task.objectives, task.fidelity, budget, workers, constraints=task.constraints)
 
 
 def records_of(method: Method, task: Task, seed: int = 0, budget: Budget = BUDGET, workers: int = 1) -> list[Record]:
@@ -52,9 +52,16 @@ def records_of(method: Method, task: Task, seed: int = 0, budget: Budget = BUDGE
 
 
 def fitting(method: Method, task: Bowl) -> Bowl:
-    """``task`` with as many objectives as the method needs."""
-    n = type(method).traits.min_objectives
-    return replace(task, objectives=tuple(f"loss{i}" for i in range(n))) if n > 1 else task
+    """``task`` with as many objectives as the method needs, and a constraint if it looks at any."""
+    traits = type(method).traits
+    if traits.min_objectives > 1:
+        task = replace(task, objectives=tuple(f"loss{i}" for i in range(traits.min_objectives)))
+    return replace(task, constraints=("distance",)) if traits.constraints else task
+
+
+def enough(method: Method, jobs: int) -> int:
+    """Of ``jobs``, as many as tell a method something: full evaluations tell more than lower ones."""
+    return jobs if type(method).traits.fidelity else jobs // 5
 
 
 def incumbent(records: Sequence[Record]) -> float:
@@ -112,11 +119,12 @@ def keeps_within_the_budget(method: Method) -> None:
     """With 1 worker and with 64: no job begins after the limit, and the search goes on until then."""
     task = fitting(method, Bowl())
     for workers in (1, 64):
-        records = records_of(method, task, workers=workers, budget=Budget(max_jobs=200))
-        assert len(records) <= 200
+        most = enough(method, 200)
+        records = records_of(method, task, workers=workers, budget=Budget(max_jobs=most))
+        assert len(records) <= most
         assert len({r.job.id for r in records}) == len(records)
         if not _ends_early(method):
-            assert len(records) == 200, f"stopped after {len(records)} of 200 jobs with {workers} workers"
+            assert len(records) == most, f"stopped after {len(records)} of {most} jobs with {workers} workers"
         timed = records_of(method, task, workers=workers, budget=Budget(max_time=3.0))
         assert all(r.began < 3.0 and r.ended <= 3.0 for r in timed)
         for at in (r.began for r in timed):
@@ -131,11 +139,11 @@ def survives(method: Method) -> None:
         Bowl(over="point", fail=0.5, nan=0.3),
     ):  # fmt: skip
         for workers in (1, 5):
-            budget = Budget(max_jobs=150)
+            budget = Budget(max_jobs=enough(method, 150))
             records = records_of(method, fitting(method, task), budget=budget, workers=workers)
             assert records, f"nothing was evaluated on {task}"
             if not _ends_early(method) and task.over != "point":
-                assert len(records) == 150, f"stopped after {len(records)} of 150 jobs on {task}"
+                assert len(records) == budget.max_jobs, f"stopped after {len(records)} jobs on {task}"
 
 
 def resumes_from_any_cut(method: Method) -> None:
@@ -167,20 +175,20 @@ def takes_in_foreign_reports(method: Method) -> None:
     task = fitting(method, Bowl())
     for donor in (_random(), method):
         foreign = [_renumbered(_report(record)) for record in records_of(donor, task, seed=5)]
-        budget = Budget(max_jobs=100)
+        budget = Budget(max_jobs=enough(method, 100))
         records = records_of(_WarmStarted(method, foreign), task, budget=budget, workers=3)
         assert records
         if not _ends_early(method):
-            assert len(records) == 100, f"stopped after {len(records)} of 100 jobs"
+            assert len(records) == budget.max_jobs, f"stopped after {len(records)} jobs"
 
 
 def is_not_worse_than_random(method: Method) -> None:
-    """On a sphere with informative fidelities, over 20 seeds, at equal training."""
+    """On a sphere with informative fidelities, over several seeds, at equal training."""
     from scipy.stats import mannwhitneyu
 
     task = fitting(method, Bowl(over="sphere", noise=0.0))
     budget = Budget(max_full_evals=27)
-    own = [records_of(method, task, seed=s, budget=budget) for s in range(20)]
+    own = [records_of(method, task, seed=s, budget=budget) for s in range(enough(method, 20) + 4)]
     spent = max(sum(r.job.stop - r.job.start for r in run) / 27 for run in own)
     equal = Budget(max_full_evals=min(spent, 27.0))
     random = [records_of(_random(), task, seed=s + 100, budget=equal) for s in range(20)]
@@ -225,8 +233,11 @@ def _random() -> Method:
 
 def _report(record: Record) -> Report:
     job, outcome = record.job, record.outcome
-    values = outcome.curve[-1].values
-    return Report(job.id, job.trial, job.proposal, job.stop, outcome.status, values, outcome.curve, outcome.cost)
+    last = outcome.curve[-1]
+    return Report(
+        job.id, job.trial, job.proposal, job.stop, outcome.status, last.values, outcome.curve, outcome.cost,
+        last.constraints,
+    )  # fmt: skip
 
 
 def _renumbered(report: Report) -> Report:

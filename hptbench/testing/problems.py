@@ -33,7 +33,8 @@ class Bowl:
     """A bowl over one of three spaces, approached along a learning curve that can be continued.
 
     Every segment costs what it trains (times 1 to 2, by configuration). ``fail`` and ``nan``
-    are shares of jobs; ``flat`` makes the objective constant."""
+    are shares of jobs; ``flat`` makes the objective constant. Every constraint is kept nearer than 0.5 to the bottom,
+    in terms of the squared distance."""
 
     over: str = "mixed"
     fidelity: Fidelity | None = _EPOCHS
@@ -42,6 +43,7 @@ class Bowl:
     nan: float = 0.0
     flat: bool = False
     objectives: tuple[str, ...] = ("loss",)
+    constraints: tuple[str, ...] = ()
     name: str = "bowl"
     version: int = 1
     measured: bool = False
@@ -76,10 +78,13 @@ class Bowl:
         curve = []
         for epoch in range(int(job.start) + 1, int(job.stop) + 1):
             loss = self._step(job, epoch, loss, distance)
-            curve.append(Point(float(epoch), (loss,) * len(self.objectives)))
+            curve.append(self._point(float(epoch), loss, distance))
         if fate > 1 - self.nan:
-            curve[-1] = Point(job.stop, (math.nan,) * len(self.objectives))
+            curve[-1] = self._point(job.stop, math.nan, distance)
         return Outcome(Status.OK, tuple(curve), cost, {"test": loss + 0.5}, loss)
+
+    def _point(self, epoch: float, loss: float, distance: float) -> Point:
+        return Point(epoch, (loss,) * len(self.objectives), (distance - 0.5,) * len(self.constraints))
 
     def _loss(self, job: Job | None, distance: float) -> float:
         """The state that ``job`` left, made again."""

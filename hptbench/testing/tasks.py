@@ -35,7 +35,8 @@ def evaluates(task: Task) -> None:
         assert outcome.curve[-1].fidelity == job.stop
         assert [p.fidelity for p in outcome.curve] == sorted({p.fidelity for p in outcome.curve})
         assert all(len(p.values) == len(task.objectives) for p in outcome.curve)
-        assert all(map(math.isfinite, outcome.curve[-1].values))
+        assert all(len(p.constraints) == len(task.constraints) for p in outcome.curve)
+        assert all(map(math.isfinite, outcome.curve[-1].values + outcome.curve[-1].constraints))
         assert "test" in outcome.hidden, "every evaluation also scores what stays hidden"
 
 

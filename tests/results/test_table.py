@@ -35,11 +35,16 @@ def study(runs: dict[tuple[str, str, int], Sequence[Segment]]) -> tuple[pd.DataF
                     "status": "ok" if ok else "failed",
                     "value": value if ok else math.nan,
                     "test": value + 0.5 if ok else math.nan,
+                    "constraints": [] if ok else None,
                     "units": 1 / HIGH,
                     "units_from_zero": stop / HIGH,
                 }
             )
-    columns = [c.name for c in JOBS if c.name in ("job", "stop", "ended", "status", "value", "test", *_UNITS, *_KEY)]
+    columns = [
+        c.name
+        for c in JOBS
+        if c.name in ("job", "stop", "ended", "status", "value", "test", "constraints", *_UNITS, *_KEY)
+    ]
     return pd.DataFrame(job_rows, columns=columns), pd.DataFrame(run_rows)
 
 
@@ -65,6 +70,14 @@ def test_incumbent_has_highest_fidelity_then_lowest_value_then_earliest_end() ->
     jobs, runs = study({("t", "m", 0): [(1, 0.1), (9, None), (3, 0.5), (3, 0.4), (3, 0.4), (1, 0.0)]})
     row = final_table(jobs.assign(test=jobs["job"]), runs).loc[0]
     assert row[["validation", "test", "without", "below"]].tolist() == [0.4, 3, 0, 1]
+
+
+def test_an_incumbent_keeps_all_constraints() -> None:
+    jobs = one((9, 3), (9, 1), (9, 2), (9, None))
+    jobs["constraints"] = [[-1.0, 0.0], [0.1, -1.0], [0.0, 0.0], None]
+    assert incumbent_curve(jobs)["value"].tolist() == [3, 3, 2, 2]
+    jobs["constraints"] = [[1.0]] * 3 + [None]
+    assert incumbent_curve(jobs)["value"].isna().all()
 
 
 def test_curve_rises_when_a_higher_fidelity_is_first_reached() -> None:

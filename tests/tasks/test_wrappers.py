@@ -65,6 +65,7 @@ class Echo:
     unit: str = "echo"
     version: int = 4
     objectives: tuple[str, ...] = ("a", "b")
+    constraints: tuple[str, ...] = ()
     fidelity: Any = HARTMANN.fidelity
     measured: bool = True
 
@@ -90,7 +91,7 @@ class Echo:
 def test_passes_on_what_the_task_is(task):
     assert isinstance(task, Task)
     assert task.name.startswith(task.inner.name + "+")
-    for what in ("unit", "version", "objectives", "fidelity", "measured"):
+    for what in ("unit", "version", "objectives", "constraints", "fidelity", "measured"):
         assert getattr(task, what) == getattr(task.inner, what)
     assert sorted(task.space.kinds) == sorted(task.inner.space.kinds)
 
