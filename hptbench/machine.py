@@ -14,7 +14,7 @@ from pathlib import Path
 
 LIBRARIES = (
     "numpy", "scipy", "pandas", "scikit-learn", "torch", "hydra-core", "openml", "ConfigSpace", "pyarrow",
-    "matplotlib", "rich", "statsmodels", "scikit-posthocs", "psutil", "PyYAML",
+    "matplotlib", "rich", "statsmodels", "scikit-posthocs", "psutil", "PyYAML", "moocore",
 )  # fmt: skip
 EXTRAS = {
     "catboost": "boosting", "lightgbm": "boosting", "xgboost": "boosting", "xgboost-cpu": "boosting",
