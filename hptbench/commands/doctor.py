@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hptbench import machine
+from hptbench import machine, registry
+from hptbench.methods._peers import missing
 
 
 def main(argv: list[str]) -> int:
@@ -110,6 +111,18 @@ def _boosting() -> tuple[bool | None, str]:
     return True, ", ".join(needed)
 
 
+def _peers() -> tuple[bool | None, str]:
+    """Why peers cannot be used; the versions of those that can are rows of their own."""
+    lacks: dict[str, list[str]] = {}
+    usable: list[str] = []
+    for name, cls in registry.methods().items():
+        if needed := cls.traits.requires:  # type: ignore[attr-defined]
+            lack = missing(needed)
+            (lacks.setdefault(lack, []) if lack else usable).append(name)
+    reasons = [f"{', '.join(names)}: {lack}" for lack, names in lacks.items()]
+    return (None, "\n".join(reasons)) if reasons else (True, ", ".join(usable))
+
+
 _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "processor": _cores,
     "memory": _memory,
@@ -119,4 +132,5 @@ _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "GPU": _gpu,
     "store": _store,
     "boosting": _boosting,
+    "peers": _peers,
 }
