@@ -10,7 +10,8 @@ proposes is improved: a configuration that it proposes twice is evaluated twice.
 - **Reports of jobs that it did not propose** (warm starts) become data where the library takes such, else nothing.
 - **Forbidden clauses.** Few libraries know them. What they exclude is told as failed, and the library is asked again.
   After ``_REDRAWS`` attempts a uniform legal draw takes its place (note ``drawn: uniform``), and is told like a report
-  of someone else's job. The same happens where a library has nothing left to propose.
+  of someone else's job. The same happens where a library has nothing left to propose. Constants are no parameters for
+  it, and a space of nothing else never reaches it. Weights of categories are not passed on.
 - **Conditions.** The docstring says whether the library knows them; where it does not, or not this kind,
   it sees all parameters, and the values of inactive ones are left out of what is evaluated.
 - **Randomness.** One integer is drawn from the search's generator; the global states of ``random``, NumPy and PyTorch
@@ -140,8 +141,10 @@ class PeerSearch(ABC):
         self._worst: Values | None = None
         self._held: list[tuple[Any, Config]] = []
         """Failed jobs that wait for a value that they can be told with."""
-        with self._sandbox():
-            self._start()
+        self._starved = not varied(self.space)
+        if not self._starved:
+            with self._sandbox():
+                self._start()
 
     @abstractmethod
     def _start(self) -> None:
@@ -173,7 +176,7 @@ class PeerSearch(ABC):
                     self._take(report)
 
     def _next(self) -> Proposal:
-        for _ in range(_REDRAWS):
+        for _ in range(0 if self._starved else _REDRAWS):
             suggested = self._suggest()
             if suggested is None:
                 break
@@ -210,6 +213,8 @@ class PeerSearch(ABC):
                 self._held.append((handle, config))
                 return
             values = self._worst
+        if self._starved:
+            return
         if handle is None:
             self._observe_foreign(config, values)
         else:
