@@ -1,8 +1,8 @@
 """Hyperopt's tree-structured Parzen estimator as a peer.
 
-J. Bergstra, R. Bardenet, Y. Bengio and B. Kégl, "Algorithms for hyper-parameter optimization", NIPS 2011, in the library
-of J. Bergstra, D. Yamins and D. Cox, "Making a science of model search", ICML 2013. Written for Hyperopt 0.3 (2025),
-whose defaults the fields have.
+J. Bergstra, R. Bardenet, Y. Bengio and B. Kégl, "Algorithms for hyper-parameter optimization", NIPS 2011; J. Bergstra,
+D. Yamins and D. Cox, "Making a science of model search", ICML 2013. Written for Hyperopt 0.3 (2025), whose defaults the
+fields have.
 
 The space: ``hp.uniform``, ``hp.loguniform``; ``hp.quniform`` and ``hp.qloguniform`` with q = 1 for integers and for the
 positions of ordinals (with bounds half a step wider, so that the first and last value are as likely as the others);

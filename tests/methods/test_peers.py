@@ -21,9 +21,9 @@ from hptbench.testing.methods import fitting, incumbent, is_a_frozen_recipe, pro
 from hptbench.testing.problems import Bowl
 
 PEERS = [name for name, cls in registry.methods().items() if cls.traits.requires]  # type: ignore[attr-defined]
-SLOW = {"ext_optuna_gp"}
-"""More than a second per handful of evaluations."""
-LEARNS = {"ext_optuna_tpe", "ext_optuna_tpe_univariate"}
+SLOW = {"ext_optuna_gp": 12, "ext_smac_blackbox": 5, "ext_smac_hpo": 7}
+"""Those that take seconds, and how many evaluations they get: enough for a model."""
+LEARNS = {"ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate"}
 """Beat random search within 40 evaluations of the sphere."""
 MIXED, SPHERE = Bowl(fidelity=None, noise=0.0), Bowl(over="sphere", fidelity=None, noise=0.0)
 
@@ -42,9 +42,13 @@ def marked(names: Sequence[str]) -> list[object]:
 every_peer = pytest.mark.parametrize("name", marked(PEERS))
 
 
-def run(name: str, task: Bowl, jobs: int = 16, seed: int = 0, workers: int = 1) -> list[Record]:
+def enough(name: str) -> int:
+    return SLOW.get(name, 25)
+
+
+def run(name: str, task: Bowl, jobs: int | None = None, seed: int = 0, workers: int = 1) -> list[Record]:
     method = peer(name)
-    return records_of(method, fitting(method, task), seed, Budget(max_jobs=jobs), workers)
+    return records_of(method, fitting(method, task), seed, Budget(max_jobs=jobs or enough(name)), workers)
 
 
 def configs(records: Sequence[Record]) -> list[dict[str, object]]:
@@ -67,7 +71,7 @@ def test_proposals_lie_in_a_conditional_space(name: str) -> None:
     for config in seen:
         MIXED.space.check(config)
         assert all(type(value) in (bool, int, float, str) for value in config.values()), config
-    assert len(seen) == 16
+    assert len(seen) == enough(name)
     assert {"plain", "deep", "wide"} >= {config["kind"] for config in seen} != {"plain"}
 
 
@@ -81,7 +85,7 @@ def test_equal_seed_equal_trace(name: str) -> None:
 @every_peer
 @pytest.mark.parametrize("task", [replace(MIXED, fail=0.3, nan=0.2), replace(MIXED, fail=1.0), Bowl("point", None)])
 def test_failures_are_survived(name: str, task: Bowl) -> None:
-    assert len(run(name, task, workers=2)) == 16
+    assert len(run(name, task, workers=2)) == enough(name)
 
 
 @every_peer
@@ -90,11 +94,11 @@ def test_global_states_are_left_alone(name: str) -> None:
     random.seed(3)
     np.random.seed(3)  # noqa: NPY002
     expected = random.getstate(), np.random.get_state()[1].tolist(), logging.root.manager.disable  # noqa: NPY002
-    first = configs(run(name, MIXED, jobs=13))
+    first = configs(run(name, MIXED))
     assert (random.getstate(), np.random.get_state()[1].tolist(), logging.root.manager.disable) == expected  # noqa: NPY002
     random.seed(4)
     np.random.seed(4)  # noqa: NPY002
-    assert configs(run(name, MIXED, jobs=13)) == first, "what the library does depends on a global state"
+    assert configs(run(name, MIXED)) == first, "what the library does depends on a global state"
 
 
 @every_peer
@@ -104,8 +108,8 @@ def test_two_searches_side_by_side_do_as_each_alone(name: str) -> None:
     task = fitting(method, MIXED)
 
     def steps(seed: int):  # type: ignore[no-untyped-def]
-        search = method.begin(problem_of(task, Budget(max_jobs=14)), np.random.default_rng(seed))
-        for i in range(14):
+        search = method.begin(problem_of(task, Budget(max_jobs=enough(name))), np.random.default_rng(seed))
+        for i in range(enough(name)):
             [proposal] = search.ask(1, [])
             yield dict(proposal.config)
             search.tell([report_of(task, proposal, i)])
@@ -131,7 +135,7 @@ def test_other_peoples_reports_are_no_error_not_even_such_as_look_like_its_own(n
     proposals = search.ask(2, [])
     search.tell([*foreign, failed, *foreign[:1]])
     search.tell([report_of(task, proposal, i) for i, proposal in enumerate(proposals)])
-    for i in range(8):
+    for i in range(3 if name in SLOW else 8):
         for proposal in search.ask(1, []):
             task.space.check(proposal.config)
             search.tell([report_of(task, proposal, i)])
@@ -145,7 +149,7 @@ def test_reports_of_lower_fidelities_are_ignored(name: str) -> None:
     for low in ([], [1.0, 3.0]):
         search = method.begin(problem_of(task), np.random.default_rng(0))
         trace = []
-        for i in range(13):
+        for i in range(enough(name)):
             [proposal] = search.ask(1, [])
             trace.append(proposal)
             value = (sum(map(len, map(str, proposal.config.values()))) / 10,) * len(task.objectives)
@@ -163,8 +167,10 @@ def test_forbidden_configurations_are_not_proposed(name: str) -> None:
     configspace.add(CS.ForbiddenInClause(kind, ["a", "b"]))
     method = peer(name)
     names = fitting(method, MIXED).objectives
-    search = method.begin(Problem(Space(configspace), names, None, Budget(max_jobs=14), 1), np.random.default_rng(0))
-    for i in range(14):
+    search = method.begin(
+        Problem(Space(configspace), names, None, Budget(max_jobs=enough(name)), 1), np.random.default_rng(0)
+    )
+    for i in range(enough(name)):
         [proposal] = search.ask(1, [])
         assert proposal.config["kind"] == "c"
         value = (float(proposal.config["x"]),) * len(names)
