@@ -12,7 +12,7 @@ from hptbench.errors import UserError
 from hptbench.methods._draws import Uniform
 from hptbench.methods._history import History
 from hptbench.methods._prior import LogPrior
-from hptbench.models.tpe_density import Axes, Density, Rules
+from hptbench.models.tpe_density import Densities, Rules
 from hptbench.protocol import Problem, Proposal, Report
 from hptbench.space import Config, Floats
 
@@ -85,7 +85,7 @@ class Search:
         self, method: Settings, problem: Problem, rng: np.random.Generator, log_prior: LogPrior | None
     ) -> None:
         self._space, self._rng, self._log_prior = problem.space, rng, log_prior
-        self._method, self._rules, self._axes = method, method.rules, Axes(problem.space)
+        self._method, self._rules = method, method.rules
         self._history = History(problem)
         self._uniform = Uniform(problem.space, rng)
 
@@ -128,21 +128,19 @@ class Search:
         """(m, d) candidates, deactivated, and their log acquisition, (m,)."""
         raise NotImplementedError
 
-    def _density(self, u: Floats, weights: Floats, prior_weight: float) -> Density:
-        return Density(self._axes, self._rules, u, weights, prior_weight * self._method.prior_weight)
-
-    def _best_of(self, good: Density, bad: Density) -> tuple[Floats, Floats]:
-        """Candidates drawn from ``good``, and log good / bad.
+    def _best_of(self, densities: Densities) -> tuple[Floats, Floats]:
+        """Candidates drawn from the density of the good, and log good / others.
 
         Independent parameters (univariate) are chosen each by itself: the first candidate has each parameter's best
         draw, the second the second best."""
-        u = good.sample(self._rng, self._method.candidates)
+        u = densities.sample(self._rng, self._method.candidates)
         if self._rules.multivariate:
             u = self._space.deactivate(u)
-            return u, good.logpdf(u) - bad.logpdf(u)
-        ratios = good.logpdfs(u) - bad.logpdfs(u)
+            good, others = densities.logpdf(u)
+            return u, good - others
+        good, others = densities.logpdfs(u)
+        ratios, columns = good - others, densities.columns
         order = np.argsort(-ratios, axis=0, kind="stable")
-        columns = self._axes.columns
         u[:, columns] = np.take_along_axis(u[:, columns], order, axis=0)
         u = self._space.deactivate(u)
         worth = np.where(np.isnan(u[:, columns]), 0.0, np.take_along_axis(ratios, order, axis=0))
