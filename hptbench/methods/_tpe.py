@@ -103,7 +103,8 @@ class Search:
         if len(self._history) < self._method.startup:
             ranked = np.empty((0, len(self._space)))
         else:
-            ranked = self._ranked(self._space.encode([proposal.config for proposal in running]))
+            pending = self._space.encode([p.config for p in running]) if running else np.empty((0, len(self._space)))
+            ranked = self._ranked(pending)
         configs = self._in_order(ranked)
         first = next(configs)
         if (new := self._history.first_new([first], running)) is None:

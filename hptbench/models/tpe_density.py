@@ -172,21 +172,27 @@ class Densities:
         place[:k, 0], place[k:, 0] = 0.5, -1.0
         place[:, 1:] = u.T[axes.columns]
         gaps = np.isnan(place)
+        gapped = bool(gaps.any())
         sigma = np.ones((k, len(u) + 1))
         self._group: list[_Group] = []
-        for members, prior in zip((np.flatnonzero(good), np.flatnonzero(~good)), priors, strict=True):
+        for members, prior in zip((np.flatnonzero(good) + 1, np.flatnonzero(~good) + 1), priors, strict=True):
             has_prior = prior > 0 or not len(members)
-            kernels = np.concatenate([np.zeros(int(has_prior), dtype=np.intp), members + 1])
-            w = np.concatenate([[prior or 1.0] if has_prior else [], weights[members]])
-            counts = len(kernels) - gaps[:, kernels].sum(axis=1, keepdims=True)
+            kernels = np.concatenate([[0], members]) if has_prior else members
+            w = np.concatenate([[prior or 1.0], weights[members - 1]]) if has_prior else weights[members - 1]
+            counts = np.full((len(place), 1), len(kernels))
+            if gapped:
+                counts -= gaps[:, kernels].sum(axis=1, keepdims=True)
             if not self._rules.multivariate:
                 w = np.where(gaps[:, kernels] & (counts > 0), 0.0, w)
-            sigma[:, members + 1] = self._bandwidths(place[:k, kernels], counts[:k], has_prior)[:, int(has_prior) :]
+            sigma[:, kernels] = self._bandwidths(place[:k, kernels], counts[:k], has_prior)
             self._group.append(_Group(kernels, w / w.sum(axis=-1, keepdims=True), self._kept(counts[k:])))
-        sigma[gaps[:k]] = 1.0
-        place = np.where(gaps, place[:, :1], place)
+        sigma[:, 0] = 1.0
+        if gapped:
+            sigma[gaps[:k]] = 1.0
+            place = np.where(gaps, place[:, :1], place)
         self._refresh(place, sigma)
-        self._categorise(place[k:], good)
+        if len(axes.categories):
+            self._categorise(place[k:], good)
 
     def _bandwidths(self, x: Floats, counts: Places, prior: bool) -> Floats:
         """(numbers, kernels) for places of that shape, the prior's first if there is one, NaN but for ``counts``."""
@@ -239,8 +245,6 @@ class Densities:
     def _categorise(self, level: Floats, good: Mask) -> None:
         """Fill in the categories' rows of the table, which change with the number of kernels."""
         axes, n = self._axes, level.shape[1]
-        if not len(axes.categories):
-            return
         kept = np.concatenate([group.kept for group in self._group], axis=1)[axes.level_of]
         logs = np.stack([np.log((1 - kept) * axes.share), np.log(kept + (1 - kept) * axes.share)])
         logs = logs[:, :, np.concatenate([[0], ~good]).astype(np.intp)]
@@ -289,10 +293,10 @@ class Densities:
         cumulated = group.weights.cumsum(axis=-1)
         draws = rng.random((m, d))
         if self._rules.multivariate:
-            which = cumulated[:-1].searchsorted(rng.random((m, 1)), "right")
+            which = cumulated[:-1].searchsorted(rng.random((m, 1)), "right").repeat(d, axis=1)
         else:
             which = (rng.random((m, d, 1)) >= cumulated[..., :-1]).sum(axis=2)
-        of = np.broadcast_to(group.kernels[which], (m, d))
+        of = group.kernels[which]
         out = np.full((m, axes.width), 0.5)
         at = np.arange(k), of[:, :k]
         z = ndtri(self._below[at] + draws[:, :k] * self._inside[at])
