@@ -41,7 +41,10 @@ def main(argv: list[str]) -> int:
 
 
 def _methods() -> dict[str, str]:
-    return {name: registry.summary(cls) for name, cls in registry.methods().items()}
+    """And their variants: what the third comment line of each file says, after its package and its command."""
+    files = (conf_dir() / "method").glob("*.yaml")
+    variants = {f.stem: f.read_text(encoding="utf-8").splitlines()[2].lstrip("# ") for f in files}
+    return dict(sorted((variants | {name: registry.summary(cls) for name, cls in registry.methods().items()}).items()))
 
 
 def _tasks() -> dict[str, str]:
