@@ -277,3 +277,29 @@ def test_far_points_have_finite_densities() -> None:
     for prior_weight in (1.0, 0.0):
         density = Density(MIXED, rules, u, np.ones(30), prior_weight)
         assert np.isfinite(density.logpdf(MIXED.sample(np.random.default_rng(8), 50))).all()
+
+
+@pytest.mark.parametrize("rules", RULES, ids=range(len(RULES)))
+def test_fitted_again_and_again_the_densities_are_those_fitted_once(rules: Rules) -> None:
+    """What is kept from fit to fit, and how it grows, makes no difference: also where groups change."""
+    u, rng = snapped(MIXED, 9, 150), np.random.default_rng(10)
+    points = np.concatenate([MIXED.sample(rng, 5), u[:5]])
+    growing = Densities(MIXED, rules)
+    for n in (0, 1, 3, 60, 61, 64, 65, 140, 20, 150):
+        good, weights = rng.random(n) < 0.2, rng.random(n) + 0.1
+        fresh = Densities(MIXED, rules)
+        for densities in (growing, fresh):
+            densities.fit(u[:n], good, weights, (0.5, 1.0))
+        for kept, new in zip(growing.logpdf(points), fresh.logpdf(points), strict=True):
+            np.testing.assert_allclose(kept, new, rtol=1e-12)
+        draws = [d.sample(np.random.default_rng(n), 5) for d in (growing, fresh)]
+        np.testing.assert_array_equal(*draws)
+
+
+def test_the_other_density_is_that_of_the_others() -> None:
+    u = snapped(MIXED, 11, 20)
+    good = np.arange(20) < 6
+    both, other = Densities(MIXED, Rules()), Densities(MIXED, Rules())
+    both.fit(u, good, np.ones(20), (1.0, 2.0))
+    other.fit(u[6:], np.ones(14, dtype=bool), np.ones(14), (2.0, 1.0))
+    np.testing.assert_allclose(both.logpdf(u)[1], other.logpdf(u)[0], rtol=1e-12)
