@@ -205,6 +205,17 @@ class Space:
         cells[-1] = 1.0
         return np.asarray(cells)
 
+    def cells_of(self, u: Floats) -> tuple[Floats, Floats]:
+        """(n, d) each the lower and the upper edge of the cell of the unit interval that stands for the same value as
+        the coordinate of ``u``; NaN for floats and where ``u`` is NaN."""
+        low, high = np.full(u.shape, np.nan), np.full(u.shape, np.nan)
+        for j in np.flatnonzero(self.sizes):
+            there = ~np.isnan(u[:, j])
+            edges = self.cells(int(j))
+            i = edges[1:-1].searchsorted(u[there, j], "right")
+            low[there, j], high[there, j] = edges[i], edges[i + 1]
+        return low, high
+
     # conditions and clauses
 
     def deactivate(self, u: Floats) -> Floats:

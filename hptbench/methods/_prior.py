@@ -1,4 +1,4 @@
-"""What an expert believes, as methods that take it see it."""
+"""How beliefs about good configurations enter a method that takes them."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from typing import TypeAlias
 from hptbench.space import Floats
 
 LogPrior: TypeAlias = Callable[[Floats, int], Floats]
-"""From points (m, d) of the unit cube, NaN where inactive, and the number of finished evaluations to what is added to
-the logarithm of the acquisition, (m,)."""
+"""From encoded points, (m, d), and the number of finished evaluations to what is added to the logarithm of the
+acquisition function, (m,)."""
