@@ -16,8 +16,6 @@ from hptbench.models.tpe_density import Densities, Rules
 from hptbench.protocol import Problem, Proposal, Report
 from hptbench.space import Config, Floats
 
-_MOST_GOOD = 25
-"""Never more good observations than that (hyperopt, Optuna, Watanabe 2023)."""
 _RECENT = 25
 """Observations that ``old_decay`` does not yet take as old."""
 _REDRAWS = 1000
@@ -61,9 +59,10 @@ def check_settings(name: str, method: Settings) -> None:
             raise UserError(f"expected {name}.{field} {allowed}, got {value}")
 
 
-def number_of_good(rule: str, beta: float, n: int) -> int:
-    """How many of ``n`` observations are good: ``linear`` ceil(beta n), ``sqrt`` ceil(beta sqrt(n)), at most 25."""
-    return min(math.ceil(beta * (n if rule == "linear" else math.sqrt(n))), _MOST_GOOD)
+def number_of_good(rule: str, beta: float, n: int, most: int = 25) -> int:
+    """How many of ``n`` observations are good: ``linear`` ceil(beta n), ``sqrt`` ceil(beta sqrt(n)); at most 25 in
+    hyperopt, Optuna and Watanabe 2023."""
+    return min(math.ceil(beta * (n if rule == "linear" else math.sqrt(n))), most)
 
 
 def decayed(n: int) -> Floats:
