@@ -25,14 +25,15 @@ class Embedding:
     def __init__(self, space: Space, warp: bool = False) -> None:
         self._space = space
         categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds], dtype=bool)
-        self._numbers = np.flatnonzero((space.sizes != 1) & ~categorical)
+        self.numbers = np.flatnonzero((space.sizes != 1) & ~categorical)
+        """(k,) the columns of numbers, integers and ordinals; theirs are the first k length scales."""
         self._categories = np.flatnonzero((space.sizes != 1) & categorical)
-        k = len(self._numbers)
+        k = len(self.numbers)
         one_hot = [np.full(space.sizes[j], k + i) for i, j in enumerate(self._categories)]
         self.inputs = Inputs(np.concatenate([np.arange(k), *one_hot]).astype(np.int64), np.arange(k if warp else 0))
 
     def __call__(self, u: Floats) -> Floats:
-        numbers = u[:, self._numbers]
+        numbers = u[:, self.numbers]
         parts = [np.where(np.isnan(numbers), 0.5, numbers)]
         if len(self._categories):
             codes = self._space.codes(u)
@@ -42,5 +43,5 @@ class Embedding:
     def back(self, by_x: Floats) -> Floats:
         """(m, d) derivatives by the encoded numbers, 0 for categories, of what has the derivatives ``by_x``, (m, D)."""
         out = np.zeros((len(by_x), len(self._space)))
-        out[:, self._numbers] = by_x[:, : len(self._numbers)]
+        out[:, self.numbers] = by_x[:, : len(self.numbers)]
         return out

@@ -121,13 +121,13 @@ class GP:
         by_mean = np.stack([by_x(a) for a in self._alpha.T], axis=1)
         return mean, np.maximum(variance, 1e-12), by_mean, by_x(-2 * (v @ self._inverse_root))
 
-    def draw(self, x: Floats, n: int, rng: np.random.Generator) -> Floats:
-        """(m, n) joint draws of noisy targets at ``x``, (m, D), of a process with one column."""
-        k = self._scale * _matern(_squares(self._scaled(x), self._z))
-        v = k @ self._inverse_root.T
+    def draw(self, x: Floats, n: int, rng: np.random.Generator, noisy: bool = True) -> Floats:
+        """(m, n) joint draws at ``x``, (m, D), of a process with one column: of targets, or without their noise."""
         z = self._scaled(x)
+        k = self._scale * _matern(_squares(z, self._z))
+        v = k @ self._inverse_root.T
         covariance = self._scale * _matern(_squares(z, z)) - v @ v.T
-        covariance[np.diag_indices(len(x))] += self._noise
+        covariance[np.diag_indices(len(x))] += self._noise if noisy else 0.0
         return np.asarray(k @ self._alpha[:, :1] + _cholesky(covariance) @ rng.standard_normal((len(x), n)))
 
     def given(self, x: Floats, y: Floats) -> GP:
