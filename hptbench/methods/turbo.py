@@ -40,17 +40,13 @@ from hptbench.errors import UserError
 from hptbench.methods._draws import Uniform, sobol
 from hptbench.methods._embedding import Embedding
 from hptbench.methods._history import History, key_of
-from hptbench.methods._moves import complete
 from hptbench.methods._surrogate import Fitted, Surrogate, standardised
+from hptbench.methods._trust_region import Candidates
 from hptbench.models.gp import Priors
 from hptbench.protocol import Problem, Proposal, Report, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Floats, Kind
+from hptbench.space import Config, Floats
 
-_MOST = 1024
-"""Candidates."""
-_PERTURBED = 20
-"""Parameters that a candidate changes, on average, if there are more."""
 _BETTER = 1e-3
 """Share of the best value by which a success must improve on it."""
 _DECODED = 16
@@ -101,12 +97,7 @@ class _Search:
         self._embedding = Embedding(problem.space)
         self._d = int((problem.space.sizes != 1).sum())
         self._failures = math.ceil(max(4, self._d) / problem.workers)
-        self._categories = np.flatnonzero(
-            [
-                kind is Kind.CATEGORICAL and size > 1
-                for kind, size in zip(self._space.kinds, self._space.sizes, strict=True)
-            ]
-        )
+        self._candidates = Candidates(problem.space, self._embedding.numbers)
         self._region = -1
         self._awaited: dict[frozenset[tuple[str, object]], tuple[int, bool]] = {}
         """Of pending own proposals: the number of the region, and whether it was beyond its design."""
@@ -190,57 +181,11 @@ class _Search:
             self._fitted = self._surrogate.fit(self._local.u, targets)
         gp, u = self._fitted.gp, self._fitted.u
         centre = u[gp.predict(self._embedding(u))[0][:, 0].argmin()]
-        candidates = self._candidates(centre, gp.lengths)
+        radius = min(1.0, self._length / self._method.length_init)
+        candidates = self._candidates(centre, self._length, gp.lengths, radius, self._rng)
         draws = gp.draw(self._embedding(candidates), n, self._rng, noisy=False)
         return [self._in_order(candidates[np.argsort(draw, kind="stable")]) for draw in draws.T]
 
     def _in_order(self, u: Floats) -> Iterator[Config]:
         for i in range(0, len(u), _DECODED):
             yield from self._space.decode(u[i : i + _DECODED])
-
-    def _candidates(self, centre: Floats, lengths: Floats) -> Floats:
-        """(m, d) legal points of the trust region around ``centre``, (d,), for the length scales ``lengths``; of
-        the space, if no point was."""
-        from scipy.stats import qmc
-
-        rng = self._rng
-        numbers = self._embedding.numbers[~np.isnan(centre[self._embedding.numbers])]
-        n = 2 ** min(math.ceil(math.log2(100 * self._d)), int(math.log2(_MOST)))
-        u = np.tile(centre, (n, 1))
-        if len(numbers):
-            low, high = self._box(centre, lengths)
-            points = qmc.Sobol(len(numbers), seed=rng).random(n)
-            mask = rng.random(points.shape) < min(1.0, _PERTURBED / self._d)
-            none = np.flatnonzero(~mask.any(axis=1))
-            mask[none, rng.integers(len(numbers), size=len(none))] = True
-            points = low[numbers] + (high - low)[numbers] * points
-            u[:, numbers] = np.where(mask, points, centre[numbers])
-        u = complete(self._space, self._exchanged(u, rng, least=0 if len(numbers) else 1), rng)
-        u = self._space.snap(u)
-        legal = self._space.legal(u)
-        return u[legal] if legal.any() else self._space.sample(rng, n)
-
-    def _box(self, centre: Floats, lengths: Floats) -> tuple[Floats, Floats]:
-        """(d,) lower and (d,) upper ends of the box, with sides L w, the w in proportion to the length scales and of
-        product 1; NaN for categories and where inactive."""
-        numbers = self._embedding.numbers
-        w = lengths[: len(numbers)]
-        sizes = self._space.sizes
-        half = np.full(len(centre), np.nan)
-        half[numbers] = self._length / 2 * np.exp(np.log(w) - np.log(w).mean())
-        half = np.maximum(half, np.divide(1.0, sizes, out=np.zeros(len(sizes)), where=sizes > 0))
-        return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
-
-    def _exchanged(self, u: Floats, rng: np.random.Generator, least: int) -> Floats:
-        """``u``, (n, d), equal rows as to categories, with at least ``least`` of these exchanged, at most as many as
-        the radius of the Hamming ball is."""
-        columns = self._categories[~np.isnan(u[0, self._categories])]
-        if not len(columns):
-            return u
-        radius = math.ceil(len(columns) * min(1.0, self._length / self._method.length_init))
-        count = rng.integers(least, radius, size=(len(u), 1), endpoint=True)
-        chosen = rng.random((len(u), len(columns))).argsort(axis=1) < count
-        codes, sizes = self._space.codes(u), self._space.sizes[columns]
-        others = (codes[:, columns] + rng.integers(1, sizes, size=chosen.shape)) % sizes
-        codes[:, columns] = np.where(chosen, others, codes[:, columns])
-        return self._space.from_codes(codes)

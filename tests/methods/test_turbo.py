@@ -25,9 +25,9 @@ def floats(d: int) -> Space:
     return space_from_yaml({f"x{i}": {"type": "float", "lower": 0, "upper": 1} for i in range(d)})
 
 
-def begin(space: Space, method: TuRBO = TuRBO(), workers: int = 1, key: str = "turbo") -> Search:
+def begin(space: Space, workers: int = 1, key: str = "turbo") -> Search:
     problem = Problem(space, ("loss",), None, Budget(max_jobs=1000), workers)
-    return method.begin(problem, stream(entropy(key)))
+    return TuRBO().begin(problem, stream(entropy(key)))
 
 
 def reports(proposals: Sequence[Proposal], values: Sequence[float]) -> list[Report]:
@@ -54,12 +54,12 @@ def length(search: Search) -> float:
 
 def test_it_is_far_better_than_random_search() -> None:
     task = Shifted(SyntheticTask("levy", 4), 3)
-    budget = Budget(max_jobs=40)
+    budget = Budget(max_jobs=30)
 
     def best(method: Method, seeds: range) -> list[float]:
         return [incumbent(records_of(method, task, seed, budget)) for seed in seeds]
 
-    own, random = best(TuRBO(), range(4)), best(RandomSearch(), range(20))
+    own, random = best(TuRBO(), range(3)), best(RandomSearch(), range(30))
     assert stats.mannwhitneyu(own, random, alternative="less").pvalue < 0.01
     assert np.median(own) < np.median(random) / 2
 
@@ -126,53 +126,6 @@ def test_foreign_results_are_data_but_neither_success_nor_failure() -> None:
     assert length(search) == 0.8
     [proposal] = search.ask(1, [])  # the design is filled: this is the first of the trust region
     assert proposal not in begin(space).ask(64, [])
-
-
-def candidates(space: Space, centre: np.ndarray, lengths: np.ndarray, side: float = 0.4) -> np.ndarray:
-    search = begin(space)
-    search._length = side  # type: ignore[attr-defined]
-    out: np.ndarray = search._candidates(centre, lengths)  # type: ignore[attr-defined]
-    return out
-
-
-def test_the_box_has_the_proportions_of_the_length_scales_and_the_volume_of_the_cube() -> None:
-    lengths = np.array([0.5, 1.0, 2.0])
-    u = candidates(floats(3), np.full(3, 0.5), lengths)
-    sides = np.ptp(u, axis=0)
-    assert sides == pytest.approx(0.4 * np.array([0.5, 1.0, 2.0]), rel=0.02)
-    assert np.abs(u.mean(axis=0) - 0.5).max() < 0.01
-    corner = candidates(floats(3), np.array([0.0, 1.0, 0.5]), lengths)
-    assert (corner >= 0).all() and (corner <= 1).all()
-    assert np.ptp(corner[:, 0]) == pytest.approx(0.1, rel=0.02)
-
-
-def test_in_many_dimensions_candidates_change_twenty_parameters() -> None:
-    u = candidates(floats(50), np.full(50, 0.5), np.ones(50))
-    assert u.shape == (1024, 50)
-    changed = (u != 0.5).sum(axis=1)
-    assert changed.min() >= 1
-    assert changed.mean() == pytest.approx(20, abs=0.5)
-
-
-def test_as_the_box_shrinks_fewer_categories_differ_from_the_centre() -> None:
-    space = space_from_yaml({f"c{i}": {"type": "categorical", "choices": ["a", "b", "c"]} for i in range(8)})
-    centre = space.snap(np.full((1, 8), 0.5))[0]
-    for side, radius in ((0.8, 8), (1.6, 8), (0.4, 4), (0.01, 1)):
-        counts = (candidates(space, centre, np.ones(8), side) != centre).sum(axis=1)
-        assert sorted(set(counts.tolist())) == list(range(1, radius + 1))
-
-
-def test_parameters_that_become_active_are_drawn_and_the_others_left_out() -> None:
-    space = space_from_yaml(SPACES["mixed"])
-    centre = space.snap(space.encode([{"x": 0.0, "rate": 0.01, "layers": 3, "kind": "plain", "flag": True}]))[0]
-    u = candidates(space, centre, np.ones(6), 0.1)
-    kinds = np.array([config["kind"] for config in space.decode(u)])
-    depth = u[:, space.names.index("depth")]
-    assert set(kinds) == {"plain", "deep", "wide"}
-    assert np.array_equal(~np.isnan(depth), kinds == "deep")
-    assert np.ptp(depth[kinds == "deep"]) > 0.8
-    layers = {config["layers"] for config in space.decode(u)}
-    assert layers == {2, 3, 4}  # to the next integer, however small the box
 
 
 def test_batches_and_pending_jobs_are_all_different() -> None:
