@@ -30,15 +30,17 @@ class Embedding:
         self._categories = np.flatnonzero((space.sizes != 1) & categorical)
         k = len(self.numbers)
         one_hot = [np.full(space.sizes[j], k + i) for i, j in enumerate(self._categories)]
+        cells = [(j, space.cells(j)) for j in self._categories.tolist()]
+        self._levels = np.array([j for j, edges in cells for _ in edges[1:]], dtype=int)
+        """The column of each level of each category, and where its cell begins and ends."""
+        self._from = np.array([edge for _, edges in cells for edge in edges[:-1]])
+        self._to = np.array([edge for _, edges in cells for edge in [*edges[1:-1], np.inf]])
         self.inputs = Inputs(np.concatenate([np.arange(k), *one_hot]).astype(np.int64), np.arange(k if warp else 0))
 
     def __call__(self, u: Floats) -> Floats:
-        numbers = u[:, self.numbers]
-        parts = [np.where(np.isnan(numbers), 0.5, numbers)]
-        if len(self._categories):
-            codes = self._space.codes(u)
-            parts += [(codes[:, j, None] == np.arange(self._space.sizes[j])) / math.sqrt(2) for j in self._categories]
-        return np.concatenate(parts, axis=1)
+        numbers, levels = u[:, self.numbers], u[:, self._levels]
+        one_hot = ((levels >= self._from) & (levels < self._to)) / math.sqrt(2)
+        return np.concatenate([np.where(np.isnan(numbers), 0.5, numbers), one_hot], axis=1)
 
     def back(self, by_x: Floats) -> Floats:
         """(m, d) derivatives by the encoded numbers, 0 for categories, of what has the derivatives ``by_x``, (m, D)."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from hptbench.space import Floats, Kind, Space
+from hptbench.space import Config, Floats, Kind, Space
+
+_CANDIDATES = 8
+"""Draws at a time of which the first that changes the configuration is taken."""
+_REDRAWS = 100
 
 
 def complete(space: Space, u: Floats, rng: np.random.Generator) -> Floats:
@@ -21,20 +25,18 @@ def neighbours(space: Space, u: Floats, rng: np.random.Generator, per_number: in
     number (integers and ordinals too) to ``per_number`` draws from a normal around its value with standard deviation
     ``std`` in the unit interval, truncated to it; a category to every other level. Parameters that become active are
     drawn uniformly. Draws that fall on the old value are left out, so m may be 0."""
-    free = np.flatnonzero(~np.isnan(u) & (space.sizes != 1))
-    categorical = np.array([space.kinds[j] is Kind.CATEGORICAL for j in free], dtype=bool)
-    numbers = np.repeat(free[~categorical], per_number)
-    levels = [(j, level) for j in free[categorical] for level in range(space.sizes[j])]
-    columns = np.concatenate([numbers, np.array([j for j, _ in levels], dtype=int)]).astype(int)
-    out = np.tile(space.snap(u[None]), (len(columns), 1))
-    rows = np.arange(len(columns))
-    k = len(numbers)
-    out[rows[:k], numbers] = truncated_normal(u[numbers], std, rng)
-    codes = space.codes(out[k:])
-    codes[rows[: len(levels)], columns[k:]] = [level for _, level in levels]
-    out[k:] = space.from_codes(codes)
+    u = space.snap(u[None])[0]
+    active = ~np.isnan(u) & (space.sizes != 1)
+    categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds])
+    numbers = np.repeat(np.flatnonzero(active & ~categorical), per_number)
+    middles = [(space.cells(j)[:-1] + space.cells(j)[1:]) / 2 for j in np.flatnonzero(active & categorical).tolist()]
+    levels = np.repeat(np.flatnonzero(active & categorical), [len(m) for m in middles])
+    columns = np.concatenate([numbers, levels])
+    values = np.concatenate([truncated_normal(u[numbers], std, rng), *middles])
+    out, rows = np.tile(u, (len(columns), 1)), np.arange(len(columns))
+    out[rows, columns] = values
     out = space.snap(out)
-    out = complete(space, out[out[rows, columns] != space.snap(u[None])[0, columns]], rng)
+    out = complete(space, out[out[rows, columns] != u[columns]], rng)
     return out[space.legal(out)]
 
 
@@ -42,3 +44,27 @@ def truncated_normal(mean: Floats, std: float | Floats, rng: np.random.Generator
     """Draws in [0, 1] of ``mean``'s shape, from normals around ``mean`` truncated to the unit interval."""
     low, high = ndtr(-mean / std), ndtr((1 - mean) / std)
     return np.asarray(np.clip(mean + std * ndtri(low + rng.random(mean.shape) * (high - low)), 0.0, 1.0))
+
+
+def one_exchange(
+    space: Space, u: Floats, config: Config, std: float | None, rng: np.random.Generator
+) -> tuple[Floats, Config]:
+    """A legal random one-exchange neighbour of the genotype ``u``, (d,) without NaN, that stands for ``config``.
+
+    One active parameter, any of them with equal probability, takes another value: a category another level, a number
+    (integers and ordinals too) a draw from a normal around its value with standard deviation ``std`` in the unit
+    interval, truncated to it, or from all of it (None). What becomes active has the value that ``u`` carries. ``u``
+    and ``config`` themselves if nothing can be changed."""
+    names = [j for j, name in enumerate(space.names) if name in config and space.sizes[j] != 1]
+    for _ in range(_REDRAWS if names else 0):
+        j = names[rng.integers(len(names))]
+        rows = np.tile(u, (_CANDIDATES, 1))
+        if std is None or space.kinds[j] is Kind.CATEGORICAL:
+            rows[:, j] = rng.random(_CANDIDATES)
+        else:
+            rows[:, j] = truncated_normal(rows[:, j], std, rng)
+        rows = rows[space.legal(rows)]
+        for row, candidate in zip(rows, space.decode(rows), strict=True):
+            if candidate[space.names[j]] != config[space.names[j]]:
+                return row, candidate
+    return u, config

@@ -106,11 +106,10 @@ class GP:
         """As :meth:`predict`, and the derivatives by ``x`` of the means, (m, S, D), and of the variances, (m, D)."""
         warped, slope = warp(x, self.inputs, self.theta)
         z = warped * self._inverse
-        r2 = _squares(z, self._z)
-        k = self._scale * _matern(r2)
+        k, dk = _matern_and_slope(_squares(z, self._z))
+        k, dk = self._scale * k, 2 * self._scale * dk
         v = k @ self._inverse_root.T
         mean, variance = k @ self._alpha, self._scale - np.einsum("ij,ij->i", v, v)
-        dk = 2 * self._scale * _matern_slope(r2)
         outer = slope * self._inverse
 
         def by_x(weights: Floats) -> Floats:
@@ -148,7 +147,12 @@ def fit(
     posterior = _Posterior(x, y, inputs, priors)
     ends = [
         minimize(
-            posterior, start, jac=True, method="L-BFGS-B", bounds=posterior.bounds.tolist(), options={"maxiter": steps}
+            posterior,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=posterior.bounds.tolist(),
+            options={"maxiter": steps, "ftol": 1e-6, "gtol": 1e-3},
         )
         for start in starts or (modes(inputs, priors),)
     ]
@@ -174,55 +178,43 @@ class _Posterior:
         self.bounds = np.log(np.array(limits))
         """(hyperparameters, 2)"""
         self.modes = np.clip(self._mean - self._std**2, *self.bounds.T)
-        self._members = np.eye(g)[inputs.groups]
-        self._squares = None if w else self._by_group(x)
-
-    def _by_group(self, x: Floats) -> Floats:
-        """(G, n n) squared differences, summed over the columns of a group."""
-        squares = (x.T[:, :, None] - x.T[:, None, :]) ** 2
-        if len(squares) != self._members.shape[1]:
-            squares = np.tensordot(self._members.T, squares, 1)
-        return squares.reshape(len(squares), -1)
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
         inputs, n = self._inputs, len(self._y)
-        g, w = inputs.scales, inputs.warped
-        weights = np.exp(-2 * theta[:g])
+        g, warped = inputs.scales, inputs.warped
+        inverse_lengths = np.exp(-theta[:g])[inputs.groups]
         noise, scale = np.exp(theta[g : g + 2])
-        squares = self._squares
-        if squares is None:
-            warped, _ = warp(self._x, inputs, theta)
-            squares = self._by_group(warped)
-        r2 = (weights @ squares).reshape(n, n)
-        m = _matern(r2)
+        u = warp(self._x, inputs, theta)[0]
+        z = u * inverse_lengths
+        m, slope = _matern_and_slope(_squares(z, z))
         k = scale * m
         k[np.diag_indices(n)] += noise
         root = _cholesky(k)
         alpha = cho_solve((root, True), self._y)
-        z = (theta - self._mean) / self._std
-        value = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * z @ z + theta.sum()
+        standard = (theta - self._mean) / self._std
+        value = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * standard @ standard + theta.sum()
         inverse, _ = lapack.dpotri(root, lower=1)
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        outer = 0.5 * (inverse - np.outer(alpha, alpha))  # dL/dK, (5.9)
-        by_r2 = scale * outer * _matern_slope(r2)
-        gradient = z / self._std + 1.0
-        gradient[:g] -= 2 * weights * (squares @ by_r2.ravel())
-        gradient[g] += noise * np.trace(outer)
-        gradient[g + 1] += scale * np.sum(outer * m)
-        if len(w):
-            gradient[g + 2 :] += self._by_warp(theta, warped, by_r2, weights)
+        by_k = 0.5 * (inverse - np.outer(alpha, alpha))  # (5.9)
+        by_r2 = scale * by_k * slope
+        # The squared distance is a sum over columns: all derivatives by z at once, without a matrix per column.
+        by_z = 4 * (by_r2.sum(axis=1)[:, None] * z - by_r2 @ z)
+        gradient = standard / self._std + 1.0
+        gradient[:g] -= np.bincount(inputs.groups, (by_z * z).sum(axis=0), g)
+        gradient[g] += noise * np.trace(by_k)
+        gradient[g + 1] += scale * np.sum(by_k * m)
+        if len(warped):
+            gradient[g + 2 :] += self._by_warp(theta, (by_z * inverse_lengths)[:, warped])
         return float(value), gradient
 
-    def _by_warp(self, theta: Floats, warped: Floats, by_r2: Floats, weights: Floats) -> Floats:
+    def _by_warp(self, theta: Floats, by_u: Floats) -> Floats:
         """Derivatives by the logarithms of the warping's parameters: first all a, then all b."""
-        columns = self._inputs.warped
-        u = warped[:, columns]
-        by_u = 4 * weights[self._inputs.groups[columns]] * (by_r2.sum(axis=1)[:, None] * u - by_r2 @ u)
-        x = np.clip(self._x[:, columns], _EDGE, 1 - _EDGE)
+        x = np.clip(self._x[:, self._inputs.warped], _EDGE, 1 - _EDGE)
         a, b = np.exp(_shapes(theta, self._inputs))
         power = x**a
-        by_a = a * b * (1 - power) ** (b - 1) * power * np.log(x)
-        by_b = -b * (1 - power) ** b * np.log1p(-power)
+        rest = 1 - power
+        by_a = a * b * rest ** (b - 1) * power * np.log(x)
+        by_b = -b * rest**b * np.log1p(-power)
         return np.concatenate([(by_u * by_a).sum(axis=0), (by_u * by_b).sum(axis=0)])
 
 
@@ -257,14 +249,14 @@ def _squares(a: Floats, b: Floats) -> Floats:
 
 
 def _matern(r2: Floats) -> Floats:
-    r = np.sqrt(5 * r2)
-    return np.asarray((1 + r + r * r / 3) * np.exp(-r))
+    return _matern_and_slope(r2)[0]
 
 
-def _matern_slope(r2: Floats) -> Floats:
-    """Derivative of the Matérn kernel by the squared distance."""
+def _matern_and_slope(r2: Floats) -> tuple[Floats, Floats]:
+    """The Matérn kernel of squared distances and its derivative by them."""
     r = np.sqrt(5 * r2)
-    return np.asarray(-5 / 6 * (1 + r) * np.exp(-r))
+    decay = np.exp(-r)
+    return (1 + r + 5 / 3 * r2) * decay, -5 / 6 * (1 + r) * decay
 
 
 def _cholesky(k: Floats) -> Floats:
