@@ -30,6 +30,7 @@ from hptbench.live import live
 from hptbench.protocol import (
     Budget,
     Clock,
+    HasFront,
     Job,
     Method,
     Outcome,
@@ -243,7 +244,7 @@ def _check(problem: Problem, job: Job) -> None:
 
 
 class _Timed:
-    """A method whose ask and tell are timed from outside; the method itself reads no clock."""
+    """A method whose ask and tell are timed from outside, by processor time; the method itself reads no clock."""
 
     traits: ClassVar[Traits] = Traits()  # never asked: the method's own were checked before
 
@@ -260,15 +261,15 @@ class _TimedSearch:
         self._watch, self._search = watch, search
 
     def ask(self, n: int, running: Sequence[Proposal]) -> Sequence[Proposal]:
-        began = time.perf_counter()
+        began = time.process_time()
         proposals = self._search.ask(n, running)
-        self._watch.ask_seconds += time.perf_counter() - began
+        self._watch.ask_seconds += time.process_time() - began
         return proposals
 
     def tell(self, reports: Sequence[Report]) -> None:
-        began = time.perf_counter()
+        began = time.process_time()
         self._search.tell(reports)
-        self._watch.tell_seconds += time.perf_counter() - began
+        self._watch.tell_seconds += time.process_time() - began
 
 
 def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, driver: Driver) -> None:
@@ -279,12 +280,14 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
     rows = [key | _job_row(record, high) for record in records]
     write_whole(plan.folder / "jobs.parquet", lambda path: pq.write_table(table(JOBS, rows), path, compression="zstd"))
     fidelity = plan.task.fidelity
+    front = plan.task.front if isinstance(plan.task, HasFront) else None
     row: dict[str, Any] = key | {
         "unit": plan.task.unit,
         "version": plan.task.version,
         "objective": plan.task.objectives[0],
         "objectives": list(plan.task.objectives),
         "constraints": list(plan.task.constraints),
+        "front": _json(dataclasses.asdict(front)) if front else None,
         "high": high,
         "fidelity_unit": fidelity.unit if fidelity else None,
         "protocol": _hash(plan.protocol),

@@ -25,20 +25,18 @@ def neighbours(space: Space, u: Floats, rng: np.random.Generator, per_number: in
     number (integers and ordinals too) to ``per_number`` draws from a normal around its value with standard deviation
     ``std`` in the unit interval, truncated to it; a category to every other level. Parameters that become active are
     drawn uniformly. Draws that fall on the old value are left out, so m may be 0."""
-    free = np.flatnonzero(~np.isnan(u) & (space.sizes != 1))
-    categorical = np.array([space.kinds[j] is Kind.CATEGORICAL for j in free], dtype=bool)
-    numbers = np.repeat(free[~categorical], per_number)
-    levels = [(j, level) for j in free[categorical] for level in range(space.sizes[j])]
-    columns = np.concatenate([numbers, np.array([j for j, _ in levels], dtype=int)]).astype(int)
-    out = np.tile(space.snap(u[None]), (len(columns), 1))
-    rows = np.arange(len(columns))
-    k = len(numbers)
-    out[rows[:k], numbers] = truncated_normal(u[numbers], std, rng)
-    codes = space.codes(out[k:])
-    codes[rows[: len(levels)], columns[k:]] = [level for _, level in levels]
-    out[k:] = space.from_codes(codes)
+    u = space.snap(u[None])[0]
+    active = ~np.isnan(u) & (space.sizes != 1)
+    categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds])
+    numbers = np.repeat(np.flatnonzero(active & ~categorical), per_number)
+    middles = [(space.cells(j)[:-1] + space.cells(j)[1:]) / 2 for j in np.flatnonzero(active & categorical).tolist()]
+    levels = np.repeat(np.flatnonzero(active & categorical), [len(m) for m in middles])
+    columns = np.concatenate([numbers, levels])
+    values = np.concatenate([truncated_normal(u[numbers], std, rng), *middles])
+    out, rows = np.tile(u, (len(columns), 1)), np.arange(len(columns))
+    out[rows, columns] = values
     out = space.snap(out)
-    out = complete(space, out[out[rows, columns] != space.snap(u[None])[0, columns]], rng)
+    out = complete(space, out[out[rows, columns] != u[columns]], rng)
     return out[space.legal(out)]
 
 

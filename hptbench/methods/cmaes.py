@@ -104,7 +104,7 @@ class _Search(Generations):
         u = np.full((1, len(self._space)), np.nan)
         columns = self._numbers[self._whole]
         u[0, columns] = np.clip(m, 0.0, 1.0)
-        below, above = (edges[0, columns] for edges in self._space.cells(u))
+        below, above = (edges[0, columns] for edges in self._space.cells_of(u))
         return np.where(below <= 0, -np.inf, below), np.where(above >= 1, np.inf, above)
 
     def _offspring(self) -> Floats:

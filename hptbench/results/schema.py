@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+Measure = Literal["test", "validation"]
+"""Which scores of what a run recommends are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,12 @@ RUNS = (
     Column("objective", "string", "", "name of the first objective"),
     Column("objectives", "list<string>", "", "names of all objectives"),
     Column("constraints", "list<string>", "", "names of all constraints, mostly none"),
+    Column(
+        "front",
+        "string",
+        "",
+        "JSON: ideal, reference point, hypervolume and points of the true front; null if not known",
+    ),
     Column("high", "double", "fidelity", "fidelity of a full evaluation"),
     Column("fidelity_unit", "string", "", "what the fidelity counts; null if the task has none"),
     Column(
@@ -80,8 +89,8 @@ RUNS = (
     Column("failed", "int64", "", "finished jobs whose status is not ok"),
     Column("full_evals", "double", "full evaluations", "training consumed, with credited continuation"),
     Column("wall", "double", "s", "real time of the session that finished the run", False),
-    Column("ask", "double", "s", "time the method took to propose, in that session", False),
-    Column("tell", "double", "s", "time the method took to learn, in that session", False),
+    Column("ask", "double", "s", "processor time the method took to propose, in that session", False),
+    Column("tell", "double", "s", "processor time the method took to learn, in that session", False),
     Column("peak_memory", "double", "MB", "highest resident memory of the run's process or its workers", False),
     Column("device", "string", "", "processor, cores and accelerator", False),
     Column("versions", "string", "", "JSON: versions of Python and the libraries", False),
