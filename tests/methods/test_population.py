@@ -203,4 +203,4 @@ def test_a_method_is_far_from_random_on_a_bowl() -> None:
     for method in METHODS:
         if objectives(method) == 1:
             configs = drive(begin(method, SPHERE, jobs=150), bowl, 150)
-            assert min(map(bowl, configs)) < 2e-3, type(method).__name__
+            assert min(map(bowl, configs)) < 4e-3, type(method).__name__
