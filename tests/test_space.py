@@ -292,6 +292,25 @@ def test_cells_hold_what_decodes_to_their_value(space: Space) -> None:
     assert space.cells(space.names.index("cost")).tolist() == [0.0, 1.0]
 
 
+def test_the_cell_of_a_value_is_found_without_all_cells(space: Space) -> None:
+    u = space.sample(np.random.default_rng(15), 300)
+    low, high = space.cells_of(u)
+    for j in range(len(space)):
+        if not space.sizes[j]:
+            assert np.isnan(low[:, j]).all()
+            continue
+        there = ~np.isnan(u[:, j])
+        edges = space.cells(j)
+        i = edges[1:-1].searchsorted(u[there, j], "right")
+        np.testing.assert_allclose(low[there, j], edges[i], atol=1e-12)
+        np.testing.assert_allclose(high[there, j], edges[i + 1], atol=1e-12)
+        assert np.isnan(low[~there, j]).all()
+    wide = space_from_yaml({"n": {"type": "integer", "lower": 0, "upper": 2**31 - 1}})
+    low, high = wide.cells_of(np.array([[0.0], [0.5], [1.0]]))
+    assert (low[0, 0], high[2, 0]) == (0.0, 1.0)
+    assert high - low == pytest.approx(np.full((3, 1), 2.0**-31), rel=1e-5)
+
+
 def test_one_row_is_converted_like_many(space: Space) -> None:
     u = space.sample(np.random.default_rng(14), 60)
     configs = space.decode(u)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from hptbench.methods._moves import complete, neighbours, truncated_normal
+from hptbench.methods._moves import complete, neighbours, one_exchange, truncated_normal
+from hptbench.space import Floats
 from hptbench.spacefile import space_from_yaml
 from hptbench.testing.problems import SPACES
 
@@ -56,3 +59,38 @@ def test_what_becomes_active_is_drawn_and_what_becomes_inactive_goes() -> None:
 def test_a_truncated_normal_is_one() -> None:
     x = truncated_normal(np.full(2000, 0.1), 0.3, np.random.default_rng(0))
     assert stats.kstest(x, stats.truncnorm(-1 / 3, 3, 0.1, 0.3).cdf).pvalue > 1e-3
+
+
+def full(seed: int) -> Floats:
+    """A genotype."""
+    u: Floats = MIXED.snap(np.random.default_rng(seed).random((1, len(MIXED))))[0]
+    return u
+
+
+@pytest.mark.parametrize("std", [None, 0.1])
+def test_an_exchange_changes_one_active_parameter_and_keeps_silent_values(std: float | None) -> None:
+    rng, changed = np.random.default_rng(0), []
+    for seed in range(300):
+        u = full(seed % 7)
+        [config] = MIXED.decode(u[None])
+        row, other = one_exchange(MIXED, u, config, std, rng)
+        MIXED.check(other)
+        assert MIXED.decode(row[None])[0] == other
+        [j] = np.flatnonzero(row != u)
+        assert config[MIXED.names[j]] != other[MIXED.names[j]]
+        changed.append(MIXED.names[j])
+    assert set(changed) == set(MIXED.names)
+
+
+def test_an_exchange_of_a_number_is_near_or_anywhere() -> None:
+    sphere, rng = space_from_yaml(dict(SPACES["sphere"])), np.random.default_rng(0)
+    u = np.full(3, 0.5)
+    [config] = sphere.decode(u[None])
+    for std, scale in ((0.05, 0.05), (None, math.sqrt(1 / 12))):
+        rows = np.array([one_exchange(sphere, u, config, std, rng)[0] for _ in range(900)])
+        assert (rows - u)[rows != u].std() == pytest.approx(scale, rel=0.1)
+
+
+def test_where_nothing_can_be_changed_nothing_is() -> None:
+    u = np.full(1, 0.5)
+    assert one_exchange(POINT, u, {"only": 1}, 0.1, np.random.default_rng(0)) == (u, {"only": 1})
