@@ -284,7 +284,7 @@ def value_at(hp: Any, number: Any) -> Value:
     """What ``number`` stands for: the position of a categorical's or ordinal's value, else the value itself, within the
     bounds."""
     if values := values_of(hp):
-        return values[min(max(round(number), 0), len(values) - 1)]
+        return values[int(min(max(round(number), 0), len(values) - 1))]
     if isinstance(hp, CS.UniformIntegerHyperparameter):
         return int(min(max(round(number), hp.lower), hp.upper))
     return float(min(max(number, hp.lower), hp.upper))
