@@ -28,7 +28,7 @@ class SyntheticTask:
 
     function: str
     dimensions: int | None = None
-    """Number of parameters, for functions that leave it open: ackley, rosenbrock, levy, counting_ones."""
+    """Number of parameters, for functions that leave it open: ackley, rosenbrock, quadratic, michalewicz, levy, counting_ones."""
 
     version: ClassVar[int] = 1
     objectives: ClassVar[tuple[str, ...]] = ("loss",)
