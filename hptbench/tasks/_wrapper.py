@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Fidelity, Job, Outcome, Task
+from hptbench.protocol import JSON, Fidelity, Front, HasFront, Job, Outcome, Task
 from hptbench.registry import tasks
 from hptbench.rng import entropy, stream
 from hptbench.space import Config, Space
@@ -66,6 +66,11 @@ class Wrapper:
     @property
     def measured(self) -> bool:
         return self.inner.measured
+
+    @property
+    def front(self) -> Front | None:
+        """That of what is seen without noise, which no wrapper changes."""
+        return self.inner.front if isinstance(self.inner, HasFront) else None
 
     def identity(self) -> dict[str, JSON]:
         own = {"wrapper": self.wrapper, "revision": self.revision, **self.settings}

@@ -458,7 +458,7 @@ def test_a_crop_stays_within_the_range():
     inner = SyntheticTask("hartmann6")
     for seed in range(20):
         task = Cropped(inner, seed)
-        assert all(0 <= hp.lower and hp.upper <= 1 for hp in task.space.configspace.values())
+        assert all(hp.lower >= 0 and hp.upper <= 1 for hp in task.space.configspace.values())
         task.space.check(inner.optimal_configs[0])
 
 
