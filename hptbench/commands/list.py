@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hptbench import registry
+from hptbench.methods._peers import missing
 from hptbench.paths import conf_dir
 
 
@@ -41,7 +42,11 @@ def main(argv: list[str]) -> int:
 
 
 def _methods() -> dict[str, str]:
-    return {name: registry.summary(cls) for name, cls in registry.methods().items()}
+    found: dict[str, str] = {}
+    for name, cls in registry.methods().items():
+        lack = missing(cls.traits.requires)  # type: ignore[attr-defined]
+        found[name] = f"{registry.summary(cls)}{f' Not usable: {lack}.' if lack else ''}"
+    return found
 
 
 def _tasks() -> dict[str, str]:

@@ -43,6 +43,7 @@ class TabularTask:
     objectives: tuple[str, ...] = ()
     """Objectives in order; the benchmark's first if none is given."""
 
+    constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     measured: ClassVar[bool] = False
     fidelity: ClassVar[None] = None

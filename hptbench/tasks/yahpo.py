@@ -55,6 +55,7 @@ class YahpoTask:
     path: str | None = None
     """Folder of yahpo_data; None: the environment variable HPTBENCH_YAHPO."""
 
+    constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     measured: ClassVar[bool] = False
 
