@@ -160,7 +160,7 @@ class Space:
         """The configurations of (n, d) points of the unit cube; values of inactive columns are
         ignored. ValueError where an active parameter is NaN. Forbidden points are decoded as
         they are: ask :meth:`legal`."""
-        x = self._columns(np.clip(u, 0.0, 1.0))
+        x = self._columns(np.minimum(np.maximum(u, 0.0), 1.0))  # faster than clip on few rows
         out: list[dict[str, Value]] = [{}] * len(u)
         for rows, pattern in _patterns(~np.isnan(x).T):
             names = [n for n, a in zip(self.names, pattern, strict=True) if a]

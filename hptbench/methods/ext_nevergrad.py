@@ -65,7 +65,8 @@ class _Search(PeerSearch):
         if "CmaFmin2" in (getattr(chosen, "method", None), getattr(getattr(chosen, "_optim", None), "method", None)):
             raise UserError(
                 f"{self.method.optimizer} chooses CmaFmin2 for {len(self.space)} continuous parameters, {budget} "
-                "trials and one worker, which seeds itself by the clock; take 50 trials per parameter at most, or workers=2"
+                "trials and one worker, which seeds itself by the clock; take 50 trials per parameter or fewer, or "
+                "workers=2"
             )
 
     def _suggest(self) -> tuple[Config, Any]:

@@ -46,6 +46,7 @@ class BBOBTask:
     dimensions: int
     instance: int = 1
 
+    constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     objectives: ClassVar[tuple[str, ...]] = ("loss",)
     measured: ClassVar[bool] = False

@@ -13,6 +13,8 @@ from hptbench.rng import entropy, seed32
 from hptbench.space import Space
 from hptbench.tasks import _tables
 
+_TRAININGS = ("one", "mean")
+
 
 @task("tabular")
 @dataclass(frozen=True)
@@ -32,9 +34,10 @@ class TabularTask:
 
     Times are seconds, all objectives are minimised. The package holds what the end of training gave: there is no
     fidelity, and no test score. A trial sees one of the recorded trainings of its configuration, chosen by the trial's
-    own random stream, the same for all objectives; another trial of the same configuration may see another. ``cost``
-    is the recorded training time, seconds. ``hidden``: ``value``, the first objective's mean over the recorded
-    trainings, and ``test``, its regret: how far it is above the least such mean of the table (``optimum``).
+    own random stream, the same for all objectives; another trial of the same configuration may see another; or, with
+    ``trainings="mean"``, their mean, without noise. ``cost`` is the recorded training time, seconds. ``hidden``:
+    ``value``, the first objective's mean over the recorded trainings, and ``test``, its regret: how far it is above
+    the least such mean of the table (``optimum``).
     """
 
     benchmark: str
@@ -42,6 +45,8 @@ class TabularTask:
     data: str
     objectives: tuple[str, ...] = ()
     """Objectives in order; the benchmark's first if none is given."""
+    trainings: str = "one"
+    """What a trial sees: one recorded training, or the mean of all."""
 
     constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
@@ -56,6 +61,8 @@ class TabularTask:
                 raise unknown(f"objective of {self.benchmark}", name, known)
         if len(set(self.objectives)) < len(self.objectives):
             raise UserError(f"expected each objective once, got {list(self.objectives)}")
+        if self.trainings not in _TRAININGS:
+            raise unknown("trainings", self.trainings, _TRAININGS)
         object.__setattr__(self, "objectives", tuple(self.objectives) or (self._default,))
 
     @property
@@ -65,7 +72,8 @@ class TabularTask:
     @property
     def name(self) -> str:
         own = () if self.objectives == (self._default,) else self.objectives
-        return "-".join([self.benchmark, self.data, *own])
+        mean = ["mean"] if self.trainings == "mean" else []
+        return "-".join([self.benchmark, self.data, *own, *mean])
 
     @property
     def unit(self) -> str:
@@ -85,6 +93,7 @@ class TabularTask:
             "benchmark": self.benchmark,
             "data": self.data,
             "objectives": list(self.objectives),
+            "trainings": self.trainings,
             "sha256": _tables.fingerprint(self.benchmark, self.data),
         }
 
@@ -95,9 +104,12 @@ class TabularTask:
     def _outcome(self, job: Job, table: _tables.Table) -> Outcome:
         row = table.row(job.proposal.config)
         training = seed32(entropy(*job.seed, "recorded training")) % int(table.recorded[row])
-        values = tuple(float(table.losses[name][row, training]) for name in self.objectives)
+
+        def seen(name: str) -> float:
+            return float(table.means[name][row] if self.trainings == "mean" else table.losses[name][row, training])
+
         first = self.objectives[0]
         mean = float(table.means[first][row])
         hidden = {"test": mean - table.least[first], "value": mean}
-        cost = float(table.losses["train_time"][row, training])
-        return Outcome(Status.OK, (Point(job.stop, values),), cost, hidden)
+        curve = (Point(job.stop, tuple(seen(name) for name in self.objectives)),)
+        return Outcome(Status.OK, curve, seen("train_time"), hidden)

@@ -126,6 +126,20 @@ def test_the_optimum_is_reached_and_by_few(task: TabularTask) -> None:
     assert np.mean(table.means[task.objectives[0]] == task.optimum) < 1e-3
 
 
+@each
+def test_means_are_without_noise(task: TabularTask) -> None:
+    mean = replace(task, trainings="mean")
+    assert mean.name == f"{task.name}-mean"
+    assert mean.identity() != task.identity()
+    table = _tables.table(task.benchmark, task.data)
+    for config in drawn(task, 20):
+        outcome = run(mean, config)
+        assert outcome == run(mean, config, trial=1)
+        assert outcome.hidden == run(task, config).hidden
+        assert outcome.curve[-1].values == (outcome.hidden["value"],)
+        assert outcome.cost == table.means["train_time"][table.row(config)]
+
+
 def test_known_optima() -> None:
     """CIFAR-10: published as 91.61 % validation accuracy, by the cell below; car is solved by 44 of 30,000."""
     task = TabularTask("nasbench201", "cifar10")
@@ -184,6 +198,7 @@ def test_shifted_keeps_the_best_value() -> None:
         (("hpobnch", "car"), "unknown benchmark 'hpobnch'. Did you mean 'hpobench'"),
         (("hpobench", "cars"), "unknown table of hpobench 'cars'. Did you mean 'car'"),
         (("hpobench", "car", ("eror",)), "unknown objective of hpobench 'eror'"),
+        (("hpobench", "car", (), "men"), "unknown trainings 'men'. Did you mean 'mean'"),
         (("hpobench", "car", ("f1_error", "f1_error")), "expected each objective once"),
     ],
 )
