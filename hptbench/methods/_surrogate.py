@@ -1,0 +1,81 @@
+"""A Gaussian process of what a search has been told: how targets are made, which points are used, when it is fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hptbench.methods._embedding import Embedding
+from hptbench.models.gp import GP, Priors, fit, modes
+from hptbench.space import Floats
+
+_ANEW = 1.3
+"""Fits begin from the last hyperparameters; from the priors' modes, too, whenever the data have grown by this
+factor."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A process and what it was fitted to."""
+
+    gp: GP
+    u: Floats
+    """(n, d) the points."""
+    targets: Floats
+    """(n,)"""
+
+    @property
+    def best_first(self) -> Floats:
+        """The points in the order of their targets."""
+        return self.u[np.argsort(self.targets, kind="stable")]
+
+
+class Surrogate:
+    """Fits one Gaussian process after the other to growing data.
+
+    Fitting takes time cubic in the number of points, so beyond ``max_points`` only the better half of that number and
+    the latest of the others are used: an approximation, as the process is not told of the rest."""
+
+    def __init__(self, embedding: Embedding, priors: Priors, max_points: int) -> None:
+        self._embed, self._priors, self._max = embedding, priors, max_points
+        self._last: GP | None = None
+        self._anew = 0.0
+
+    def fit(self, u: Floats, targets: Floats) -> Fitted:
+        """The process for points (n, d) and standardised targets (n,)."""
+        n = len(u)
+        if n > self._max:
+            order = np.argsort(targets, kind="stable")
+            half = self._max // 2
+            keep = np.sort(np.concatenate([order[:half], np.sort(order[half:])[half - self._max :]]))
+            u, targets = u[keep], targets[keep]
+        inputs = self._embed.inputs
+        starts = [] if self._last is None else [self._last.theta]
+        if n >= self._anew:
+            starts.append(modes(inputs, self._priors))
+            self._anew = _ANEW * n
+        self._last = fit(self._embed(u), targets, inputs, self._priors, starts)
+        return Fitted(self._last, u, targets)
+
+
+def transformed(values: Floats) -> Floats:
+    """(n,) ``values``, at least one of them finite, as targets of mean 0 and variance 1, in the same order.
+
+    Failures, +inf, count as the worst value seen. The transformation of I. Yeo and R. Johnson (Biometrika 87, 2000,
+    doi:10.1093/biomet/87.4.954), with the most likely exponent, brings skewed values nearer to a normal distribution,
+    as in HEBO (arXiv:2012.03826)."""
+    from scipy.stats import yeojohnson
+
+    finite = np.isfinite(values)
+    y = standardised(np.where(finite, values, values[finite].max()))
+    if len(np.unique(y)) > 2:
+        y = standardised(yeojohnson(y)[0])
+    return y
+
+
+def standardised(y: Floats) -> Floats:
+    """``y`` with mean 0 and variance 1; all 0 if it is constant, as far as rounding lets one tell."""
+    y = y / (np.abs(y).max() or 1.0)  # or squares of large numbers overflow
+    std = y.std()
+    return np.zeros_like(y) if std <= 1e-12 else np.asarray((y - y.mean()) / std)
