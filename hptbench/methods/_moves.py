@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from hptbench.space import Floats, Kind, Space
@@ -21,21 +22,36 @@ def neighbours(space: Space, u: Floats, rng: np.random.Generator, per_number: in
     number (integers and ordinals too) to ``per_number`` draws from a normal around its value with standard deviation
     ``std`` in the unit interval, truncated to it; a category to every other level. Parameters that become active are
     drawn uniformly. Draws that fall on the old value are left out, so m may be 0."""
-    free = np.flatnonzero(~np.isnan(u) & (space.sizes != 1))
-    categorical = np.array([space.kinds[j] is Kind.CATEGORICAL for j in free], dtype=bool)
-    numbers = np.repeat(free[~categorical], per_number)
-    levels = [(j, level) for j in free[categorical] for level in range(space.sizes[j])]
-    columns = np.concatenate([numbers, np.array([j for j, _ in levels], dtype=int)]).astype(int)
-    out = np.tile(space.snap(u[None]), (len(columns), 1))
-    rows = np.arange(len(columns))
-    k = len(numbers)
-    out[rows[:k], numbers] = truncated_normal(u[numbers], std, rng)
+    return neighbourhoods(space, u[None], rng, per_number, std)[0]
+
+
+def neighbourhoods(
+    space: Space, u: Floats, rng: np.random.Generator, per_number: int = 4, std: float | Floats = 0.2
+) -> tuple[Floats, NDArray[np.intp]]:
+    """The :func:`neighbours` of all rows of ``u``, (k, d), together, and the row that each is a neighbour of, (m,).
+
+    ``std`` may differ by row, (k,). Much faster than row by row."""
+    categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds], dtype=bool)
+    rows, columns = np.nonzero(~np.isnan(u) & (space.sizes != 1))
+    numbers_first = np.argsort(categorical[columns], kind="stable")
+    rows, columns = rows[numbers_first], columns[numbers_first]
+    times = np.where(categorical[columns], space.sizes[columns], per_number)
+    k = int(times[~categorical[columns]].sum())
+    rows, columns = np.repeat(rows, times), np.repeat(columns, times)
+    levels = (np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times))[k:]
+    old = space.snap(u)
+    out = old[rows]
+    places = np.arange(len(rows))
+    spread = np.broadcast_to(std, len(u))[rows[:k]]
+    out[places[:k], columns[:k]] = truncated_normal(u[rows[:k], columns[:k]], spread, rng)
     codes = space.codes(out[k:])
-    codes[rows[: len(levels)], columns[k:]] = [level for _, level in levels]
+    codes[places[: len(levels)], columns[k:]] = levels
     out[k:] = space.from_codes(codes)
     out = space.snap(out)
-    out = complete(space, out[out[rows, columns] != space.snap(u[None])[0, columns]], rng)
-    return out[space.legal(out)]
+    changed = out[places, columns] != old[rows, columns]
+    out, rows = complete(space, out[changed], rng), rows[changed]
+    legal = space.legal(out)
+    return out[legal], rows[legal]
 
 
 def truncated_normal(mean: Floats, std: float | Floats, rng: np.random.Generator) -> Floats:
