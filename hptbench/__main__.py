@@ -23,6 +23,7 @@ The same command again resumes what was interrupted and skips what is finished.
 Commands (the first word; none means run):
   run [SETTINGS]        run a study
   compare RESULTS       compare the methods of a finished study; --help for its options
+  publish RESULTS       write what of a study is worth keeping: ranks, tests, costs; --help
   list [methods|tasks|suites|learners]
                         what there is, one line each
   fetch openml/31 openml/suite/99 --store DIR

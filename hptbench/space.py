@@ -24,8 +24,8 @@ Config: TypeAlias = Mapping[str, Value]
 """A configuration: plain Python values of the *active* parameters only. Never changed in place."""
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
-_Columns: TypeAlias = list[Floats]
-"""Per parameter n values (numbers) or positions (categories); NaN where inactive."""
+_Columns: TypeAlias = Floats
+"""(d, n), a row per parameter: values (numbers) or positions (categories); NaN where inactive."""
 _Test: TypeAlias = Callable[[_Columns], Mask]
 
 _REDRAWS = 1000
@@ -51,12 +51,12 @@ class _Parameter:
         if isinstance(hp, CS.UniformFloatHyperparameter):
             self.kind, self.size, self.log = Kind.FLOAT, 0, hp.log
             self.low, self.high = float(hp.lower), float(hp.upper)
-            self._edges = (np.log(self.low), np.log(self.high)) if hp.log else (self.low, self.high)
+            self.edges = (np.log(self.low), np.log(self.high)) if hp.log else (self.low, self.high)
         elif isinstance(hp, CS.UniformIntegerHyperparameter):
             self.kind, self.size, self.log = Kind.INTEGER, int(hp.upper - hp.lower + 1), hp.log
             self.low, self.high = float(hp.lower), float(hp.upper)
             low, high = self.low - 0.5, self.high + 0.5
-            self._edges = (np.log(low), np.log(high)) if hp.log else (low, high)
+            self.edges = (np.log(low), np.log(high)) if hp.log else (low, high)
         elif isinstance(hp, CS.CategoricalHyperparameter | CS.OrdinalHyperparameter | CS.Constant):
             if isinstance(hp, CS.CategoricalHyperparameter):
                 self.kind, values, p = Kind.CATEGORICAL, hp.choices, np.asarray(hp.probabilities)
@@ -67,8 +67,9 @@ class _Parameter:
                 self.kind, values, p = Kind.CONSTANT, (hp.value,), np.ones(1)
             self.values = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
             self.size, self.low, self.high = len(self.values), 0.0, float(len(self.values) - 1)
-            self._cells = np.concatenate([[0.0], np.cumsum(p)])
-            self._cells[-1] = 1.0
+            self.cells = np.concatenate([[0.0], np.cumsum(p)])
+            """Where the cells of the values begin and end in the unit interval."""
+            self.cells[-1] = 1.0
             self._index = {v: i for i, v in enumerate(self.values)}
         else:
             raise UserError(
@@ -78,27 +79,11 @@ class _Parameter:
         default = hp.value if isinstance(hp, CS.Constant) else hp.default_value
         self.default: Value = default.item() if isinstance(default, np.generic) else default
 
-    def from_unit(self, u: Floats) -> Floats:
-        if self.values:
-            return np.clip(np.searchsorted(self._cells, u, side="right") - 1, 0, self.size - 1).astype(float)
-        low, high = self._edges
-        x = low + u * (high - low)
-        if self.log:
-            x = np.exp(x)
-        return np.clip(np.rint(x) if self.kind is Kind.INTEGER else x, self.low, self.high)
-
-    def to_unit(self, x: Floats) -> Floats:
-        """The middle of the cell for integers and categories."""
-        if self.values:
-            i = x.astype(int)
-            return np.asarray((self._cells[i] + self._cells[i + 1]) / 2)
-        low, high = self._edges
-        return np.asarray(((np.log(x) if self.log else x) - low) / (high - low))
-
-    def plain(self, x: Floats) -> list[Value]:
+    def plain(self, x: list[float]) -> list[Value]:
+        """The values that numbers or positions stand for."""
         if self.values:
             return [self.values[int(i)] for i in x]
-        return list(x.astype(np.int64).tolist() if self.kind is Kind.INTEGER else x.tolist())
+        return [int(v) for v in x] if self.kind is Kind.INTEGER else list(x)
 
     def number(self, value: Value) -> float:
         """The number or position that stands for ``value``; UserError if it is not allowed."""
@@ -137,6 +122,7 @@ class Space:
         """(d,) number of values of each parameter; 0 for continuous ones."""
         self._column = {name: j for j, name in enumerate(self.names)}
         self._active_if = [self._conditions(name) for name in self.names]
+        self._scale = _Scale(self._parameters)
         self._forbidden = [self._clause(c) for c in configspace.forbidden_clauses]
         self.conditional = any(self._active_if)
 
@@ -175,11 +161,11 @@ class Space:
         ignored. ValueError where an active parameter is NaN. Forbidden points are decoded as
         they are: ask :meth:`legal`."""
         x = self._columns(np.clip(u, 0.0, 1.0))
-        active = np.stack([~np.isnan(c) for c in x], axis=1)
         out: list[dict[str, Value]] = [{}] * len(u)
-        for rows, pattern in _patterns(active):
+        for rows, pattern in _patterns(~np.isnan(x).T):
             names = [n for n, a in zip(self.names, pattern, strict=True) if a]
-            columns = [p.plain(c[rows]) for p, c, a in zip(self._parameters, x, pattern, strict=True) if a]
+            numbers = x[:, rows].tolist()
+            columns = [p.plain(c) for p, c, a in zip(self._parameters, numbers, pattern, strict=True) if a]
             for i, row in zip(rows.tolist(), zip(*columns, strict=True), strict=True):
                 out[i] = dict(zip(names, row, strict=True))
         return out
@@ -187,38 +173,48 @@ class Space:
     def encode(self, configs: Sequence[Config]) -> Floats:
         """(n, d) points of the unit cube, NaN where inactive or absent; UserError for a value
         that is not allowed."""
-        u = np.full((len(configs), len(self)), np.nan)
-        for j, p in enumerate(self._parameters):
-            x = np.array([p.number(c[p.name]) if p.name in c else np.nan for c in configs])
-            there = ~np.isnan(x)
-            u[there, j] = p.to_unit(x[there])
+        x = [[p.number(c[p.name]) if p.name in c else np.nan for c in configs] for p in self._parameters]
+        u = self._scale.to_unit(np.array(x))
         return self.deactivate(u) if self.conditional else u
 
     def codes(self, u: Floats) -> Floats:
         """``u`` with categories and ordinals as positions 0 .. size-1 instead of unit values."""
-        return self._mapped(u, _Parameter.from_unit)
+        return np.where(self._scale.named, self._scale.from_unit(u).T, u)
 
     def from_codes(self, x: Floats) -> Floats:
         """The inverse of :meth:`codes`."""
-        return self._mapped(x, _Parameter.to_unit)
+        scale = self._scale
+        return np.where(scale.named, scale.to_unit(np.where(scale.named, x, scale.lows.T).T), x)
 
     def snap(self, u: Floats) -> Floats:
         """``u`` with integers, ordinals and categories in the middle of their cells, NaN left alone: two points that
         stand for the same configuration become equal. Up to rounding :meth:`encode` of :meth:`decode`, but faster."""
-        out = np.clip(u, 0.0, 1.0)
-        for j, p in enumerate(self._parameters):
-            if p.size:
-                there = ~np.isnan(u[:, j])
-                out[there, j] = p.to_unit(p.from_unit(out[there, j]))
-        return out
+        clipped = np.clip(u, 0.0, 1.0)
+        return np.where(self.sizes > 0, self._scale.to_unit(self._scale.from_unit(clipped)), clipped)
 
-    def _mapped(self, a: Floats, f: Callable[[_Parameter, Floats], Floats]) -> Floats:
-        out = a.copy()
-        for j, p in enumerate(self._parameters):
-            if p.values:
-                there = ~np.isnan(a[:, j])
-                out[there, j] = f(p, a[there, j])
-        return out
+    def cells(self, j: int) -> Floats:
+        """(size + 1,) where the cells of parameter ``j``'s values begin and end in the unit interval; 0 and 1 for a
+        continuous one."""
+        p = self._parameters[j]
+        if p.values:
+            return p.cells
+        if not p.size:
+            return np.array([0.0, 1.0])
+        edges = np.arange(p.size + 1) + (p.low - 0.5)
+        cells = ((np.log(edges) if p.log else edges) - p.edges[0]) / (p.edges[1] - p.edges[0])
+        cells[-1] = 1.0
+        return np.asarray(cells)
+
+    def cells_of(self, u: Floats) -> tuple[Floats, Floats]:
+        """(n, d) each the lower and the upper edge of the cell of the unit interval that stands for the same value as
+        the coordinate of ``u``; NaN for floats and where ``u`` is NaN."""
+        low, high = np.full(u.shape, np.nan), np.full(u.shape, np.nan)
+        for j in np.flatnonzero(self.sizes):
+            there = ~np.isnan(u[:, j])
+            edges = self.cells(int(j))
+            i = edges[1:-1].searchsorted(u[there, j], "right")
+            low[there, j], high[there, j] = edges[i], edges[i + 1]
+        return low, high
 
     # conditions and clauses
 
@@ -226,8 +222,7 @@ class Space:
         """``u`` with NaN in every inactive column."""
         if not self.conditional:
             return u
-        inactive = np.stack([np.isnan(c) for c in self._columns(u, strict=False)], axis=1)
-        return np.where(inactive, np.nan, u)
+        return np.where(np.isnan(self._columns(u, strict=False)).T, np.nan, u)
 
     def legal(self, u: Floats) -> Mask:
         """(n,) whether no forbidden clause holds."""
@@ -239,17 +234,16 @@ class Space:
         return ok
 
     def _columns(self, u: Floats, strict: bool = True) -> _Columns:
-        x: _Columns = []
-        for j, (p, tests) in enumerate(zip(self._parameters, self._active_if, strict=True)):
-            missing = np.isnan(u[:, j])
-            column = p.from_unit(np.where(missing, 0.0, u[:, j]))
-            column[missing] = np.nan
+        x = self._scale.from_unit(u)
+        missing = np.isnan(x)
+        for j, tests in enumerate(self._active_if):
             for test in tests:
-                column[~test(x)] = np.nan
-                missing &= test(x)
-            if strict and missing.any():
-                raise ValueError(f"parameter {p.name!r} is active in row {int(missing.argmax())}, but its value is NaN")
-            x.append(column)
+                holds = test(x)
+                x[j, ~holds] = np.nan
+                missing[j] &= holds
+        if strict and missing.any():
+            j, i = np.argwhere(missing)[0]
+            raise ValueError(f"parameter {self.names[j]!r} is active in row {i}, but its value is NaN")
         return x
 
     def _conditions(self, name: str) -> list[_Test]:
@@ -342,6 +336,54 @@ class Space:
         return {k: whole[k] for k in ("hyperparameters", "conditions", "forbiddens")}
 
 
+class _Scale:
+    """All columns at once, between the unit cube and values (numbers) or positions (categories); NaN stays NaN."""
+
+    def __init__(self, parameters: Sequence[_Parameter]) -> None:
+        self.named = np.array([bool(p.values) for p in parameters])
+        """(d,) whether values are a list: categories, ordinals, constants."""
+        self.lows = np.array([[p.low] for p in parameters])
+        self._numbers = np.flatnonzero(~self.named)
+        numbers = [p for p in parameters if not p.values]
+        self._begin = np.array([p.edges[0] for p in numbers])[:, None]
+        self._width = np.array([p.edges[1] - p.edges[0] for p in numbers])[:, None]
+        self._low = np.array([p.low for p in numbers])[:, None]
+        self._high = np.array([p.high for p in numbers])[:, None]
+        self._logs = np.flatnonzero([p.log for p in numbers])
+        self._wholes = np.flatnonzero([p.kind is Kind.INTEGER for p in numbers])
+        self._lists = [
+            (j, p.cells[1:-1], (p.cells[:-1] + p.cells[1:]) / 2) for j, p in enumerate(parameters) if p.values
+        ]
+        """(column, where one cell ends and the next begins, middles) of each list."""
+
+    def from_unit(self, u: Floats) -> _Columns:
+        """(d, n) of (n, d)."""
+        x = np.array(u.T)
+        missing = np.isnan(x)
+        if len(self._numbers):
+            y = self._begin + x[self._numbers] * self._width
+            y[self._logs] = np.exp(y[self._logs])
+            y[self._wholes] = np.rint(y[self._wholes])
+            x[self._numbers] = np.minimum(np.maximum(y, self._low), self._high)
+        for j, inner, _ in self._lists:
+            x[j] = inner.searchsorted(x[j], "right")
+        x[missing] = np.nan
+        return x
+
+    def to_unit(self, x: _Columns) -> Floats:
+        """(n, d) of (d, n): the middle of the cell for integers and categories."""
+        missing = np.isnan(x)
+        u = np.where(missing, self.lows, x)
+        if len(self._numbers):
+            y = u[self._numbers]
+            y[self._logs] = np.log(y[self._logs])
+            u[self._numbers] = (y - self._begin) / self._width
+        for j, _, middles in self._lists:
+            u[j] = middles[u[j].astype(int)]
+        u[missing] = np.nan
+        return u.T.copy()
+
+
 _COMPARE: tuple[tuple[str, Callable[[Any, Any], Any]], ...] = (
     ("LessThanEquals", operator.le), ("LessThan", operator.lt), ("GreaterThanEquals", operator.ge),
     ("GreaterThan", operator.gt), ("Equals", operator.eq),
@@ -354,7 +396,7 @@ def _from_json(text: str) -> Space:
 
 def _patterns(active: Mask) -> list[tuple[NDArray[np.intp], Mask]]:
     """The rows of each pattern of active columns."""
-    if active.all():
+    if len(active) <= 1 or active.all():
         return [(np.arange(len(active)), active[0])] if len(active) else []
     patterns, which = np.unique(active, axis=0, return_inverse=True)
     order = np.argsort(which, kind="stable")

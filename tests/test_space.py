@@ -275,3 +275,27 @@ def test_points_of_one_configuration_snap_to_one_point() -> None:
     discrete = [j for j, size in enumerate(mixed.sizes) if size]
     assert np.array_equal(snapped[:, discrete], mixed.encode(mixed.decode(u))[:, discrete], equal_nan=True)
     assert np.array_equal(mixed.snap(snapped), snapped, equal_nan=True)
+
+
+def test_cells_hold_what_decodes_to_their_value(space: Space) -> None:
+    rng = np.random.default_rng(13)
+    for name in ("kernel", "trees", "size", "shrinking"):
+        j = space.names.index(name)
+        cells = space.cells(j)
+        assert (len(cells), cells[0], cells[-1]) == (space.sizes[j] + 1, 0.0, 1.0)
+        i = rng.integers(space.sizes[j], size=200)
+        u = np.full((200, len(space)), 0.5)
+        u[:, j] = cells[i] + rng.uniform(0.001, 0.999, 200) * (cells[i + 1] - cells[i])
+        values = [config[name] for config in space.decode(u)]
+        expected = {"kernel": ["linear", "poly", "rbf"], "size": ["s", "m", "l"], "shrinking": [True, False]}
+        assert values == [expected[name][k] if name in expected else k + 1 for k in i]
+    assert space.cells(space.names.index("cost")).tolist() == [0.0, 1.0]
+
+
+def test_one_row_is_converted_like_many(space: Space) -> None:
+    u = space.sample(np.random.default_rng(14), 60)
+    configs = space.decode(u)
+    assert [space.decode(row[None])[0] for row in u] == configs
+    assert np.array_equal(np.concatenate([space.encode([c]) for c in configs]), space.encode(configs), equal_nan=True)
+    assert np.array_equal(np.concatenate([space.snap(row[None]) for row in u]), space.snap(u), equal_nan=True)
+    assert np.array_equal(space.from_codes(space.codes(space.snap(u))), space.snap(u), equal_nan=True)

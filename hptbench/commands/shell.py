@@ -34,6 +34,7 @@ def _command(argv: list[str]) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": _run,
         "compare": _compare,
+        "publish": _publish,
         "list": _list,
         "fetch": _fetch,
         "collect-evaluations": _evaluations,
@@ -98,6 +99,12 @@ def _composed(argv: list[str], command: Callable[[DictConfig], int]) -> int:
 
 def _compare(argv: list[str]) -> int:
     from hptbench.commands.compare import main
+
+    return main(argv)
+
+
+def _publish(argv: list[str]) -> int:
+    from hptbench.commands.publish import main
 
     return main(argv)
 

@@ -41,13 +41,18 @@ class Uniform:
 def sobol(space: Space, rng: np.random.Generator) -> Iterator[Config]:
     """The legal points of a scrambled Sobol sequence (:mod:`hptbench.methods.sobol`), without end. UserError for more
     parameters than it has direction numbers, and if nearly all of the space is forbidden."""
+    return _legal(space, sobol_sequence(space, rng))
+
+
+def sobol_sequence(space: Space, rng: np.random.Generator) -> qmc.Sobol:
+    """A scrambled Sobol sequence with a dimension per parameter; UserError for more than it has direction numbers."""
     from scipy.stats import qmc
 
     if len(space) > qmc.Sobol.MAXDIM:
         raise UserError(
             f"expected at most {qmc.Sobol.MAXDIM} parameters for a Sobol sequence, got {len(space)}; use method=random"
         )
-    return _legal(space, qmc.Sobol(len(space), seed=rng))
+    return qmc.Sobol(len(space), seed=rng)
 
 
 def _legal(space: Space, sequence: qmc.Sobol) -> Iterator[Config]:

@@ -6,7 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from hptbench.space import Floats, Kind, Space
+from hptbench.space import Config, Floats, Kind, Space
+
+_CANDIDATES = 8
+"""Draws at a time of which the first that changes the configuration is taken."""
+_REDRAWS = 100
 
 
 def complete(space: Space, u: Floats, rng: np.random.Generator) -> Floats:
@@ -58,3 +62,27 @@ def truncated_normal(mean: Floats, std: float | Floats, rng: np.random.Generator
     """Draws in [0, 1] of ``mean``'s shape, from normals around ``mean`` truncated to the unit interval."""
     low, high = ndtr(-mean / std), ndtr((1 - mean) / std)
     return np.asarray(np.clip(mean + std * ndtri(low + rng.random(mean.shape) * (high - low)), 0.0, 1.0))
+
+
+def one_exchange(
+    space: Space, u: Floats, config: Config, std: float | None, rng: np.random.Generator
+) -> tuple[Floats, Config]:
+    """A legal random one-exchange neighbour of the genotype ``u``, (d,) without NaN, that stands for ``config``.
+
+    One active parameter, any of them with equal probability, takes another value: a category another level, a number
+    (integers and ordinals too) a draw from a normal around its value with standard deviation ``std`` in the unit
+    interval, truncated to it, or from all of it (None). What becomes active has the value that ``u`` carries. ``u``
+    and ``config`` themselves if nothing can be changed."""
+    names = [j for j, name in enumerate(space.names) if name in config and space.sizes[j] != 1]
+    for _ in range(_REDRAWS if names else 0):
+        j = names[rng.integers(len(names))]
+        rows = np.tile(u, (_CANDIDATES, 1))
+        if std is None or space.kinds[j] is Kind.CATEGORICAL:
+            rows[:, j] = rng.random(_CANDIDATES)
+        else:
+            rows[:, j] = truncated_normal(rows[:, j], std, rng)
+        rows = rows[space.legal(rows)]
+        for row, candidate in zip(rows, space.decode(rows), strict=True):
+            if candidate[space.names[j]] != config[space.names[j]]:
+                return row, candidate
+    return u, config

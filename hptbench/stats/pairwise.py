@@ -67,18 +67,35 @@ def pairwise(scores: ArrayLike, methods: Sequence[str]) -> list[Pair]:
     """All pairs of ``methods`` on ``scores`` (units, methods), corrected as one family.
 
     Raises ValueError if scores are not finite or do not fit the methods."""
+    return corrected(_pairs(scores, methods, list(itertools.combinations(range(len(methods)), 2))))
+
+
+def against(scores: ArrayLike, methods: Sequence[str], reference: str) -> list[Pair]:
+    """``reference`` with each other of ``methods`` on ``scores`` (units, methods), corrected as one family.
+
+    Raises ValueError if scores are not finite or do not fit the methods."""
+    one = list(methods).index(reference)
+    return corrected(_pairs(scores, methods, [(one, j) for j in range(len(methods)) if j != one]))
+
+
+def corrected(pairs: Sequence[Pair]) -> list[Pair]:
+    """``pairs`` as one family."""
+    adjusted = holm([pair.p for pair in pairs])
+    return [replace(pair, p_holm=float(p), family=len(pairs)) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def _pairs(scores: ArrayLike, methods: Sequence[str], columns: Sequence[tuple[int, int]]) -> list[Pair]:
     scores = checked(scores)
     if scores.shape[1] != len(methods):
         raise ValueError(f"expected scores of {len(methods)} methods, got {scores.shape[1]} columns")
-    columns = list(itertools.combinations(range(len(methods)), 2))
     raw = []
     for i, j in columns:
         d = rounded(scores[:, i] - scores[:, j], np.abs(scores[:, [i, j]]).max(axis=1))
         p, effect = signed_rank(-d)
         wins, losses = int((d < 0).sum()), int((d > 0).sum())
         counts = wins, len(d) - wins - losses, losses
-        raw.append(Pair(methods[i], methods[j], *counts, *hodges_lehmann(d), effect, p, math.nan, len(columns)))
-    return [replace(pair, p_holm=float(p)) for pair, p in zip(raw, holm([pair.p for pair in raw]), strict=True)]
+        raw.append(Pair(methods[i], methods[j], *counts, *hodges_lehmann(d), effect, p, math.nan, 0))
+    return raw
 
 
 def holm(p: ArrayLike) -> Array:

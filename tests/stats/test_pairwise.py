@@ -10,7 +10,7 @@ import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
 from hptbench.rng import entropy, stream
-from hptbench.stats.pairwise import hodges_lehmann, holm, pairwise, signed_rank
+from hptbench.stats.pairwise import against, corrected, hodges_lehmann, holm, pairwise, signed_rank
 
 METHODS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
 DEPRESSION = np.array([1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]) - np.array(
@@ -130,3 +130,17 @@ def test_level_of_one_test(spread: int) -> None:
 def test_level_of_the_family() -> None:
     draws = stream(entropy("family")).normal(size=(400, 10, 4)).round(1)
     assert np.mean([any(p.p_holm <= 0.05 for p in pairwise(x, "abcd")) for x in draws]) <= 0.06
+
+
+def test_a_reference_against_each_other_is_a_smaller_family() -> None:
+    scores = np.random.default_rng(0).random((9, 4))
+    names = ["a", "b", "c", "d"]
+    every = {(p.a, p.b): p for p in pairwise(scores, names)}
+    some = against(scores, names, "b")
+    assert [(p.a, p.b) for p in some] == [("b", "a"), ("b", "c"), ("b", "d")]
+    assert [p.family for p in some] == [3, 3, 3]
+    assert some[0].p == every["a", "b"].p
+    assert some[0].wins == every["a", "b"].losses
+    assert [p.p_holm for p in some] == pytest.approx(holm([p.p for p in some]))
+    both = corrected([*some, *some])
+    assert [p.p_holm for p in both] == pytest.approx(holm([p.p for p in some] * 2))

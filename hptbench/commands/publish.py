@@ -1,0 +1,179 @@
+"""``publish``: what of a finished study is worth keeping for good: curves, ranks, tests and costs, small enough to
+commit.
+
+Into the folder of the study it writes incumbents.parquet (every run's incumbent after each evaluation), ranks.png with
+ranks.json, references.json (lowest value known and median random value of each task) and comparison.md (ranks, tests,
+processor seconds); runs.parquet is there already. Regret and its references: hptbench/results/regret.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+
+from hptbench.commands.compare import check_comparable, chosen
+from hptbench.errors import UserError, unknown
+from hptbench.files import write_whole
+from hptbench.results.collect import Study, collect
+from hptbench.results.regret import FLOOR, Reference, Standing, log_regrets, references, standing
+from hptbench.results.table import DEFAULT
+from hptbench.stats.pairwise import Pair, against, corrected
+from hptbench.stats.ranks import friedman, mean_ranks
+from hptbench.stats.words import friedman_sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def main(argv: list[str]) -> int:
+    """Write the lasting part of a study's results."""
+    parser = argparse.ArgumentParser(
+        "python -m hptbench publish", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("results", type=Path, help="folder of a study, e.g. results/blackbox")
+    parser.add_argument(
+        "--at",
+        nargs="+",
+        type=int,
+        default=[25, 50, 100],
+        metavar="N",
+        help="evaluations at which methods are compared",
+    )
+    parser.add_argument(
+        "--reference", metavar="METHOD", help="tested against each other method; default: the best final mean rank"
+    )
+    parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="only these runs, as in compare")
+    options = parser.parse_args(argv)
+    study = chosen(collect(options.results), options.where)
+    check_comparable(study.runs)
+    command = shlex.join(["python", "-m", "hptbench", "publish", *argv])
+    console = Console()
+    for path in publish(study, sorted(set(options.at)), options.reference, command):
+        console.print(str(path), highlight=False, soft_wrap=True)
+    return 0
+
+
+def publish(study: Study, at: Sequence[int], reference: str | None = None, command: str = "") -> list[Path]:
+    """The files written. UserError if methods, tasks or random search are missing, or ``at`` goes beyond the runs."""
+    from hptbench.plots.ranks import ranks
+
+    folder = study.folder
+    longest = int(study.runs.loc[study.runs["method"] != DEFAULT, "jobs"].max())
+    if not at or at[0] < 1 or at[-1] > longest:
+        raise UserError(f"expected --at between 1 and the {longest} evaluations of the runs, got {list(at)}")
+    stored = folder / "references.json"
+    before = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    found = references(study.jobs, {task: one["best"] for task, one in before.items()})
+    curves = log_regrets(study.jobs, longest, found)
+    units = dict(zip(study.runs["task"], study.runs["unit"], strict=True))
+    where = standing(curves, units)
+    if reference is not None and reference not in where.methods:
+        raise unknown("method", reference, where.methods)
+    _write(stored, json.dumps({task: asdict(one) for task, one in found.items()}, indent=1))
+    _write_incumbents(study, longest, folder / "incumbents.parquet")
+    side = ranks(where, folder / "ranks.png", command)
+    _write(folder / "comparison.md", _text(study, where, at, reference, found, command))
+    return [stored, folder / "incumbents.parquet", side.with_suffix(".png"), side, folder / "comparison.md"]
+
+
+def _write(path: Path, text: str) -> None:
+    write_whole(path, lambda part: part.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
+
+
+def _write_incumbents(study: Study, evaluations: int, path: Path) -> None:
+    """A row per run and evaluation at which the incumbent changed: task, method, seed, evaluation, value, test."""
+    import pandas as pd
+
+    from hptbench.results.table import incumbent_curve
+
+    parts = []
+    for (task, method, seed), run in study.jobs.groupby(["task", "method", "seed"], sort=True):
+        curve = incumbent_curve(run.sort_values(["ended", "job"]))[["value", "test"]].iloc[:evaluations]
+        curve.insert(0, "evaluation", np.arange(1, len(curve) + 1))
+        changed = curve["value"].ne(curve["value"].shift()) & curve["value"].notna()
+        parts.append(curve[changed].assign(task=str(task), method=str(method), seed=int(str(seed))))
+    rows = pd.concat(parts, ignore_index=True)[["task", "method", "seed", "evaluation", "value", "test"]]
+    rows = rows.astype({"task": "category", "method": "category", "seed": "int32", "evaluation": "int32"})
+    write_whole(path, lambda part: rows.to_parquet(part, compression="zstd", index=False))
+
+
+def _text(
+    study: Study,
+    where: Standing,
+    at: Sequence[int],
+    reference: str | None,
+    found: Mapping[str, Reference],
+    command: str,
+) -> str:
+    final = mean_ranks(where.scores[at[-1] - 1])
+    order = np.argsort(final, kind="stable")
+    chosen_after = reference is None
+    reference = reference or where.methods[order[0]]
+    pairs = _tests(where, at, reference)
+    runs = study.runs[study.runs["method"] != DEFAULT]
+    seeds = runs.groupby(["task", "method"]).size().groupby("method").agg(["min", "max"])
+    cpu = (runs["ask"] + runs["tell"]).groupby(runs["method"]).median()
+    lines = [
+        f"# {study.folder.name}: {len(where.methods)} methods on {len(where.units)} problems",
+        "",
+        f"Made by `{command}`." if command else "",
+        "",
+        "![Mean ranks and regrets](ranks.png)",
+        "",
+        "Normalised regret: 1 is a median random configuration, 0 the best known value, floored at "
+        f"{FLOOR:g}; scores are its log10, averaged over seeds first. Ranks: 1 is the best. CPU: median processor "
+        "seconds of ask and tell over the runs.",
+        "",
+        "| method | " + " | ".join(f"rank at {n}" for n in at) + " | " + " | ".join(f"score at {n}" for n in at)
+        + " | CPU s | seeds |",
+        "|---" * (2 * len(at) + 3) + "|",
+    ]  # fmt: skip
+    for j in order:
+        method = where.methods[j]
+        ranks = " | ".join(f"{mean_ranks(where.scores[n - 1])[j]:.2f}" for n in at)
+        scores = " | ".join(f"{where.scores[n - 1, :, j].mean():.3f}" for n in at)
+        low, high = seeds.loc[method]
+        count = str(low) if low == high else f"{low}–{high}"
+        lines.append(f"| {method} | {ranks} | {scores} | {cpu[method]:.3g} | {count} |")
+    lines += ["", f"{friedman_sentence(friedman(where.scores[at[-1] - 1]))} (at {at[-1]} evaluations)", ""]
+    lines += _test_lines(pairs, at, reference, chosen_after)
+    lines += ["", "## Problems", "", "| task | best known | median random |", "|---|---|---|"]
+    lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in found.items()]
+    lines += ["", *_machines(runs)]
+    return "\n".join(lines)
+
+
+def _tests(where: Standing, at: Sequence[int], reference: str) -> list[Pair]:
+    """The reference against each other method at each of ``at``, one after the other, as one family."""
+    return corrected([pair for n in at for pair in against(where.scores[n - 1], where.methods, reference)])
+
+
+def _test_lines(pairs: Sequence[Pair], at: Sequence[int], reference: str, chosen_after: bool) -> list[str]:
+    each = len(pairs) // len(at)
+    note = " It was chosen because it ranks first here, which favours it." if chosen_after else ""
+    lines = [
+        f"## {reference} against each",
+        "",
+        f"Wilcoxon signed-rank tests over the problems, Holm over all {len(pairs)} comparisons of this table.{note} "
+        "Difference: Hodges–Lehmann, of the scores; negative: the reference is better.",
+        "",
+        "| method | " + " | ".join(f"won/tied/lost at {n} | difference | p Holm" for n in at) + " |",
+        "|---" * (3 * len(at) + 1) + "|",
+    ]
+    for i in range(each):
+        row = pairs[i::each]
+        cells = " | ".join(f"{p.wins}/{p.ties}/{p.losses} | {p.difference:.3f} | {p.p_holm:.2g}" for p in row)
+        lines.append(f"| {row[0].b} | {cells} |")
+    return lines
+
+
+def _machines(runs: pd.DataFrame) -> list[str]:
+    return ["Machines: " + "; ".join(sorted(runs["device"].unique())) + "."]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hptbench.errors import UserError
+from hptbench.results.regret import FLOOR, Reference, log_regrets, references, standing
+
+NAN = float("nan")
+
+
+def jobs(runs: dict[tuple[str, str, int], list[float]]) -> pd.DataFrame:
+    """Jobs with the values of {(task, method, seed): values}; NaN: failed."""
+    return pd.DataFrame(
+        [
+            {
+                "task": task, "method": method, "seed": seed, "job": i, "ended": float(i + 1), "value": value,
+                "status": "ok" if value == value else "failed",
+            }
+            for (task, method, seed), values in runs.items() for i, value in enumerate(values)
+        ]
+    )  # fmt: skip
+
+
+STUDY = jobs({
+    ("t", "random", 0): [5.0, 4.0, 7.0], ("t", "random", 1): [3.0, 6.0, NAN],
+    ("t", "own", 0): [NAN, 3.0, 1.0], ("t", "own", 1): [4.0],
+    ("t", "default", 0): [2.0],
+})  # fmt: skip
+
+
+def test_references_are_the_best_of_all_and_the_median_of_random_search() -> None:
+    assert references(STUDY) == {"t": Reference(1.0, 5.0)}
+    assert references(STUDY, {"t": 0.5, "u": -1.0}) == {"t": Reference(0.5, 5.0)}
+    assert references(STUDY, {"t": 3.0}) == {"t": Reference(1.0, 5.0)}
+
+
+def test_references_need_random_search_and_a_better_value() -> None:
+    with pytest.raises(UserError, match="expected runs of 'random' on t"):
+        references(STUDY[STUDY["method"] == "own"])
+    with pytest.raises(UserError, match="something better than the median"):
+        references(jobs({("t", "random", 0): [1.0, 1.0]}))
+
+
+def test_regrets_follow_the_incumbents_and_keep_the_floor() -> None:
+    curves = log_regrets(STUDY, 3, references(STUDY))
+    assert set(curves) == {("t", "random"), ("t", "own")}
+    assert 10 ** curves["t", "random"] == pytest.approx(np.array([[1.0, 0.75, 0.75], [0.5, 0.5, 0.5]]))
+    # before its first success a run has the task's largest regret; after its end it keeps its incumbent
+    assert 10 ** curves["t", "own"] == pytest.approx(np.array([[1.0, 0.5, FLOOR], [0.75, 0.75, 0.75]]))
+
+
+def test_jobs_count_in_the_order_of_their_end() -> None:
+    late = STUDY.assign(ended=lambda frame: -frame["ended"])
+    curves = log_regrets(late, 3, references(late))
+    assert 10 ** curves["t", "random"][0] == pytest.approx([1.5, 0.75, 0.75])
+
+
+def test_tasks_of_a_unit_count_once() -> None:
+    runs = {
+        (task, method, 0): values
+        for task, scale in (("a1", 1.0), ("a2", 10.0), ("b", 1.0))
+        for method, values in (("random", [2.0 * scale, 2.0 * scale]), ("own", [scale, 0.0]))
+    }
+    study = jobs(runs)
+    found = standing(log_regrets(study, 2, references(study)), {"a1": "a", "a2": "a", "b": "b"})
+    assert (found.units, found.methods) == (("a", "b"), ("own", "random"))
+    assert found.scores[:, :, 0] == pytest.approx(np.log10([[0.5, 0.5], [FLOOR, FLOOR]]))
+    assert found.ranks().tolist() == [[1.0, 2.0], [1.0, 2.0]]
+
+
+def test_a_method_that_is_missing_is_named() -> None:
+    study = jobs({
+        ("a", "random", 0): [2.0, 1.0], ("a", "own", 0): [1.0, 0.0], ("b", "random", 0): [2.0, 1.0],
+    })  # fmt: skip
+    with pytest.raises(UserError, match="none of own on b"):
+        standing(log_regrets(study, 2, references(study)), {"a": "a", "b": "b"})
