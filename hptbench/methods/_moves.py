@@ -35,6 +35,7 @@ def neighbourhoods(
     """The :func:`neighbours` of all rows of ``u``, (k, d), together, and the row that each is a neighbour of, (m,).
 
     ``std`` may differ by row, (k,). Much faster than row by row."""
+    u = space.snap(u)
     categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds], dtype=bool)
     rows, columns = np.nonzero(~np.isnan(u) & (space.sizes != 1))
     numbers_first = np.argsort(categorical[columns], kind="stable")
@@ -42,17 +43,15 @@ def neighbourhoods(
     times = np.where(categorical[columns], space.sizes[columns], per_number)
     k = int(times[~categorical[columns]].sum())
     rows, columns = np.repeat(rows, times), np.repeat(columns, times)
-    levels = (np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times))[k:]
-    old = space.snap(u)
-    out = old[rows]
-    places = np.arange(len(rows))
+    out, places = u[rows], np.arange(len(rows))
     spread = np.broadcast_to(std, len(u))[rows[:k]]
     out[places[:k], columns[:k]] = truncated_normal(u[rows[:k], columns[:k]], spread, rng)
-    codes = space.codes(out[k:])
-    codes[places[: len(levels)], columns[k:]] = levels
-    out[k:] = space.from_codes(codes)
+    levels = (places - np.repeat(np.cumsum(times) - times, times))[k:]
+    for j in np.unique(columns[k:]):
+        edges, there = space.cells(int(j)), columns[k:] == j
+        out[places[k:][there], j] = ((edges[:-1] + edges[1:]) / 2)[levels[there]]
     out = space.snap(out)
-    changed = out[places, columns] != old[rows, columns]
+    changed = out[places, columns] != u[rows, columns]
     out, rows = complete(space, out[changed], rng), rows[changed]
     legal = space.legal(out)
     return out[legal], rows[legal]
