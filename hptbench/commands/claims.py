@@ -37,6 +37,7 @@ from hptbench.results.collect import collect
 from hptbench.results.table import DEFAULT, RANDOM
 from hptbench.run import Plan
 from hptbench.tasks._wrapper import Wrapper
+from hptbench.tasks.constrained import Constrained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,6 +201,8 @@ def _problems(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:
 
 def _optimum(task: Task) -> float | None:
     while isinstance(task, Wrapper):
+        if isinstance(task, Constrained):
+            return None  # the inner one is that without the constraints
         task = task.inner
     optimum: float | None = getattr(task, "optimum", None)
     return optimum
