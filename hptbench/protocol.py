@@ -90,6 +90,20 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Front:
+    """The best trade-offs between the objectives of a task, by which hypervolumes are scaled."""
+
+    ideal: tuple[float, ...]
+    """The least value of each objective on the front."""
+    reference_point: tuple[float, ...]
+    """What is not below it in every objective does not count."""
+    hypervolume: float
+    """Of the whole front, below the reference point."""
+    points: tuple[tuple[float, ...], ...] = ()
+    """Some of its points, to draw two objectives: in order of the first one. May be empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """What meta-learning knows of a task before the run; empty by default."""
 
@@ -247,6 +261,8 @@ class Traits:
     """Looks at the constraints; else it sees the objectives only, and may search where nothing is feasible."""
     finite: bool = False
     """A fixed design that may end before the budget (a grid)."""
+    requires: tuple[str, ...] = ()
+    """Modules of another library that the method wraps; none for our own methods. Only such may be missing."""
 
 
 @runtime_checkable
@@ -296,4 +312,14 @@ class Task(Protocol):
 
     def evaluate(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """One outcome per job: a pure function of each job alone (batch-invariant)."""
+        ...
+
+
+@runtime_checkable
+class HasFront(Protocol):
+    """A task of several objectives that may know their true front; what has none is scaled by a study's results."""
+
+    @property
+    def front(self) -> Front | None:
+        """None: not known."""
         ...

@@ -30,6 +30,7 @@ from hptbench.live import live
 from hptbench.protocol import (
     Budget,
     Clock,
+    HasFront,
     Job,
     Method,
     Outcome,
@@ -279,12 +280,14 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
     rows = [key | _job_row(record, high) for record in records]
     write_whole(plan.folder / "jobs.parquet", lambda path: pq.write_table(table(JOBS, rows), path, compression="zstd"))
     fidelity = plan.task.fidelity
+    front = plan.task.front if isinstance(plan.task, HasFront) else None
     row: dict[str, Any] = key | {
         "unit": plan.task.unit,
         "version": plan.task.version,
         "objective": plan.task.objectives[0],
         "objectives": list(plan.task.objectives),
         "constraints": list(plan.task.constraints),
+        "front": _json(dataclasses.asdict(front)) if front else None,
         "high": high,
         "fidelity_unit": fidelity.unit if fidelity else None,
         "protocol": _hash(plan.protocol),

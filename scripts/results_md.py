@@ -14,6 +14,7 @@ HEAD = """\
     results/<study>/jobs.parquet    a row per finished job
     results/<study>/runs.parquet    a row per finished run
     results/<study>/anytime.png     the incumbents over the budget, with its numbers in anytime.json
+    results/<study>/attainment.png  what runs on tasks of two objectives attain, with its numbers in attainment.json
     results/<study>/runs/<task>/<method>/<seed>-<id>/
         journal.jsonl               finished jobs as they ended: what a resumed run is made from
         jobs.parquet, run.json      the run's part of the two tables; run.json is there = the run is finished

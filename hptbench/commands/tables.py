@@ -13,8 +13,11 @@ from rich.table import Table
 from hptbench.commands._numbers import interval
 from hptbench.commands.drift import retuned, show_drift
 from hptbench.plots.anytime import anytime
+from hptbench.plots.attainment import attainment
 from hptbench.results.collect import KEY, Study, chosen
-from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Measure, final_table, mean_curves, scores
+from hptbench.results.fronts import MEDIAN, Fronts
+from hptbench.results.schema import Measure
+from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, final_table, kind_of, mean_curves, scores
 from hptbench.stats.pairwise import Pair, pairwise
 from hptbench.stats.ranks import friedman, mean_ranks
 from hptbench.stats.words import friedman_sentence, pair_sentence, power_warning
@@ -51,13 +54,29 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
             return
         study = replace(study, jobs=chosen(study.jobs, rest), runs=chosen(study.runs, rest))
     methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
+    fronts = Fronts(study.jobs, study.runs)
+    _print_references(console, fronts, view.measure)
     if view.plot and methods and table["validation"].notna().any():
         path = study.folder / "anytime.png"
-        curves = mean_curves(study.jobs, view.accounting, view.measure)
+        curves = mean_curves(study.jobs, study.runs, view.accounting, view.measure)
         clocks = {_CLOCK_UNITS[clock] for clock in study.runs.loc[study.runs["method"] != DEFAULT, "clock"]}
         unit = clocks.pop() if view.accounting == "time" and len(clocks) == 1 else ""
-        anytime(curves, path, accounting=view.accounting, measure=view.measure, x_unit=unit, command=command)
+        references = fronts.references(view.measure)
+        anytime(
+            curves,
+            path,
+            accounting=view.accounting,
+            measure=view.measure,
+            x_unit=unit,
+            fronts=references,
+            command=command,
+        )
         console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
+        attained = fronts.attainment(view.measure).items()
+        if any(MEDIAN in found.surfaces for (_, method), found in attained if method != DEFAULT):
+            path = study.folder / "attainment.png"
+            attainment(fronts, path, measure=view.measure, command=command)
+            console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
     if len(methods) > 1:
         _print_comparison(console, study, view, methods)
 
@@ -66,9 +85,10 @@ def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> N
     seeds = int(table["expected"].max())
     wide = max(12, *(len(method) for method in table["method"]))
     head = f"{'':{wide}}  {'validation':>16} {'test (hidden)':>16} {'vs default':>11} {'vs random':>10} {'runs':>5}"
+    kind = kind_of(table["objective"])
     over = "one seed: no intervals" if seeds == 1 else f"mean ± 95 % t interval over {seeds} seeds"
     console.print(
-        f"[bold]Incumbents[/] at the end, {over}; lower is better, changes are those of the {measure} loss",
+        f"[bold]Incumbents[/] at the end, {over}; lower is better, changes are those of the {measure} {kind}",
         highlight=False,
     )
     console.print(head, highlight=False, style="dim")
@@ -83,6 +103,19 @@ def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> N
             line = f"{escape(row['method']):{wide}}  {interval(row, 'validation'):>16} {interval(row, 'test'):>16}"
             line = f"[bold]{line}[/]" if row[measure] == best else line
             console.print(f"{line} {default:>11} {random:>10} {runs:>5}{failed}", highlight=False, soft_wrap=True)
+
+
+def _print_references(console: Console, fronts: Fronts, measure: Measure) -> None:
+    """What the hypervolumes in the table are measured by."""
+    for task, front in fronts.references(measure).items():
+        source = "the true front" if fronts.is_known(task) else "all fronts of this study together"
+        point = ", ".join(f"{v:.4g}" for v in front.reference_point)
+        console.print(
+            f"[dim]{escape(task)}: {', '.join(fronts.objectives(task))}; regret against {source}, "
+            f"reference point ({point})[/]",
+            highlight=False,
+            soft_wrap=True,
+        )  # fmt: skip
 
 
 def _print_comparison(console: Console, study: Study, view: View, methods: list[str]) -> None:
@@ -134,7 +167,7 @@ def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None
     for row in table[table["without"] > 0].to_dict("records"):
         console.print(
             f"[red]{row['method']} on {row['task']}: {row['without']} of {row['runs']} runs have no incumbent, "
-            "since all their jobs failed; they are in no mean.[/]"
+            "since all their jobs failed or violated a constraint; they are in no mean.[/]"
         )
     for row in table[table["below"] > 0].to_dict("records"):
         console.print(

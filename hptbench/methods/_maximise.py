@@ -73,7 +73,9 @@ class Maximiser:
             return -float(value.sum()), -gradient[rows, columns]
 
         box = [(0.0, 1.0)] * len(rows)
-        found = minimize(negative, u[rows, columns], jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": 40})
+        found = minimize(
+            negative, u[rows, columns], jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": 30, "ftol": 1e-5}
+        )
         out[rows, columns] = np.clip(found.x, 0.0, 1.0)
         after = acquisition(out)
         better = (after > values) & self._space.legal(out)

@@ -14,6 +14,8 @@ _ANEW = 1.3
 """Fits begin from the last hyperparameters; from the priors' modes, too, whenever the data have grown by this
 factor."""
 
+_EXPONENTS = (-2.0, 4.0)
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -63,15 +65,37 @@ def transformed(values: Floats) -> Floats:
     """(n,) ``values``, at least one of them finite, as targets of mean 0 and variance 1, in the same order.
 
     Failures, +inf, count as the worst value seen. The transformation of I. Yeo and R. Johnson (Biometrika 87, 2000,
-    doi:10.1093/biomet/87.4.954), with the most likely exponent, brings skewed values nearer to a normal distribution,
-    as in HEBO (arXiv:2012.03826)."""
-    from scipy.stats import yeojohnson
+    doi:10.1093/biomet/87.4.954), with the most likely exponent in [-2, 4], brings skewed values nearer to a normal
+    distribution, as in HEBO (arXiv:2012.03826)."""
+    from scipy.optimize import minimize_scalar
 
+    y = standardised(without_failures(values))
+    if len(np.unique(y)) <= 2:
+        return y
+    logs = (np.sign(y) * np.log1p(np.abs(y))).sum()
+
+    def unlikely(exponent: float) -> float:
+        """(3.1) there: minus the log likelihood of the exponent."""
+        return float(0.5 * len(y) * np.log(_yeo_johnson(y, exponent).var()) - (exponent - 1) * logs)
+
+    best = minimize_scalar(unlikely, bounds=_EXPONENTS, method="bounded", options={"xatol": 1e-3})
+    return standardised(_yeo_johnson(y, best.x))
+
+
+def _yeo_johnson(y: Floats, exponent: float) -> Floats:
+    """(2.1) of Yeo and Johnson; scipy's spends forty times as long on looking at its arguments."""
+
+    def power(size: Floats, exponent: float) -> Floats:
+        logs = np.log1p(size)
+        return logs if abs(exponent) < 1e-12 else np.expm1(exponent * logs) / exponent
+
+    return np.where(y >= 0, power(np.maximum(y, 0.0), exponent), -power(np.maximum(-y, 0.0), 2 - exponent))
+
+
+def without_failures(values: Floats) -> Floats:
+    """``values``, at least one of them finite, with the worst of them in place of +inf."""
     finite = np.isfinite(values)
-    y = standardised(np.where(finite, values, values[finite].max()))
-    if len(np.unique(y)) > 2:
-        y = standardised(yeojohnson(y)[0])
-    return y
+    return np.where(finite, values, values[finite].max())
 
 
 def standardised(y: Floats) -> Floats:

@@ -32,7 +32,7 @@ from hptbench.methods._embedding import Embedding
 from hptbench.methods._history import History
 from hptbench.methods._maximise import Maximiser
 from hptbench.methods._prior import LogPrior
-from hptbench.methods._surrogate import Fitted, Surrogate, standardised, transformed
+from hptbench.methods._surrogate import Fitted, Surrogate, standardised, transformed, without_failures
 from hptbench.models.gp import Priors
 from hptbench.protocol import Problem, Proposal, Report, Traits
 from hptbench.registry import method
@@ -119,11 +119,7 @@ class _Search:
     def _promising(self, pending: Sequence[Proposal]) -> Iterator[Config]:
         if self._fitted is None:
             values = self._history.values[:, 0]
-            finite = np.isfinite(values)
-            targets = (
-                transformed(values) if self._method.transform
-                else standardised(np.where(finite, values, values[finite].max()))
-            )  # fmt: skip
+            targets = transformed(values) if self._method.transform else standardised(without_failures(values))
             self._fitted = self._surrogate.fit(self._history.u, targets)
         fitted, gp = self._fitted, self._fitted.gp
         best = gp.predict(self._embedding(fitted.u))[0].min(axis=0)

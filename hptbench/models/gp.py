@@ -94,7 +94,7 @@ class GP:
         return self._noise
 
     def _scaled(self, x: Floats) -> Floats:
-        return warp(x, self.inputs, self.theta)[0] * self._inverse
+        return warp(x, self.inputs, self.theta) * self._inverse
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:
         """Means (m, S) and variances (m,), without noise, at the points ``x``, (m, D)."""
@@ -104,13 +104,12 @@ class GP:
 
     def gradients(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """As :meth:`predict`, and the derivatives by ``x`` of the means, (m, S, D), and of the variances, (m, D)."""
-        warped, slope = warp(x, self.inputs, self.theta)
-        z = warped * self._inverse
-        r2 = _squares(z, self._z)
-        k = self._scale * _matern(r2)
+        slope = warp_slope(x, self.inputs, self.theta)
+        z = self._scaled(x)
+        k, dk = _matern_and_slope(_squares(z, self._z))
+        k, dk = self._scale * k, 2 * self._scale * dk
         v = k @ self._inverse_root.T
         mean, variance = k @ self._alpha, self._scale - np.einsum("ij,ij->i", v, v)
-        dk = 2 * self._scale * _matern_slope(r2)
         outer = slope * self._inverse
 
         def by_x(weights: Floats) -> Floats:
@@ -121,13 +120,13 @@ class GP:
         by_mean = np.stack([by_x(a) for a in self._alpha.T], axis=1)
         return mean, np.maximum(variance, 1e-12), by_mean, by_x(-2 * (v @ self._inverse_root))
 
-    def draw(self, x: Floats, n: int, rng: np.random.Generator) -> Floats:
-        """(m, n) joint draws of noisy targets at ``x``, (m, D), of a process with one column."""
-        k = self._scale * _matern(_squares(self._scaled(x), self._z))
-        v = k @ self._inverse_root.T
+    def draw(self, x: Floats, n: int, rng: np.random.Generator, noisy: bool = True) -> Floats:
+        """(m, n) joint draws at ``x``, (m, D), of a process with one column: of targets, or without their noise."""
         z = self._scaled(x)
+        k = self._scale * _matern(_squares(z, self._z))
+        v = k @ self._inverse_root.T
         covariance = self._scale * _matern(_squares(z, z)) - v @ v.T
-        covariance[np.diag_indices(len(x))] += self._noise
+        covariance[np.diag_indices(len(x))] += self._noise if noisy else 0.0
         return np.asarray(k @ self._alpha[:, :1] + _cholesky(covariance) @ rng.standard_normal((len(x), n)))
 
     def given(self, x: Floats, y: Floats) -> GP:
@@ -148,7 +147,12 @@ def fit(
     posterior = _Posterior(x, y, inputs, priors)
     ends = [
         minimize(
-            posterior, start, jac=True, method="L-BFGS-B", bounds=posterior.bounds.tolist(), options={"maxiter": steps}
+            posterior,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=posterior.bounds.tolist(),
+            options={"maxiter": steps, "ftol": 1e-6, "gtol": 1e-3},
         )
         for start in starts or (modes(inputs, priors),)
     ]
@@ -174,55 +178,43 @@ class _Posterior:
         self.bounds = np.log(np.array(limits))
         """(hyperparameters, 2)"""
         self.modes = np.clip(self._mean - self._std**2, *self.bounds.T)
-        self._members = np.eye(g)[inputs.groups]
-        self._squares = None if w else self._by_group(x)
-
-    def _by_group(self, x: Floats) -> Floats:
-        """(G, n n) squared differences, summed over the columns of a group."""
-        squares = (x.T[:, :, None] - x.T[:, None, :]) ** 2
-        if len(squares) != self._members.shape[1]:
-            squares = np.tensordot(self._members.T, squares, 1)
-        return squares.reshape(len(squares), -1)
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
         inputs, n = self._inputs, len(self._y)
-        g, w = inputs.scales, inputs.warped
-        weights = np.exp(-2 * theta[:g])
+        g, warped = inputs.scales, inputs.warped
+        inverse_lengths = np.exp(-theta[:g])[inputs.groups]
         noise, scale = np.exp(theta[g : g + 2])
-        squares = self._squares
-        if squares is None:
-            warped, _ = warp(self._x, inputs, theta)
-            squares = self._by_group(warped)
-        r2 = (weights @ squares).reshape(n, n)
-        m = _matern(r2)
+        u = warp(self._x, inputs, theta)
+        z = u * inverse_lengths
+        m, slope = _matern_and_slope(_squares(z, z))
         k = scale * m
         k[np.diag_indices(n)] += noise
         root = _cholesky(k)
         alpha = cho_solve((root, True), self._y)
-        z = (theta - self._mean) / self._std
-        value = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * z @ z + theta.sum()
+        standard = (theta - self._mean) / self._std
+        value = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * standard @ standard + theta.sum()
         inverse, _ = lapack.dpotri(root, lower=1)
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        outer = 0.5 * (inverse - np.outer(alpha, alpha))  # dL/dK, (5.9)
-        by_r2 = scale * outer * _matern_slope(r2)
-        gradient = z / self._std + 1.0
-        gradient[:g] -= 2 * weights * (squares @ by_r2.ravel())
-        gradient[g] += noise * np.trace(outer)
-        gradient[g + 1] += scale * np.sum(outer * m)
-        if len(w):
-            gradient[g + 2 :] += self._by_warp(theta, warped, by_r2, weights)
+        by_k = 0.5 * (inverse - np.outer(alpha, alpha))  # (5.9)
+        by_r2 = scale * by_k * slope
+        # The squared distance is a sum over columns: all derivatives by z at once, without a matrix per column.
+        by_z = 4 * (by_r2.sum(axis=1)[:, None] * z - by_r2 @ z)
+        gradient = standard / self._std + 1.0
+        gradient[:g] -= np.bincount(inputs.groups, (by_z * z).sum(axis=0), g)
+        gradient[g] += noise * np.trace(by_k)
+        gradient[g + 1] += scale * np.sum(by_k * m)
+        if len(warped):
+            gradient[g + 2 :] += self._by_warp(theta, (by_z * inverse_lengths)[:, warped])
         return float(value), gradient
 
-    def _by_warp(self, theta: Floats, warped: Floats, by_r2: Floats, weights: Floats) -> Floats:
+    def _by_warp(self, theta: Floats, by_u: Floats) -> Floats:
         """Derivatives by the logarithms of the warping's parameters: first all a, then all b."""
-        columns = self._inputs.warped
-        u = warped[:, columns]
-        by_u = 4 * weights[self._inputs.groups[columns]] * (by_r2.sum(axis=1)[:, None] * u - by_r2 @ u)
-        x = np.clip(self._x[:, columns], _EDGE, 1 - _EDGE)
+        x = np.clip(self._x[:, self._inputs.warped], _EDGE, 1 - _EDGE)
         a, b = np.exp(_shapes(theta, self._inputs))
         power = x**a
-        by_a = a * b * (1 - power) ** (b - 1) * power * np.log(x)
-        by_b = -b * (1 - power) ** b * np.log1p(-power)
+        rest = 1 - power
+        by_a = a * b * rest ** (b - 1) * power * np.log(x)
+        by_b = -b * rest**b * np.log1p(-power)
         return np.concatenate([(by_u * by_a).sum(axis=0), (by_u * by_b).sum(axis=0)])
 
 
@@ -230,19 +222,27 @@ _EDGE = 1e-6
 """Warped inputs keep that far from 0 and 1, where slopes may be infinite."""
 
 
-def warp(x: Floats, inputs: Inputs, theta: Floats) -> tuple[Floats, Floats]:
-    """``x``, (m, D), with its warped columns u replaced by 1 - (1 - u^a)^b, and the slopes, (m, D)."""
+def warp(x: Floats, inputs: Inputs, theta: Floats) -> Floats:
+    """``x``, (m, D), with its warped columns u replaced by 1 - (1 - u^a)^b."""
+    columns = inputs.warped
+    if not len(columns):
+        return x
+    a, b = np.exp(_shapes(theta, inputs))
+    out = x.copy()
+    out[:, columns] = 1 - (1 - np.clip(x[:, columns], _EDGE, 1 - _EDGE) ** a) ** b
+    return out
+
+
+def warp_slope(x: Floats, inputs: Inputs, theta: Floats) -> Floats:
+    """(m, D) the slopes of :func:`warp`."""
     columns = inputs.warped
     slope = np.ones_like(x)
-    if not len(columns):
-        return x, slope
-    a, b = np.exp(_shapes(theta, inputs))
-    u = np.clip(x[:, columns], _EDGE, 1 - _EDGE)
-    power = u**a
-    out = x.copy()
-    out[:, columns] = 1 - (1 - power) ** b
-    slope[:, columns] = a * b * power / u * (1 - power) ** (b - 1)
-    return out, slope
+    if len(columns):
+        a, b = np.exp(_shapes(theta, inputs))
+        u = np.clip(x[:, columns], _EDGE, 1 - _EDGE)
+        power = u**a
+        slope[:, columns] = a * b * power / u * (1 - power) ** (b - 1)
+    return slope
 
 
 def _shapes(theta: Floats, inputs: Inputs) -> Floats:
@@ -257,14 +257,14 @@ def _squares(a: Floats, b: Floats) -> Floats:
 
 
 def _matern(r2: Floats) -> Floats:
-    r = np.sqrt(5 * r2)
-    return np.asarray((1 + r + r * r / 3) * np.exp(-r))
+    return _matern_and_slope(r2)[0]
 
 
-def _matern_slope(r2: Floats) -> Floats:
-    """Derivative of the Matérn kernel by the squared distance."""
+def _matern_and_slope(r2: Floats) -> tuple[Floats, Floats]:
+    """The Matérn kernel of squared distances and its derivative by them."""
     r = np.sqrt(5 * r2)
-    return np.asarray(-5 / 6 * (1 + r) * np.exp(-r))
+    decay = np.exp(-r)
+    return (1 + r + 5 / 3 * r2) * decay, -5 / 6 * (1 + r) * decay
 
 
 def _cholesky(k: Floats) -> Floats:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError
 from hptbench.files import write_whole
+from hptbench.protocol import Front
 from hptbench.results.table import DEFAULT
 
 if TYPE_CHECKING:
@@ -88,6 +89,18 @@ def plain_ticks(axis: Axis, ratio: float) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def references(fronts: Mapping[str, Front]) -> dict[str, Any]:
+    """What hypervolumes of tasks were measured by, for a side-car."""
+    return {
+        task: {
+            "reference_point": [plain(v) for v in front.reference_point],
+            "ideal": [plain(v) for v in front.ideal],
+            "hypervolume": plain(front.hypervolume),
+        }
+        for task, front in sorted(fronts.items())
+    }
+
+
 def save(figure: Figure, path: Path, lines: Mapping[str, Any], labels: tuple[str, str]) -> None:
     """With the labels of x and y and a legend of ``lines`` (method -> its line) in their order."""
     figure.supxlabel(labels[0], fontsize=9)
@@ -98,19 +111,26 @@ def save(figure: Figure, path: Path, lines: Mapping[str, Any], labels: tuple[str
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def write_beside(path: Path, curves: pd.DataFrame, x: str, labels: tuple[str, str], caption: str, command: str) -> Path:
-    """The figure's side-car, ``path`` with the suffix .json: caption, command, numbers drawn (column ``x`` of
-    ``curves`` and mean, low, high), SHA-256 of those and of the PNG."""
-    data = {
-        task: {method: _numbers(rows, x) for method, rows in on_task.groupby("method", sort=True)}
+def curve_data(curves: pd.DataFrame, x: str) -> dict[str, Any]:
+    """The numbers drawn, per task and method: the column ``x`` of ``curves`` and mean, low, high."""
+    return {
+        str(task): {str(method): _numbers(rows, x) for method, rows in on_task.groupby("method", sort=True)}
         for task, on_task in curves.groupby("task", sort=True)
     }
+
+
+def write_beside(
+    path: Path, data: Mapping[str, Any], labels: tuple[str, str], caption: str, command: str, **more: Any
+) -> Path:
+    """The figure's side-car, ``path`` with the suffix .json: caption, command, the numbers drawn ``data``, SHA-256 of
+    those and of the PNG, and what else there is to tell."""
     side = {
         "figure": path.name,
         "caption": caption,
         "command": command,
         "x": labels[0],
         "y": labels[1],
+        **more,
         "data": data,
         "data_sha256": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
         "figure_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -120,12 +140,13 @@ def write_beside(path: Path, curves: pd.DataFrame, x: str, labels: tuple[str, st
     return beside
 
 
+def plain(value: float) -> float | None:
+    """A number of a side-car, to 6 digits; NaN as null, as JSON knows no NaN."""
+    return None if math.isnan(value) else float(f"{value:.{_DIGITS}g}")
+
+
 def _numbers(rows: pd.DataFrame, x: str) -> dict[str, Any]:
-    """The columns of one line, to 6 digits; NaN as null, as JSON knows no NaN."""
-
-    def plain(value: float) -> float | None:
-        return None if math.isnan(value) else float(f"{value:.{_DIGITS}g}")
-
+    """The columns of one line."""
     columns = {name: [plain(v) for v in rows[column]] for name, column in
                {"x": x, "mean": "mean", "low": "low", "high": "high"}.items()}  # fmt: skip
     return {"seeds": int(rows["seeds"].iloc[0]), **columns}

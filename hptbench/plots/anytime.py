@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError
 from hptbench.files import write_whole
-from hptbench.plots._panels import BANDS, check_png, panels, plain_ticks, save, scale_losses, style, write_beside
-from hptbench.results.table import DEFAULT, Accounting, Measure
+from hptbench.plots._panels import (
+    BANDS,
+    check_png,
+    curve_data,
+    panels,
+    plain_ticks,
+    references,
+    save,
+    scale_losses,
+    style,
+    write_beside,
+)
+from hptbench.protocol import Front
+from hptbench.results.fronts import REGRET
+from hptbench.results.schema import Measure
+from hptbench.results.table import DEFAULT, Accounting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +44,7 @@ def anytime(
     accounting: Accounting = "credited",
     measure: Measure = "test",
     x_unit: str = "",
+    fronts: Mapping[str, Front] = MappingProxyType({}),
     command: str = "",
 ) -> Path:
     """Draw the ``curves`` of :func:`hptbench.results.table.mean_curves` to the PNG ``path``; returns its
@@ -35,17 +52,22 @@ def anytime(
 
     A panel per task; a line per method with its band; the method ``default`` as a dashed level.
     ``accounting`` and ``measure`` are those the curves were made with; ``x_unit`` is the clock's unit for
-    accounting by time. Both files appear whole or not at all, and depend on nothing but the arguments.
-    UserError if there is nothing to draw or ``path`` is no PNG."""
+    accounting by time; ``fronts`` are the references of the tasks of several objectives. Both files appear whole or
+    not at all, and depend on nothing but the arguments. UserError if there is nothing to draw or ``path`` is no PNG."""
     check_png(path)
     tasks = sorted(curves["task"].unique())
     methods = [m for m in sorted(curves["method"].unique()) if m != DEFAULT]
     if not methods:
         raise UserError(f"expected curves of at least one method besides {DEFAULT!r}, got none; run one")
-    labels = _X[accounting] + (f" ({x_unit})" if x_unit else ""), f"{measure} loss of the incumbent"
+    loss, regret = f"{measure} loss of the incumbent", f"{measure} {REGRET} of the front"
+    kinds = [
+        kind for kind, there in ((loss, set(tasks) - fronts.keys()), (regret, set(tasks) & fronts.keys())) if there
+    ]
+    labels = _X[accounting] + (f" ({x_unit})" if x_unit else ""), " or ".join(kinds)
     bands = len(methods) <= BANDS
     write_whole(path, lambda part: _draw(curves, tasks, methods, part, labels, bands))
-    return write_beside(path, curves, "x", labels, _caption(curves, labels[0], measure, bands), command)
+    caption = _caption(curves, labels, measure, bands, several=regret in kinds)
+    return write_beside(path, curve_data(curves, "x"), labels, caption, command, references=references(fronts))
 
 
 def _draw(
@@ -85,15 +107,16 @@ def _scale(axes: Axes, rows: pd.DataFrame) -> None:
         plain_ticks(axes.xaxis, x.max() / x.min())
 
 
-def _caption(curves: pd.DataFrame, x_label: str, measure: Measure, bands: bool) -> str:
+def _caption(curves: pd.DataFrame, labels: tuple[str, str], measure: Measure, bands: bool, several: bool) -> str:
     seeds = sorted({int(n) for n in curves["seeds"]})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
     where = "panels may cut them" if bands else "they would hide so many lines: see the file beside the figure"
     sentences = [
-        f"Mean {measure} loss of the incumbent against {x_label}, a panel per task.",
+        f"Mean {labels[1]} against {labels[0]}, a panel per task.",
         f"Bands: 95 % t interval of the mean over seeds ({n}); {where}." if seeds[-1] > 1 else "One seed: no bands.",
         "Dashed: the default configuration." if DEFAULT in set(curves["method"]) else "",
-        "The incumbent is chosen by validation alone." if measure == "test" else "",
+        "What is shown is chosen by validation alone." if measure == "test" else "",
+        "Regret: the share of the reference front's hypervolume that is missing." if several else "",
         "A line begins where every seed has an incumbent, and may rise where a higher fidelity is first reached.",
     ]
     return " ".join(filter(None, sentences))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+Measure = Literal["test", "validation"]
+"""Which scores of what a run recommends are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,12 @@ RUNS = (
     Column("objective", "string", "", "name of the first objective"),
     Column("objectives", "list<string>", "", "names of all objectives"),
     Column("constraints", "list<string>", "", "names of all constraints, mostly none"),
+    Column(
+        "front",
+        "string",
+        "",
+        "JSON: ideal, reference point, hypervolume and points of the true front; null if not known",
+    ),
     Column("high", "double", "fidelity", "fidelity of a full evaluation"),
     Column("fidelity_unit", "string", "", "what the fidelity counts; null if the task has none"),
     Column(

@@ -3,7 +3,10 @@
 The incumbent of a run is the configuration it recommends. It is chosen by validation alone: highest
 fidelity first (values at different fidelities do not compare; so does SMAC's ``highest_observed_budget``), then
 lowest value, then earliest end; a configuration that violates a constraint is none. Test scores only tell what it is
-worth."""
+worth.
+
+On tasks of several objectives a run recommends a front instead, whose score is its hypervolume regret
+(:mod:`hptbench.results.fronts`); all that follows is the same."""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.space import Mask
+from hptbench.results.fronts import REGRET, Fronts, usable
+from hptbench.results.schema import Measure
 from hptbench.stats.intervals import Array, t_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Accounting = Literal["credited", "from_zero", "time"]
-Measure = Literal["test", "validation"]
 Anchor = Literal["default", "none"]
 DEFAULT, RANDOM = "default", "random"
 """Labels of the reference methods: the default configuration, and random search."""
@@ -42,11 +45,8 @@ def incumbent_curve(jobs: pd.DataFrame, accounting: Accounting = "credited") -> 
     fidelity is first reached, what was seen at lower ones no longer counts."""
     import pandas as pd
 
-    columns = {"credited": "units", "from_zero": "units_from_zero", "time": "ended"}
-    if accounting not in columns:
-        raise unknown("accounting", accounting, columns)
-    x = jobs[columns[accounting]].to_numpy(float)
-    ok, stop, value = _usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
+    x = _used(jobs, accounting)
+    ok, stop, value = usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
     at = np.full(len(jobs), -1)
     best = -1
     for i in range(len(jobs)):
@@ -57,22 +57,38 @@ def incumbent_curve(jobs: pd.DataFrame, accounting: Accounting = "credited") -> 
     def of_best(column: str) -> Array:
         return np.where(at < 0, np.nan, jobs[column].to_numpy(float)[at])
 
-    x = x if accounting == "time" else np.cumsum(x)
     return pd.DataFrame({"x": x, "value": of_best("value"), "test": of_best("test")})
 
 
-def mean_curves(jobs: pd.DataFrame, accounting: Accounting = "credited", measure: Measure = "test") -> pd.DataFrame:
+def _used(jobs: pd.DataFrame, accounting: Accounting) -> Array:
+    """(jobs,) what one run has used when each of its jobs ends."""
+    columns = {"credited": "units", "from_zero": "units_from_zero", "time": "ended"}
+    if accounting not in columns:
+        raise unknown("accounting", accounting, columns)
+    x = jobs[columns[accounting]].to_numpy(float)
+    return x if accounting == "time" else np.cumsum(x)
+
+
+def mean_curves(
+    jobs: pd.DataFrame, runs: pd.DataFrame, accounting: Accounting = "credited", measure: Measure = "test"
+) -> pd.DataFrame:
     """Anytime curves averaged over seeds: columns task, method, x, mean, low, high (95 % t interval),
     seeds; a step function with a row per change.
 
-    A curve starts where every seed has an incumbent, and goes to the longest run's end: a run that has
-    ended keeps its incumbent. Runs without any incumbent are left out (``final_table`` counts them)."""
+    A curve starts where every seed has an incumbent (with several objectives: ended a job), and goes to the longest
+    run's end: a run that has ended keeps its incumbent. Runs without any incumbent are left out (``final_table``
+    counts them)."""
     import pandas as pd
 
     column = _column(measure)
+    fronts = Fronts(jobs, runs)
     curves: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for _, run in jobs.groupby(_KEY, sort=True):
-        curve = incumbent_curve(run, accounting)
+    for key, run in jobs.groupby(_KEY, sort=True):
+        if key in fronts:
+            regrets = {"value": fronts.regret(key, "validation"), "test": fronts.regret(key, "test")}
+            curve = pd.DataFrame({"x": _used(run, accounting)} | regrets)
+        else:
+            curve = incumbent_curve(run, accounting)
         curve = curve[curve["value"].notna()]
         if len(curve):
             curves.setdefault((run["task"].iloc[0], run["method"].iloc[0]), []).append(curve)
@@ -100,12 +116,12 @@ def mean_curves(jobs: pd.DataFrame, accounting: Accounting = "credited", measure
 def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test") -> pd.DataFrame:
     """What each method's incumbents are worth: a row per task and method, in the order of names.
 
-    unit, objective; runs: finished runs, of expected (a run for every seed in ``runs``); without: runs
-    that recommend nothing, since all their jobs failed or violated a constraint: they are in no mean, so a row
-    with any is too good; below: runs whose incumbent is below the full fidelity, so that its validation does not
-    compare; jobs, failed: counts; validation and test: mean over seeds, NaN if a recommended configuration has no
-    finite score, each with _low and _high, its 95 % t interval (NaN with one seed); default, random: mean
-    ``measure`` of that reference over the seeds that both it and the row's method have, NaN without any;
+    unit, objective (``hypervolume regret`` where there are several); runs: finished runs, of expected (a run for every
+    seed in ``runs``); without: runs that recommend nothing, since all their jobs failed or violated a constraint: they
+    are in no mean, so a row with any is too good; below: runs whose incumbent is below the full fidelity, so that its
+    validation does not compare; jobs, failed: counts; validation and test: mean over seeds, NaN if a recommended
+    configuration has no finite score, each with _low and _high, its 95 % t interval (NaN with one seed); default,
+    random: mean ``measure`` of that reference over the seeds that both it and the row's method have, NaN without any;
     minus_default, minus_random: the row's mean over the same seeds less the reference's (negative: better)."""
     import pandas as pd
 
@@ -150,11 +166,13 @@ class Scores:
     anchor: Anchor
     dropped: tuple[str, ...] = ()
     """Units left out because a score is missing."""
+    kind: str = "loss"
+    """Of what: a loss, or the hypervolume regret of several objectives, or either."""
 
     @property
     def name(self) -> str:
         """What a score is, in words."""
-        loss = f"{self.measure} loss"
+        loss = f"{self.measure} {self.kind}"
         return loss if self.anchor == "none" else f"normalised {loss} (default configuration = 1)"
 
 
@@ -221,25 +239,26 @@ def scores(
                 f"the tasks of {objectives.idxmax()} have different objectives, whose scores cannot be averaged; "
                 "set anchor=default, or compare tasks of one objective"
             )
-    return Scores(tasks.groupby("unit").mean(), measure, anchor, dropped)
+    return Scores(tasks.groupby("unit").mean(), measure, anchor, dropped, kind_of(best["objective"]))
 
 
-def _usable(jobs: pd.DataFrame) -> Mask:
-    """(jobs,) whether each succeeded and keeps all constraints."""
-    kept = [constraints is None or all(c <= 0 for c in constraints) for constraints in jobs["constraints"]]
-    return np.asarray((jobs["status"].to_numpy() == "ok") & np.array(kept, dtype=bool))
+def kind_of(objectives: Iterable[str]) -> str:
+    """What scores of these objectives are, in one word or a few."""
+    kinds = {objective if objective == REGRET else "loss" for objective in objectives}
+    return " or ".join(sorted(kinds, reverse=True))
 
 
 def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
     """The incumbent's row of every run that has one."""
-    ok = jobs[_usable(jobs)]
+    ok = jobs[usable(jobs)]
     ranked = ok.iloc[np.lexsort((np.arange(len(ok)), ok["value"].to_numpy(float), -ok["stop"].to_numpy(float)))]
     return ranked.drop_duplicates(_KEY)
 
 
 def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """A row per run: its key, unit, objective, full fidelity ``high``, counts of jobs and failed ones, the
-    incumbent's fidelity ``stop``, value and test (NaN if it has none, or no finite one)."""
+    incumbent's fidelity ``stop``, value and test (NaN if it has none, or no finite one). With several objectives: the
+    regrets of the front."""
     if runs.empty:
         raise UserError("expected at least one finished run, got none; run the study first")
     twice = runs[runs.duplicated(_KEY[:3], keep=False)]
@@ -253,7 +272,13 @@ def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     best = _incumbents(jobs)[[*_KEY, *of_best]].astype(dict.fromkeys(of_best, float)).replace([np.inf, -np.inf], np.nan)
     counts = jobs.assign(failed=jobs["status"] != "ok").groupby(_KEY)["failed"].agg(jobs="size", failed="sum")
     table = runs[[*_KEY, "unit", "objective", "high"]].merge(counts.reset_index(), how="left", on=_KEY)
-    return table.fillna({"jobs": 0, "failed": 0}).merge(best, how="left", on=_KEY)
+    table = table.fillna({"jobs": 0, "failed": 0}).merge(best, how="left", on=_KEY)
+    fronts = Fronts(jobs, runs)
+    for i, key in zip(table.index, table[_KEY].itertuples(index=False, name=None), strict=True):
+        if key in fronts:
+            table.loc[i, ["objective", "stop"]] = REGRET, table.loc[i, "high"]
+            table.loc[i, ["value", "test"]] = fronts.final(key, "validation"), fronts.final(key, "test")
+    return table
 
 
 def _gaps(best: pd.DataFrame, column: str, methods: Sequence[str]) -> list[tuple[str, str, str, int]]:

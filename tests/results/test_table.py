@@ -23,7 +23,10 @@ def study(runs: dict[tuple[str, str, int], Sequence[Segment]]) -> tuple[pd.DataF
     job_rows, run_rows = [], []
     for (task, method, seed), segments in runs.items():
         key = {"task": task, "method": method, "seed": seed, "run": f"id{seed}"}
-        run_rows.append(key | {"unit": task.split("-")[0], "objective": "error", "high": HIGH})
+        run_rows.append(
+            key
+            | {"unit": task.split("-")[0], "objective": "error", "objectives": ["error"], "front": None, "high": HIGH}
+        )
         for i, (stop, value) in enumerate(segments):
             ok = value is not None
             job_rows.append(
@@ -106,35 +109,35 @@ def test_end_of_the_curve_is_the_incumbent() -> None:
 
 
 def test_mean_curves_start_with_the_last_seed_and_keep_the_final_incumbent() -> None:
-    jobs, _ = study(
+    jobs, runs = study(
         {
             ("t", "m", 0): [(9, 4.0), (9, 2.0), (9, 3.0)],
             ("t", "m", 1): [(9, None), (9, 6.0), (9, 6.0), (9, 1.0), (9, 1.0)],
             ("t", "m", 2): [(9, None)],
         }
     )
-    curve = mean_curves(jobs, "time", "validation")
+    curve = mean_curves(jobs, runs, "time", "validation")
     assert curve["x"].tolist() == [20, 40, 50]
     assert curve["mean"].tolist() == [4, 1.5, 1.5]
     assert curve["seeds"].tolist() == [2, 2, 2]
     bounds = t_interval([2.0, 6.0])
     assert curve.loc[0, ["low", "high"]].tolist() == pytest.approx([bounds.low, bounds.high])
-    assert mean_curves(jobs, "time", "test")["mean"].tolist() == [4.5, 2.0, 2.0]
+    assert mean_curves(jobs, runs, "time", "test")["mean"].tolist() == [4.5, 2.0, 2.0]
 
 
 def test_methods_whose_runs_share_an_id_stay_apart() -> None:
     jobs, runs = study({("t", "a", 0): full(1), ("t", "b", 0): full(3)})
-    assert mean_curves(jobs)["mean"].tolist() == [1.5, 3.5]
+    assert mean_curves(jobs, runs)["mean"].tolist() == [1.5, 3.5]
     assert final_table(jobs, runs)["test"].tolist() == [1.5, 3.5]
 
 
 def test_mean_curves_without_scores() -> None:
-    jobs, _ = study({("t", "m", 0): [(9, None)]})
+    jobs, runs = study({("t", "m", 0): [(9, None)]})
     with pytest.raises(UserError, match="expected validation scores, got none; no job succeeded"):
-        mean_curves(jobs, measure="validation")
-    jobs, _ = study({("t", "m", 0): full(1)})
+        mean_curves(jobs, runs, measure="validation")
+    jobs, runs = study({("t", "m", 0): full(1)})
     with pytest.raises(UserError, match="expected test scores, got none; set measure=validation"):
-        mean_curves(jobs.assign(test=np.nan))
+        mean_curves(jobs.assign(test=np.nan), runs)
 
 
 @pytest.fixture
@@ -210,7 +213,7 @@ def test_a_test_score_that_is_not_finite_is_missing(bad: float) -> None:
     row = final_table(jobs, runs).set_index(["task", "method"]).loc[("a-y", "bohb")]
     assert row[["test", "test_low"]].isna().all()
     assert row[["validation", "without"]].tolist() == [49.5, 0]
-    assert mean_curves(jobs)["mean"].isna().sum() == 1
+    assert mean_curves(jobs, runs)["mean"].isna().sum() == 1
 
 
 def test_validation_below_the_full_fidelity_is_counted_and_not_compared() -> None:
@@ -242,7 +245,7 @@ def test_no_runs_or_no_jobs(small: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     assert (table["without"] == table["runs"]).all()
     assert table["test"].isna().all()
     with pytest.raises(UserError, match="expected test scores, got none"):
-        mean_curves(jobs.iloc[:0])
+        mean_curves(jobs.iloc[:0], runs)
 
 
 def complete() -> dict[tuple[str, str, int], Sequence[Segment]]:
