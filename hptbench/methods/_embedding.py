@@ -25,9 +25,10 @@ class Embedding:
     def __init__(self, space: Space, warp: bool = False) -> None:
         self._space = space
         categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds], dtype=bool)
-        self._numbers = np.flatnonzero((space.sizes != 1) & ~categorical)
+        self.numbers = np.flatnonzero((space.sizes != 1) & ~categorical)
+        """(k,) the columns of numbers, integers and ordinals; theirs are the first k length scales."""
         self._categories = np.flatnonzero((space.sizes != 1) & categorical)
-        k = len(self._numbers)
+        k = len(self.numbers)
         one_hot = [np.full(space.sizes[j], k + i) for i, j in enumerate(self._categories)]
         cells = [(j, space.cells(j)) for j in self._categories.tolist()]
         self._levels = np.array([j for j, edges in cells for _ in edges[1:]], dtype=int)
@@ -37,12 +38,12 @@ class Embedding:
         self.inputs = Inputs(np.concatenate([np.arange(k), *one_hot]).astype(np.int64), np.arange(k if warp else 0))
 
     def __call__(self, u: Floats) -> Floats:
-        numbers, levels = u[:, self._numbers], u[:, self._levels]
+        numbers, levels = u[:, self.numbers], u[:, self._levels]
         one_hot = ((levels >= self._from) & (levels < self._to)) / math.sqrt(2)
         return np.concatenate([np.where(np.isnan(numbers), 0.5, numbers), one_hot], axis=1)
 
     def back(self, by_x: Floats) -> Floats:
         """(m, d) derivatives by the encoded numbers, 0 for categories, of what has the derivatives ``by_x``, (m, D)."""
         out = np.zeros((len(by_x), len(self._space)))
-        out[:, self._numbers] = by_x[:, : len(self._numbers)]
+        out[:, self.numbers] = by_x[:, : len(self.numbers)]
         return out

@@ -54,15 +54,16 @@ class History:
         self._u.append(self._space.encode([report.proposal.config for report in full]))
         self._values.append(np.array([report.values for report in full], dtype=float))
         self._constraints.append(np.array([report.constraints for report in full], dtype=float))
-        self._keys.update(_key(report.proposal.config) for report in full)
+        self._keys.update(key_of(report.proposal.config) for report in full)
 
     def first_new(self, configs: Iterable[Config], running: Sequence[Proposal]) -> Config | None:
         """The first of ``configs`` that is neither finished nor running; None if there is none."""
-        pending = {_key(proposal.config) for proposal in running}
-        return next((c for c in configs if (key := _key(c)) not in self._keys and key not in pending), None)
+        pending = {key_of(proposal.config) for proposal in running}
+        return next((c for c in configs if (key := key_of(c)) not in self._keys and key not in pending), None)
 
 
-def _key(config: Config) -> frozenset[tuple[str, object]]:
+def key_of(config: Config) -> frozenset[tuple[str, object]]:
+    """The same for the same configuration."""
     return frozenset(config.items())
 
 

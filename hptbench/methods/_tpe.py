@@ -12,12 +12,10 @@ from hptbench.errors import UserError
 from hptbench.methods._draws import Uniform
 from hptbench.methods._history import History
 from hptbench.methods._prior import LogPrior
-from hptbench.models.tpe_density import Axes, Density, Rules
+from hptbench.models.tpe_density import Densities, Rules
 from hptbench.protocol import Problem, Proposal, Report
 from hptbench.space import Config, Floats
 
-_MOST_GOOD = 25
-"""Never more good observations than that (hyperopt, Optuna, Watanabe 2023)."""
 _RECENT = 25
 """Observations that ``old_decay`` does not yet take as old."""
 _REDRAWS = 1000
@@ -61,9 +59,10 @@ def check_settings(name: str, method: Settings) -> None:
             raise UserError(f"expected {name}.{field} {allowed}, got {value}")
 
 
-def number_of_good(rule: str, beta: float, n: int) -> int:
-    """How many of ``n`` observations are good: ``linear`` ceil(beta n), ``sqrt`` ceil(beta sqrt(n)), at most 25."""
-    return min(math.ceil(beta * (n if rule == "linear" else math.sqrt(n))), _MOST_GOOD)
+def number_of_good(rule: str, beta: float, n: int, most: int = 25) -> int:
+    """How many of ``n`` observations are good: ``linear`` ceil(beta n), ``sqrt`` ceil(beta sqrt(n)); at most 25 in
+    hyperopt, Optuna and Watanabe 2023."""
+    return min(math.ceil(beta * (n if rule == "linear" else math.sqrt(n))), most)
 
 
 def decayed(n: int) -> Floats:
@@ -85,7 +84,7 @@ class Search:
         self, method: Settings, problem: Problem, rng: np.random.Generator, log_prior: LogPrior | None
     ) -> None:
         self._space, self._rng, self._log_prior = problem.space, rng, log_prior
-        self._method, self._rules, self._axes = method, method.rules, Axes(problem.space)
+        self._method, self._rules = method, method.rules
         self._history = History(problem)
         self._uniform = Uniform(problem.space, rng)
 
@@ -103,7 +102,8 @@ class Search:
         if len(self._history) < self._method.startup:
             ranked = np.empty((0, len(self._space)))
         else:
-            ranked = self._ranked(self._space.encode([proposal.config for proposal in running]))
+            pending = self._space.encode([p.config for p in running]) if running else np.empty((0, len(self._space)))
+            ranked = self._ranked(pending)
         configs = self._in_order(ranked)
         first = next(configs)
         if (new := self._history.first_new([first], running)) is None:
@@ -128,21 +128,19 @@ class Search:
         """(m, d) candidates, deactivated, and their log acquisition, (m,)."""
         raise NotImplementedError
 
-    def _density(self, u: Floats, weights: Floats, prior_weight: float) -> Density:
-        return Density(self._axes, self._rules, u, weights, prior_weight * self._method.prior_weight)
-
-    def _best_of(self, good: Density, bad: Density) -> tuple[Floats, Floats]:
-        """Candidates drawn from ``good``, and log good / bad.
+    def _best_of(self, densities: Densities) -> tuple[Floats, Floats]:
+        """Candidates drawn from the density of the good, and log good / others.
 
         Independent parameters (univariate) are chosen each by itself: the first candidate has each parameter's best
         draw, the second the second best."""
-        u = good.sample(self._rng, self._method.candidates)
+        u = densities.sample(self._rng, self._method.candidates)
         if self._rules.multivariate:
             u = self._space.deactivate(u)
-            return u, good.logpdf(u) - bad.logpdf(u)
-        ratios = good.logpdfs(u) - bad.logpdfs(u)
+            good, others = densities.logpdf(u)
+            return u, good - others
+        good, others = densities.logpdfs(u)
+        ratios, columns = good - others, densities.columns
         order = np.argsort(-ratios, axis=0, kind="stable")
-        columns = self._axes.columns
         u[:, columns] = np.take_along_axis(u[:, columns], order, axis=0)
         u = self._space.deactivate(u)
         worth = np.where(np.isnan(u[:, columns]), 0.0, np.take_along_axis(ratios, order, axis=0))

@@ -27,13 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.errors import UserError
+from hptbench.methods._nsga2 import crowding, polynomial, sbx
 from hptbench.methods._population import Generations, Individual, genotypes
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 from hptbench.space import Floats, Kind
-
-_EQUAL = 1e-14
-"""Genes nearer than this are not crossed, as in the authors' code."""
 
 
 @method("nsga2")
@@ -120,40 +118,3 @@ def ranks(values: Floats, violation: Floats) -> NDArray[np.intp]:
         left = left - dominates[now].sum(axis=0)
         left[now], front = -1, front + 1
     return rank
-
-
-def crowding(values: Floats) -> Floats:
-    """(n,) the crowding distances of a front with (n, k) objectives, +inf at its ends; 0 in a front of failed jobs."""
-    distance = np.zeros(len(values))
-    if not np.isfinite(values).all():
-        return distance
-    for column in values.T:
-        order = np.argsort(column, kind="stable")
-        span = column[order[-1]] - column[order[0]]
-        distance[order[[0, -1]]] = np.inf
-        if span > 0:
-            distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
-    return distance
-
-
-def sbx(low: Floats, high: Floats, u: Floats, eta: float) -> tuple[Floats, Floats]:
-    """The children of genes ``low`` <= ``high`` in [0, 1] by bounded simulated binary crossover, ``u`` uniform in
-    [0, 1); arrays of one shape."""
-    gap = np.maximum(high - low, _EQUAL)
-    children = []
-    for sign, parent, room in ((-1, low, low), (1, high, 1 - high)):
-        alpha = 2 - (1 + 2 * room / gap) ** -(eta + 1)
-        inner = u * alpha <= 1
-        spread = np.where(inner, u * alpha, 1 / np.where(inner, 1.0, 2 - u * alpha)) ** (1 / (eta + 1))
-        child = np.clip((low + high + sign * spread * gap) / 2, 0.0, 1.0)
-        children.append(np.where(high - low > _EQUAL, child, parent))
-    return children[0], children[1]
-
-
-def polynomial(genes: Floats, u: Floats, eta: float) -> Floats:
-    """``genes`` in [0, 1], mutated by bounded polynomial mutation, ``u`` uniform in [0, 1)."""
-    down = u < 0.5
-    room = np.where(down, 1 - genes, genes) ** (eta + 1)
-    left = np.where(down, 2 * u, 2 * (1 - u))
-    step = 1 - (left + (1 - left) * room) ** (1 / (eta + 1))
-    return np.clip(np.where(down, genes - step, genes + step), 0.0, 1.0)

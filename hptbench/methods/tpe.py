@@ -25,10 +25,10 @@ import numpy as np
 from hptbench.errors import UserError
 from hptbench.methods._prior import LogPrior
 from hptbench.methods._tpe import Search, check_settings, decayed, improvements, number_of_good
-from hptbench.models.tpe_density import Rules
+from hptbench.models.tpe_density import Densities, Rules
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Floats
+from hptbench.space import Floats, Mask
 
 
 @method("tpe")
@@ -84,26 +84,28 @@ class TPE:
 class _Search(Search):
     _method: TPE
 
+    def __init__(self, method: TPE, problem: Problem, rng: np.random.Generator, log_prior: LogPrior | None) -> None:
+        super().__init__(method, problem, rng, log_prior)
+        self._densities = Densities(problem.space, method.rules)
+
     def _candidates(self, pending: Floats) -> tuple[Floats, Floats]:
-        u, losses = self._history.u, self._history.values[:, 0]
-        good, bad = split(losses, number_of_good(self._method.gamma, self._method.beta, len(losses)))
-        n_bad = len(bad) + len(pending)
-        weights, rest = np.ones(len(good)), np.ones(n_bad)
-        if self._method.weights == "ei":
-            weights = improvements(losses[good], losses[bad].min(initial=np.inf))
-        elif self._method.weights == "old_decay":
-            weights, rest = decayed(len(good)), decayed(n_bad)
-        prior_weight = float(weights.mean()) if self._method.weights == "ei" and len(good) else 1.0
-        return self._best_of(
-            self._density(u[good], weights, prior_weight),
-            self._density(np.concatenate([u[bad], pending]), rest, 1.0),
-        )
+        method, losses = self._method, self._history.values[:, 0]
+        good = best(losses, number_of_good(method.gamma, method.beta, len(losses)))
+        weights = np.ones(len(losses) + len(pending))
+        prior = 1.0
+        if method.weights == "ei" and good.any():
+            weights[: len(good)][good] = improvements(losses[good], losses[~good].min(initial=np.inf))
+            prior = float(weights[: len(good)][good].mean())
+        good = np.concatenate([good, np.zeros(len(pending), dtype=bool)])
+        if method.weights == "old_decay":
+            weights[good], weights[~good] = decayed(int(good.sum())), decayed(int((~good).sum()))
+        u = np.concatenate([self._history.u, pending])
+        self._densities.fit(u, good, weights, (prior * method.prior_weight, method.prior_weight))
+        return self._best_of(self._densities)
 
 
-def split(losses: Floats, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the ``n`` smallest of the finite ``losses``, and of the others, each in order of time."""
-    order = np.argsort(losses, kind="stable")
+def best(losses: Floats, n: int) -> Mask:
+    """Which of ``losses`` are the ``n`` smallest, the earlier of equal ones, and finite."""
     good = np.zeros(len(losses), dtype=bool)
-    good[order[:n]] = True
-    good &= np.isfinite(losses)
-    return np.flatnonzero(good), np.flatnonzero(~good)
+    good[np.argsort(losses, kind="stable")[:n]] = True
+    return good & np.isfinite(losses)

@@ -94,7 +94,7 @@ class GP:
         return self._noise
 
     def _scaled(self, x: Floats) -> Floats:
-        return warp(x, self.inputs, self.theta)[0] * self._inverse
+        return warp(x, self.inputs, self.theta) * self._inverse
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:
         """Means (m, S) and variances (m,), without noise, at the points ``x``, (m, D)."""
@@ -104,8 +104,8 @@ class GP:
 
     def gradients(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """As :meth:`predict`, and the derivatives by ``x`` of the means, (m, S, D), and of the variances, (m, D)."""
-        warped, slope = warp(x, self.inputs, self.theta)
-        z = warped * self._inverse
+        slope = warp_slope(x, self.inputs, self.theta)
+        z = self._scaled(x)
         k, dk = _matern_and_slope(_squares(z, self._z))
         k, dk = self._scale * k, 2 * self._scale * dk
         v = k @ self._inverse_root.T
@@ -120,13 +120,13 @@ class GP:
         by_mean = np.stack([by_x(a) for a in self._alpha.T], axis=1)
         return mean, np.maximum(variance, 1e-12), by_mean, by_x(-2 * (v @ self._inverse_root))
 
-    def draw(self, x: Floats, n: int, rng: np.random.Generator) -> Floats:
-        """(m, n) joint draws of noisy targets at ``x``, (m, D), of a process with one column."""
-        k = self._scale * _matern(_squares(self._scaled(x), self._z))
-        v = k @ self._inverse_root.T
+    def draw(self, x: Floats, n: int, rng: np.random.Generator, noisy: bool = True) -> Floats:
+        """(m, n) joint draws at ``x``, (m, D), of a process with one column: of targets, or without their noise."""
         z = self._scaled(x)
+        k = self._scale * _matern(_squares(z, self._z))
+        v = k @ self._inverse_root.T
         covariance = self._scale * _matern(_squares(z, z)) - v @ v.T
-        covariance[np.diag_indices(len(x))] += self._noise
+        covariance[np.diag_indices(len(x))] += self._noise if noisy else 0.0
         return np.asarray(k @ self._alpha[:, :1] + _cholesky(covariance) @ rng.standard_normal((len(x), n)))
 
     def given(self, x: Floats, y: Floats) -> GP:
@@ -184,7 +184,7 @@ class _Posterior:
         g, warped = inputs.scales, inputs.warped
         inverse_lengths = np.exp(-theta[:g])[inputs.groups]
         noise, scale = np.exp(theta[g : g + 2])
-        u = warp(self._x, inputs, theta)[0]
+        u = warp(self._x, inputs, theta)
         z = u * inverse_lengths
         m, slope = _matern_and_slope(_squares(z, z))
         k = scale * m
@@ -222,19 +222,27 @@ _EDGE = 1e-6
 """Warped inputs keep that far from 0 and 1, where slopes may be infinite."""
 
 
-def warp(x: Floats, inputs: Inputs, theta: Floats) -> tuple[Floats, Floats]:
-    """``x``, (m, D), with its warped columns u replaced by 1 - (1 - u^a)^b, and the slopes, (m, D)."""
+def warp(x: Floats, inputs: Inputs, theta: Floats) -> Floats:
+    """``x``, (m, D), with its warped columns u replaced by 1 - (1 - u^a)^b."""
+    columns = inputs.warped
+    if not len(columns):
+        return x
+    a, b = np.exp(_shapes(theta, inputs))
+    out = x.copy()
+    out[:, columns] = 1 - (1 - np.clip(x[:, columns], _EDGE, 1 - _EDGE) ** a) ** b
+    return out
+
+
+def warp_slope(x: Floats, inputs: Inputs, theta: Floats) -> Floats:
+    """(m, D) the slopes of :func:`warp`."""
     columns = inputs.warped
     slope = np.ones_like(x)
-    if not len(columns):
-        return x, slope
-    a, b = np.exp(_shapes(theta, inputs))
-    u = np.clip(x[:, columns], _EDGE, 1 - _EDGE)
-    power = u**a
-    out = x.copy()
-    out[:, columns] = 1 - (1 - power) ** b
-    slope[:, columns] = a * b * power / u * (1 - power) ** (b - 1)
-    return out, slope
+    if len(columns):
+        a, b = np.exp(_shapes(theta, inputs))
+        u = np.clip(x[:, columns], _EDGE, 1 - _EDGE)
+        power = u**a
+        slope[:, columns] = a * b * power / u * (1 - power) ** (b - 1)
+    return slope
 
 
 def _shapes(theta: Floats, inputs: Inputs) -> Floats:

@@ -50,6 +50,10 @@ class Function:
     binary: int = 0
     """The first so many arguments are categories, 0 or 1."""
     levels: Levels | None = None
+    categories: int = 0
+    """The first so many arguments are categories, positions on a grid; see :func:`function`."""
+    integers: int = 0
+    """As many of those after them are integers, positions on the same grid."""
 
 
 # Branin (1972), as in Dixon & Szegö, Towards Global Optimisation 2, 1978.
@@ -115,11 +119,69 @@ def _rosenbrock(x: Args) -> float:
     return fsum(100 * (b - a * a) ** 2 + (a - 1) ** 2 for a, b in pairwise(x))
 
 
+def _quadratic(x: Args) -> float:
+    """The squared distance from the centre."""
+    return fsum(v * v for v in x)
+
+
 def _levy(x: Args) -> float:
     """Levy & Montalvo, SIAM J. Sci. Stat. Comput. 6, 1985."""
     w = [1 + (v - 1) / 4 for v in x]
     inner = fsum((v - 1) ** 2 * (1 + 10 * sin(pi * v + 1) ** 2) for v in w[:-1])
     return sin(pi * w[0]) ** 2 + inner + (w[-1] - 1) ** 2 * (1 + sin(2 * pi * w[-1]) ** 2)
+
+
+def _michalewicz(x: Args) -> float:
+    """Michalewicz, Genetic Algorithms + Data Structures = Evolution Programs, 1992, with m = 10."""
+    return fsum(_valley(i, v) for i, v in enumerate(x, 1))
+
+
+def _valley(i: int, v: float) -> float:
+    """The part of Michalewicz's function that its i-th argument adds, i = 1, 2, …"""
+    return -sin(v) * sin(i * v * v / pi) ** 20
+
+
+@cache
+def _michalewicz_minimiser(i: int) -> float:
+    """Of :func:`_valley` in [0, pi], to machine precision, by bisection in its deepest valley."""
+    at = min((k + 0.5 for k in range(i)), key=lambda k: _valley(i, pi * sqrt(k / i)))  # where sin^20 is 1
+    low, high = pi * sqrt((at - 0.1) / i), min(pi * sqrt((at + 0.1) / i), pi)
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if _falls(i, middle) else (low, middle)
+    return low
+
+
+def _falls(i: int, v: float) -> bool:
+    """Whether :func:`_valley` falls at ``v``."""
+    a = i * v * v / pi
+    return (-cos(v) * sin(a) - 40 * i * v / pi * sin(v) * cos(a)) * sin(a) < 0
+
+
+@cache
+def _michalewicz_function(d: int) -> Function:
+    best = tuple(_michalewicz_minimiser(i) for i in range(1, d + 1))
+    return Function(f"michalewicz{d}", _michalewicz, ((0, pi),) * d, _michalewicz(best), (best,))
+
+
+GRID = 9
+"""Points of the grid of an argument that is a category or an integer."""
+_BEST = 2
+"""Where on it the minimum is: not in the middle, nor would it be there if the grid were mirrored."""
+
+
+def _on_grid(f: Function, categories: int, integers: int) -> Function:
+    """``f`` with its first arguments on a grid through the minimiser, a sixteenth of the box apart."""
+    n = categories + integers
+    [best], step = f.minimisers, (f.bounds[0][1] - f.bounds[0][0]) / 16
+    bounds = ((0, GRID - 1),) * n + f.bounds[n:]
+    minimiser = (_BEST,) * n + best[n:]
+    value = partial(_of_grid, f.value, best[:n], step)
+    return replace(f, value=value, bounds=bounds, minimisers=(minimiser,), categories=categories, integers=integers)
+
+
+def _of_grid(value: Callable[[Args], float], best: Args, step: float, x: Args) -> float:
+    on_grid = [b + (v - _BEST) * step for b, v in zip(best, x[: len(best)], strict=True)]
+    return value([*on_grid, *x[len(best) :]])
 
 
 def _ones(x: Args) -> float:
@@ -187,14 +249,20 @@ FIXED: Mapping[str, Function] = {
 SCALABLE: Mapping[str, tuple[int, Callable[[int], Function]]] = {
     "ackley": (1, partial(_box, "ackley", _ackley, -32.768, 32.768, 0.0)),
     "rosenbrock": (2, partial(_box, "rosenbrock", _rosenbrock, -5.0, 10.0, 1.0)),
+    "quadratic": (1, partial(_box, "quadratic", _quadratic, -1.0, 1.0, 0.0)),
+    "michalewicz": (1, _michalewicz_function),
     "levy": (1, partial(_box, "levy", _levy, -10.0, 10.0, 1.0)),
     "counting_ones": (2, _counting_ones),
 }
 """Functions of any number of arguments: (the least number, from the number to the function)."""
 
 
-def function(name: str, dimensions: int | None) -> Function:
+def function(name: str, dimensions: int | None, categories: int = 0, integers: int = 0) -> Function:
     """The function of a name, ``dimensions`` only if it is scalable; UserError if there is none.
+
+    The first ``categories`` arguments can be made categories and the next ``integers`` integers, 0 to 8: positions on a
+    grid of nine values that goes through the minimiser, at position 2, so that the minimum stays what it is. So for
+    ackley, rosenbrock, quadratic, michalewicz and levy.
 
     Multi-fidelity variants, all with one fidelity axis, z = level / high:
 
@@ -210,6 +278,17 @@ def function(name: str, dimensions: int | None) -> Function:
       categories, the others are probabilities, estimated from as many draws as the level says. Deviations: divided by
       the number of arguments, so that the minimum is -1, and levels 9 to 729 (five rungs) whatever that number.
     """
+    if min(categories, integers) < 0:
+        raise UserError(f"expected categories >= 0 and integers >= 0, got {categories} and {integers}")
+    if categories + integers:
+        plain = function(name, dimensions)
+        if name not in SCALABLE or plain.binary:
+            raise UserError(f"expected no categories and integers for {name!r}; leave them out")
+        if categories + integers > len(plain.bounds):
+            raise UserError(
+                f"expected categories + integers <= {len(plain.bounds)} dimensions, got {categories} + {integers}"
+            )
+        return _mixed(name, len(plain.bounds), categories, integers)
     if name in FIXED:
         found = FIXED[name]
         if dimensions is not None:
@@ -223,3 +302,8 @@ def function(name: str, dimensions: int | None) -> Function:
     if not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < least:
         raise UserError(f"expected dimensions >= {least} for {name!r}, got {dimensions}; set e.g. dimensions=8")
     return make(dimensions)
+
+
+@cache
+def _mixed(name: str, dimensions: int, categories: int, integers: int) -> Function:
+    return _on_grid(function(name, dimensions), categories, integers)

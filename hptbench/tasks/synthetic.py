@@ -11,7 +11,7 @@ from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Config, Space
 from hptbench.spacefile import space_from_yaml
-from hptbench.tasks._functions import Function, function
+from hptbench.tasks._functions import GRID, Function, function
 
 
 @task("synthetic")
@@ -28,7 +28,11 @@ class SyntheticTask:
 
     function: str
     dimensions: int | None = None
-    """Number of parameters, for functions that leave it open: ackley, rosenbrock, levy, counting_ones."""
+    """Number of parameters, for functions that leave it open: all but branin, hartmann3, hartmann6 and the mf_ ones."""
+    categories: int = 0
+    """How many parameters are categories instead of floats, for those but counting_ones: values of a grid."""
+    integers: int = 0
+    """How many of the others are integers, likewise."""
 
     version: ClassVar[int] = 1
     objectives: ClassVar[tuple[str, ...]] = ("loss",)
@@ -36,15 +40,20 @@ class SyntheticTask:
     measured: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        function(self.function, self.dimensions)
+        function(self.function, self.dimensions, self.categories, self.integers)
 
     @property
     def _f(self) -> Function:
-        return function(self.function, self.dimensions)
+        return function(self.function, self.dimensions, self.categories, self.integers)
 
     @property
     def name(self) -> str:
-        return self.function if self.dimensions is None else f"{self.function}{self.dimensions}"
+        name = self.function if self.dimensions is None else f"{self.function}{self.dimensions}"
+        return f"{name}-c{self.categories}i{self.integers}" if self._mixed else name
+
+    @property
+    def _mixed(self) -> bool:
+        return self.categories + self.integers > 0
 
     @property
     def unit(self) -> str:
@@ -52,7 +61,7 @@ class SyntheticTask:
 
     @property
     def space(self) -> Space:
-        return _space(self.function, self.dimensions)
+        return _space(self.function, self.dimensions, self.categories, self.integers)
 
     @property
     def fidelity(self) -> Fidelity | None:
@@ -67,13 +76,14 @@ class SyntheticTask:
     def optimal_configs(self) -> tuple[Config, ...]:
         """Configurations that reach the optimum."""
         f, names = self._f, self.space.names
+        whole = f.binary + f.categories + f.integers
         return tuple(
-            {n: int(v) if i < f.binary else v for i, (n, v) in enumerate(zip(names, x, strict=True))}
-            for x in f.minimisers
+            {n: int(v) if i < whole else v for i, (n, v) in enumerate(zip(names, x, strict=True))} for x in f.minimisers
         )
 
     def identity(self) -> dict[str, JSON]:
-        return {"function": self.function, "dimensions": self.dimensions}
+        mixed = {"categories": self.categories, "integers": self.integers} if self._mixed else {}
+        return {"function": self.function, "dimensions": self.dimensions, **mixed}
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         f, names = self._f, self.space.names
@@ -94,12 +104,16 @@ def _outcome(f: Function, names: tuple[str, ...], job: Job) -> Outcome:
 
 
 @cache
-def _space(name: str, dimensions: int | None) -> Space:
+def _space(name: str, dimensions: int | None, categories: int, integers: int) -> Space:
     """Parameters x0, x1, … in the order of the arguments."""
-    f = function(name, dimensions)
+    f = function(name, dimensions, categories, integers)
     width = len(str(len(f.bounds) - 1))  # ConfigSpace sorts names as text
     parameters: dict[str, dict[str, Any]] = {}
     for i, (low, high) in enumerate(f.bounds):
-        box = {"type": "float", "lower": low, "upper": high}
-        parameters[f"x{i:0{width}}"] = {"type": "categorical", "choices": [0, 1]} if i < f.binary else box
+        spec: dict[str, Any] = {"type": "float", "lower": low, "upper": high}
+        if i < f.binary + f.categories:
+            spec = {"type": "categorical", "choices": [0, 1] if f.binary else list(range(GRID))}
+        elif i < f.categories + f.integers:
+            spec["type"] = "integer"
+        parameters[f"x{i:0{width}}"] = spec
     return space_from_yaml(parameters)

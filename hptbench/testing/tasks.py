@@ -109,7 +109,8 @@ def _jobs(task: Task, n: int, ledger: Ledger | None = None) -> list[Job]:
 
 
 def _ledger(task: Task) -> Ledger:
-    problem = Problem(task.space, task.objectives, task.fidelity, Budget(max_jobs=1000))
+    budget = Budget(max_jobs=1000)
+    problem = Problem(task.space, task.objectives, task.fidelity, budget, constraints=task.constraints)
     return Ledger(problem, (task.name, 0), Clock.UNITS)
 
 

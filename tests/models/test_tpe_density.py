@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hptbench.models.tpe_density import Axes, Density, Rules
+from hptbench.models.tpe_density import Densities, Rules
 from hptbench.space import Floats, Space
 from hptbench.spacefile import space_from_yaml
 
@@ -35,6 +35,24 @@ RULES = [
 ]
 
 
+class Density:
+    """One of the two: all observations are good."""
+
+    def __init__(self, space: Space, rules: Rules, u: Floats, weights: Floats, prior_weight: float) -> None:
+        self.both = Densities(space, rules)
+        self.both.fit(u, np.ones(len(u), dtype=bool), weights, (prior_weight, 1.0))
+
+    def logpdf(self, x: Floats) -> Floats:
+        return self.both.logpdf(x)[0]
+
+    def sample(self, rng: np.random.Generator, m: int) -> Floats:
+        return self.both.sample(rng, m)
+
+    @property
+    def sigma(self) -> list[float]:
+        return self.both._sigma[0, 1 : self.both._n].tolist()
+
+
 def snapped(space: Space, seed: int, n: int) -> Floats:
     return space.encode(space.decode(space.sample(np.random.default_rng(seed), n)))
 
@@ -50,7 +68,8 @@ def plain_bandwidths(rules: Rules, values: list[float], prior: bool, d: int, siz
     if rules.bandwidth == "hyperopt":
         points = sorted([0.0, *values, 1.0])
         out = []
-        order = sorted(range(n), key=lambda k: values[k])
+        first = n - 1 if prior else -1  # of equal values the prior
+        order = sorted(range(n), key=lambda k: (values[k], k != first, k))
         for k in range(n):
             at = order.index(k) + 1
             out.append(max(points[at] - points[at - 1], points[at + 1] - points[at]))
@@ -67,7 +86,16 @@ def plain_bandwidths(rules: Rules, values: list[float], prior: bool, d: int, siz
     return [max(s, 1 / size) for s in out] if rules.whole_cells and size else out
 
 
-def plain_logpdf(space: Space, rules: Rules, u: Floats, weights: Floats, prior_weight: float, point: Floats) -> float:
+def plain_logpdf(
+    space: Space,
+    rules: Rules,
+    u: Floats,
+    weights: Floats,
+    prior_weight: float,
+    point: Floats,
+    midpoint: bool = True,
+) -> float:
+    """By loops; the density in the middle of narrow cells or, without ``midpoint``, their exact masses."""
     prior = prior_weight > 0
     w = [*weights, *([prior_weight] if prior else [])]
     free = [j for j in range(len(space)) if space.sizes[j] != 1]
@@ -96,8 +124,11 @@ def plain_logpdf(space: Space, rules: Rules, u: Floats, weights: Floats, prior_w
             mu, sigma = (0.5, 1.0) if is_prior else (v, bands[k])
             inside = normal((1 - mu) / sigma) - normal(-mu / sigma)
             mass = normal((cells[at + 1] - mu) / sigma) - normal((cells[at] - mu) / sigma)
+            width = cells[at + 1] - cells[at]
+            narrow = size and width <= rules.min_bandwidth / 2
+            y = (cells[at] + cells[at + 1]) / 2 if narrow and midpoint else y
             pdf = math.exp(-0.5 * ((y - mu) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
-            kernels.append((mass if size else pdf) / inside)
+            kernels.append((pdf * width if narrow and midpoint else mass if size else pdf) / inside)
         columns[j] = (kernels, active)
     there = [j for j in free if not np.isnan(point[j])]
     if rules.multivariate:
@@ -113,23 +144,31 @@ def plain_logpdf(space: Space, rules: Rules, u: Floats, weights: Floats, prior_w
 @pytest.mark.parametrize("rules", RULES, ids=range(len(RULES)))
 @pytest.mark.parametrize("prior_weight", [0.7, 0.0])
 def test_the_density_is_that_of_a_plain_version(rules: Rules, prior_weight: float) -> None:
-    u, points = snapped(MIXED, 0, 15), MIXED.sample(np.random.default_rng(1), 12)
-    weights = np.random.default_rng(2).random(15) + 0.1
-    density = Density(Axes(MIXED), rules, u, weights, prior_weight)
+    u, weights = snapped(MIXED, 0, 15), np.random.default_rng(2).random(15) + 0.1
+    density = Density(MIXED, rules, u, weights, prior_weight)
+    points = np.concatenate(
+        [
+            MIXED.sample(np.random.default_rng(1), 4),
+            MIXED.deactivate(density.sample(np.random.default_rng(1), 12)),
+            u[:2],
+        ]
+    )
     expected = [plain_logpdf(MIXED, rules, u, weights, prior_weight, p) for p in points]
     np.testing.assert_allclose(density.logpdf(points), expected, rtol=1e-9, atol=1e-9)
+    exact = [plain_logpdf(MIXED, rules, u, weights, prior_weight, p, midpoint=False) for p in points]
+    np.testing.assert_allclose(density.logpdf(points), exact, atol=0.02)
 
 
 def test_a_single_kernel_is_scipys_truncated_normal() -> None:
     space = space_from_yaml({"x": {"type": "float", "lower": 0, "upper": 1}})
     points = np.linspace(0, 1, 9)[:, None]
-    density = Density(Axes(space), Rules(), np.array([[0.2]]), np.ones(1), 0.0)
+    density = Density(space, Rules(), np.array([[0.2]]), np.ones(1), 0.0)
     expected = stats.truncnorm.logpdf(points[:, 0], -0.2 / 0.8, 0.8 / 0.8, loc=0.2, scale=0.8)
     np.testing.assert_allclose(density.logpdf(points), expected)
 
 
 def test_without_observations_there_is_the_prior() -> None:
-    density = Density(Axes(MIXED), Rules(), np.empty((0, len(MIXED))), np.empty(0), 0.0)
+    density = Density(MIXED, Rules(), np.empty((0, len(MIXED))), np.empty(0), 0.0)
     points = MIXED.sample(np.random.default_rng(0), 5)
     expected = [plain_logpdf(MIXED, Rules(), np.empty((0, len(MIXED))), np.empty(0), 1.0, p) for p in points]
     np.testing.assert_allclose(density.logpdf(points), expected)
@@ -140,22 +179,22 @@ def test_bandwidths_by_hand() -> None:
     u = np.array([[0.1], [0.9], [0.4]])
 
     def bandwidths(rules: Rules, prior_weight: float = 1.0) -> list[float]:
-        return Density(Axes(space), rules, u, np.ones(3), prior_weight)._sigma[0].tolist()
+        return Density(space, rules, u, np.ones(3), prior_weight).sigma
 
     # Neighbours, the ends and the prior's centre, 0.5, included: 0, 0.1, 0.4, 0.5, 0.9, 1.
-    assert bandwidths(Rules(magic_exponent=np.inf)) == pytest.approx([0.3, 0.4, 0.3, 1.0])
+    assert bandwidths(Rules(magic_exponent=np.inf)) == pytest.approx([0.3, 0.4, 0.3])
     assert bandwidths(Rules(magic_exponent=np.inf), 0.0) == pytest.approx([0.3, 0.5, 0.5])
     # Magic clipping: at least (1 + 4)^-0.5.
-    assert bandwidths(Rules(magic_exponent=0.5)) == pytest.approx([5**-0.5] * 3 + [1.0])
-    assert bandwidths(Rules(bandwidth="optuna")) == pytest.approx([0.2 * 3**-0.2] * 3 + [1.0])
+    assert bandwidths(Rules(magic_exponent=0.5)) == pytest.approx([5**-0.5] * 3)
+    assert bandwidths(Rules(bandwidth="optuna")) == pytest.approx([0.2 * 3**-0.2] * 3)
     # Of 0.1, 0.4, 0.5, 0.9: quartiles 0.325 and 0.6, deviation 0.330.
-    assert bandwidths(Rules(bandwidth="scott")) == pytest.approx([1.059 * 0.275 / 1.34 * 4**-0.2] * 3 + [1.0])
+    assert bandwidths(Rules(bandwidth="scott")) == pytest.approx([1.059 * 0.275 / 1.34 * 4**-0.2] * 3)
 
 
 def test_equal_values_have_the_least_bandwidth_but_for_the_outer_ones() -> None:
     space = space_from_yaml({"x": {"type": "float", "lower": 0, "upper": 1}})
-    density = Density(Axes(space), Rules(), np.full((4, 1), 0.25), np.ones(4), 1.0)
-    assert density._sigma[0].tolist() == pytest.approx([0.25, 1 / 36, 1 / 36, 0.25, 1.0], abs=3e-3)
+    density = Density(space, Rules(), np.full((4, 1), 0.25), np.ones(4), 1.0)
+    assert density.sigma == pytest.approx([0.25, 1 / 36, 1 / 36, 0.25], abs=3e-3)
 
 
 @pytest.mark.parametrize("rules", RULES, ids=range(len(RULES)))
@@ -167,7 +206,7 @@ def test_the_density_sums_to_one_over_a_space_with_conditions(rules: Rules) -> N
             "x": {"type": "float", "lower": 0, "upper": 1, "when": {"kind": "b"}},
         }
     )
-    density = Density(Axes(space), rules, snapped(space, 3, 12), np.arange(1.0, 13.0), 2.0)
+    density = Density(space, rules, snapped(space, 3, 12), np.arange(1.0, 13.0), 2.0)
     names = space.names
     if not rules.multivariate:
         pytest.skip("inactive parameters are left out of univariate densities: each sums to one by itself")
@@ -190,7 +229,7 @@ def test_draws_follow_the_density(rules: Rules) -> None:
             "x": {"type": "float", "lower": 0, "upper": 1},
         }
     )
-    density = Density(Axes(space), rules, snapped(space, 4, 6), np.array([3.0, 1.0, 2.0, 1.0, 5.0, 1.0]), 1.0)
+    density = Density(space, rules, snapped(space, 4, 6), np.array([3.0, 1.0, 2.0, 1.0, 5.0, 1.0]), 1.0)
     drawn = density.sample(np.random.default_rng(5), 6000)
     names = list(space.names)
     i, c, x = names.index("i"), names.index("c"), names.index("x")
@@ -218,16 +257,16 @@ def test_weights_of_categories_are_the_prior() -> None:
     configspace.add(CS.CategoricalHyperparameter("c", ["a", "b"], weights=[1, 3]))
     space = Space(configspace)
     points = space.encode([{"c": "a"}, {"c": "b"}])
-    density = Density(Axes(space), Rules(), np.empty((0, 1)), np.empty(0), 1.0)
+    density = Density(space, Rules(), np.empty((0, 1)), np.empty(0), 1.0)
     assert np.exp(density.logpdf(points)) == pytest.approx([0.25, 0.75])
     # One observation of "a": kept with probability 1 / (1 + 2 / 2), else drawn anew; the prior has the same weight.
-    density = Density(Axes(space), Rules(), points[:1], np.ones(1), 1.0)
+    density = Density(space, Rules(), points[:1], np.ones(1), 1.0)
     assert np.exp(density.logpdf(points)) == pytest.approx([(0.625 + 0.25) / 2, (0.375 + 0.75) / 2])
 
 
 def test_a_space_of_constants_has_a_flat_density() -> None:
     space = space_from_yaml({"only": {"type": "constant", "value": 1}})
-    density = Density(Axes(space), Rules(), np.full((3, 1), 0.5), np.ones(3), 1.0)
+    density = Density(space, Rules(), np.full((3, 1), 0.5), np.ones(3), 1.0)
     assert density.logpdf(np.full((2, 1), 0.5)) == pytest.approx([0.0, 0.0])
     assert density.sample(np.random.default_rng(0), 2).tolist() == [[0.5], [0.5]]
 
@@ -236,5 +275,31 @@ def test_far_points_have_finite_densities() -> None:
     u = np.repeat(snapped(MIXED, 7, 1), 30, axis=0)
     rules = Rules(bandwidth="scott", min_bandwidth=0.001, magic_exponent=np.inf)
     for prior_weight in (1.0, 0.0):
-        density = Density(Axes(MIXED), rules, u, np.ones(30), prior_weight)
+        density = Density(MIXED, rules, u, np.ones(30), prior_weight)
         assert np.isfinite(density.logpdf(MIXED.sample(np.random.default_rng(8), 50))).all()
+
+
+@pytest.mark.parametrize("rules", RULES, ids=range(len(RULES)))
+def test_fitted_again_and_again_the_densities_are_those_fitted_once(rules: Rules) -> None:
+    """What is kept from fit to fit, and how it grows, makes no difference: also where groups change."""
+    u, rng = snapped(MIXED, 9, 150), np.random.default_rng(10)
+    points = np.concatenate([MIXED.sample(rng, 5), u[:5]])
+    growing = Densities(MIXED, rules)
+    for n in (0, 1, 3, 60, 61, 64, 65, 140, 20, 150):
+        good, weights = rng.random(n) < 0.2, rng.random(n) + 0.1
+        fresh = Densities(MIXED, rules)
+        for densities in (growing, fresh):
+            densities.fit(u[:n], good, weights, (0.5, 1.0))
+        for kept, new in zip(growing.logpdf(points), fresh.logpdf(points), strict=True):
+            np.testing.assert_allclose(kept, new, rtol=1e-12)
+        draws = [d.sample(np.random.default_rng(n), 5) for d in (growing, fresh)]
+        np.testing.assert_array_equal(*draws)
+
+
+def test_the_other_density_is_that_of_the_others() -> None:
+    u = snapped(MIXED, 11, 20)
+    good = np.arange(20) < 6
+    both, other = Densities(MIXED, Rules()), Densities(MIXED, Rules())
+    both.fit(u, good, np.ones(20), (1.0, 2.0))
+    other.fit(u[6:], np.ones(14, dtype=bool), np.ones(14), (2.0, 1.0))
+    np.testing.assert_allclose(both.logpdf(u)[1], other.logpdf(u)[0], rtol=1e-12)

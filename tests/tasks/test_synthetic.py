@@ -20,6 +20,8 @@ from hptbench.tasks._wrapper import wrap
 from hptbench.tasks.synthetic import SyntheticTask
 
 ALL = [SyntheticTask(name) for name in FIXED] + [SyntheticTask(name, d) for name in SCALABLE for d in (2, 6)]
+MIXED = [SyntheticTask(name, 6, 2, 2) for name in ("ackley", "rosenbrock", "levy")]
+ALL += [*MIXED, SyntheticTask("levy", 3, integers=3), SyntheticTask("ackley", 2, categories=1)]
 WITH_FIDELITY = [t for t in ALL if t.fidelity]
 each = pytest.mark.parametrize("task", ALL, ids=lambda t: t.name)
 each_with_fidelity = pytest.mark.parametrize("task", WITH_FIDELITY, ids=lambda t: t.name)
@@ -87,12 +89,21 @@ def test_local_search_from_the_optimum_finds_nothing_better(task):
         ("rosenbrock", 3, (0.0, 0.0, 0.0), 2.0),
         ("rosenbrock", 2, (2.0, 3.0), 101.0),
         ("levy", 2, (-3.0, 1.0), 1.0 + 10 * np.sin(1) ** 2),
+        ("quadratic", 3, (0.5, -1.0, 0.25), 0.25 + 1 + 0.0625),
+        ("michalewicz", 2, (np.pi / 2, np.pi / 2), -(np.sin(np.pi / 4) ** 20) - np.sin(np.pi / 2) ** 20),
         ("counting_ones", 4, (1, 0, 0.25, 0.5), -1.75 / 4),
     ],
 )
 def test_values_computed_by_other_means(name, dimensions, x, expected):
     task = SyntheticTask(name, dimensions)
     assert outcome(task, dict(zip(task.space.names, x, strict=True))).hidden["value"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("dimensions", "minimum"), [(2, -1.8013), (5, -4.687658), (10, -9.66015)])
+def test_minima_of_michalewicz_are_those_of_the_literature(dimensions, minimum):
+    assert SyntheticTask("michalewicz", dimensions).optimum == pytest.approx(
+        minimum, abs=5e-6 + 5e-5 * (dimensions == 2)
+    )
 
 
 @each
@@ -230,6 +241,51 @@ def test_every_instance_of_the_suites_can_be_built(suite, fidelity):
     tasks = [wrap(SyntheticTask(**{k: v for k, v in i.items() if k != "wrap"}), i["wrap"]) for i in node["instances"]]
     assert len({t.name for t in tasks}) == len(tasks) == 8
     assert all((t.fidelity is not None) is fidelity for t in tasks)
+
+
+@pytest.mark.parametrize("task", MIXED, ids=lambda t: t.name)
+def test_mixed_functions_are_the_function_on_a_grid(task):
+    """Positions 0 to 8 are sixteenths of the box apart, and 2 is where the minimum is."""
+    plain = SyntheticTask(task.function, 6)
+    [best] = plain.optimal_configs
+    step = {"ackley": 2 * 32.768, "rosenbrock": 15, "levy": 20}[task.function] / 16
+    configs = task.space.decode(task.space.sample(np.random.default_rng(3), 50))
+    assert {type(c[n]) for c in configs for n in ("x0", "x1", "x2", "x3")} == {int}
+    for config in configs:
+        same = {n: best[n] + (v - 2) * step if n in ("x0", "x1", "x2", "x3") else v for n, v in config.items()}
+        plain.space.check(same)
+        assert value(task, config) == pytest.approx(value(plain, same), rel=1e-12)
+
+
+def test_mixed_spaces_names_and_identities():
+    task = SyntheticTask("ackley", 5, 1, 2)
+    assert [k.value for k in task.space.kinds] == ["categorical", "integer", "integer", "float", "float"]
+    assert task.space.sizes.tolist() == [9, 9, 9, 0, 0]
+    assert (task.name, task.unit, task.optimum) == ("ackley5-c1i2", "ackley5", 0.0)
+    assert task.identity() == {"function": "ackley", "dimensions": 5, "categories": 1, "integers": 2}
+    assert SyntheticTask("ackley", 5).identity() == {"function": "ackley", "dimensions": 5}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (("branin", None, 1), "expected no categories and integers for 'branin'"),
+        (("counting_ones", 4, 1), "expected no categories and integers for 'counting_ones'"),
+        (("levy", 3, 2, 2), r"expected categories \+ integers <= 3 dimensions, got 2 \+ 2"),
+        (("levy", 3, -1), "expected categories >= 0 and integers >= 0, got -1 and 0"),
+    ],
+)
+def test_mixed_functions_that_cannot_be(fields, message):
+    with pytest.raises(UserError, match=message):
+        SyntheticTask(*fields)
+
+
+def test_a_shift_never_brings_the_best_position_to_the_middle():
+    for seed in range(20):
+        task = wrap(SyntheticTask("levy", 4, 0, 4), [{"shifted": {"seed": seed}}])
+        [middle] = task.space.decode(np.full((1, 4), 0.5))
+        assert set(middle.values()) == {4}
+        assert outcome(task, middle).hidden["test"] > 0
 
 
 def test_is_frozen():

@@ -1,0 +1,306 @@
+"""Other people's optimisers behind our protocol: what the wrappers ``ext_*.py`` share.
+
+A peer is run as its users run it. It gets the problem's space in its own terms, is asked and told through its own
+interface with every argument given (a library's changed default must not change our results), and nothing that it
+proposes is improved: a configuration that it proposes twice is evaluated twice. What holds for all of them:
+
+- **Full fidelity only.** Reports below it are ignored.
+- **Failed jobs** are told in the library's own way if it has one, else with the worst value told so far; before there
+  is one they are held back. The wrapper's docstring says which.
+- **Reports of jobs that it did not propose** (warm starts) become data where the library takes such, else nothing.
+- **Forbidden clauses.** Few libraries know them. What they exclude is told as failed, and the library is asked again.
+  After ``_REDRAWS`` attempts a uniform legal draw takes its place (note ``drawn: uniform``), and is told like a report
+  of someone else's job. The same happens where a library has nothing left to propose. Constants are no parameters for
+  it, and a space of nothing else never reaches it. Weights of categories are not passed on.
+- **Conditions.** The docstring says whether the library knows them; where it does not, or not this kind,
+  it sees all parameters, and the values of inactive ones are left out of what is evaluated.
+- **Randomness.** One integer is drawn from the search's generator; the global states of ``random``, NumPy and PyTorch
+  belong to the peer while it works, begin at that seed, and are put back after each call. PyTorch gets one thread.
+  Warnings and log messages of the library are silenced for as long.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import ConfigSpace as CS
+import numpy as np
+
+from hptbench.errors import UserError
+from hptbench.methods._draws import Uniform
+from hptbench.protocol import Budget, Problem, Proposal, Report
+from hptbench.space import Config, Space, Value
+
+Values = tuple[float, ...]
+INSTALL = 'pip install "hptbench[peers]"'
+_SPECIAL: Mapping[str, str] = {
+    "syne_tune": "pip install --no-deps syne-tune (it requires xgboost, the same module as xgboost-cpu)",
+}
+"""Modules that the extra does not bring."""
+_REDRAWS = 20
+
+
+def missing(modules: Sequence[str]) -> str | None:
+    """What to install for the first of ``modules`` that is not there; None if all are."""
+    for module in modules:
+        if find_spec(module) is None:
+            return f"{module} is not installed: {_SPECIAL.get(module, INSTALL)}"
+    return None
+
+
+class Sandbox:
+    """Keeps a library's use of global state to itself: random states, logging, warnings, threads."""
+
+    def __init__(self, seed: int, torch: bool) -> None:
+        self._seed, self._torch = seed, torch
+        self._states: tuple[Any, ...] | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        outer, level = self._get(), logging.root.manager.disable
+        with warnings.catch_warnings(), self._one_thread():
+            warnings.simplefilter("ignore")
+            logging.disable(logging.CRITICAL)
+            if self._states is None:
+                self._begin()
+            else:
+                self._set(self._states)
+            try:
+                yield
+            finally:
+                self._states = self._get()
+                self._set(outer)
+                logging.disable(level)
+
+    def _get(self) -> tuple[Any, ...]:
+        states = random.getstate(), np.random.get_state()  # noqa: NPY002  other people's libraries use it
+        if self._torch:
+            import torch
+
+            return *states, torch.get_rng_state()
+        return states
+
+    def _set(self, states: tuple[Any, ...]) -> None:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        if self._torch:
+            import torch
+
+            torch.set_rng_state(states[2])
+
+    def _begin(self) -> None:
+        random.seed(self._seed)
+        np.random.seed(self._seed)  # noqa: NPY002
+        if self._torch:
+            import torch
+
+            torch.manual_seed(self._seed)
+
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        if not self._torch:
+            yield
+            return
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+class PeerSearch(ABC):
+    """A library's optimiser as a search. A subclass says how to suggest and how to observe; its ``_start`` builds the
+    optimiser, in the sandbox."""
+
+    tells_failures: ClassVar[bool] = True
+    """The library has a way of its own for failed jobs: ``_observe`` is called with None. Else with the worst value."""
+
+    def __init__(self, method: Any, problem: Problem, rng: np.random.Generator) -> None:
+        needed = type(method).traits.requires
+        if lack := missing(needed):
+            raise UserError(lack)
+        self.method, self.problem, self.space = method, problem, problem.space
+        self.seed = int(rng.integers(2**31 - 1))
+        self._uniform = Uniform(self.space, rng)
+        self._sandbox = Sandbox(self.seed, "torch" in needed)
+        self._high = problem.fidelity.high if problem.fidelity else 1.0
+        self._count = 0
+        self._open: dict[int, tuple[Config, Any]] = {}
+        """Number of a suggestion that was not told of yet -> configuration, the library's handle."""
+        self._worst: Values | None = None
+        self._held: list[tuple[Any, Config]] = []
+        """Failed jobs that wait for a value that they can be told with."""
+        self._starved = not varied(self.space)
+        if not self._starved:
+            with self._sandbox():
+                self._start()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Build the optimiser."""
+
+    @abstractmethod
+    def _suggest(self) -> tuple[Config, Any] | None:
+        """A configuration and the library's handle on it (not None); None if it has nothing left to propose."""
+
+    @abstractmethod
+    def _observe(self, handle: Any, config: Config, values: Values | None) -> None:
+        """Tell the library of a finished suggestion; ``values`` is None if it failed."""
+
+    def _observe_foreign(self, config: Config, values: Values | None) -> None:  # noqa: B027  an option
+        """Tell the library of a configuration that it did not suggest; here: nothing."""
+
+    def pending(self) -> list[tuple[Config, Any]]:
+        """Suggestions that were not told of yet, in the order in which they were made."""
+        return list(self._open.values())
+
+    def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
+        with self._sandbox():
+            return [self._next() for _ in range(n)]
+
+    def tell(self, reports: Sequence[Report]) -> None:
+        with self._sandbox():
+            for report in reports:
+                if report.fidelity >= self._high:
+                    self._take(report)
+
+    def _next(self) -> Proposal:
+        for _ in range(0 if self._starved else _REDRAWS):
+            suggested = self._suggest()
+            if suggested is None:
+                break
+            config, handle = suggested
+            if self.space.configspace.forbidden_clauses and not self.space.legal(self.space.encode([config]))[0]:
+                self._tell(handle, config, None)
+                continue
+            return self._proposal(config, handle, {})
+        config, _ = self._uniform.draw()
+        return self._proposal(config, None, {"drawn": "uniform"})
+
+    def _proposal(self, config: Config, handle: Any, note: Mapping[str, Any]) -> Proposal:
+        number, self._count = self._count, self._count + 1
+        self._open[number] = (config, handle)
+        return Proposal(config, note={"suggestion": number, **note})
+
+    def _take(self, report: Report) -> None:
+        config, number = report.proposal.config, report.proposal.note.get("suggestion")
+        handle = None
+        if isinstance(number, int) and number in self._open and self._open[number][0] == config:
+            _, handle = self._open.pop(number)
+        values = report.values if all(map(math.isfinite, report.values)) else None
+        if values is not None:
+            self._worst = values if self._worst is None else tuple(map(max, self._worst, values))
+        self._tell(handle, config, values)
+        if self._worst is not None:
+            held, self._held = self._held, []
+            for handle, config in held:
+                self._tell(handle, config, None)
+
+    def _tell(self, handle: Any, config: Config, values: Values | None) -> None:
+        if values is None and not self.tells_failures:
+            if self._worst is None:
+                self._held.append((handle, config))
+                return
+            values = self._worst
+        if self._starved:
+            return
+        if handle is None:
+            self._observe_foreign(config, values)
+        else:
+            self._observe(handle, config, values)
+
+
+def trials(budget: Budget, otherwise: int) -> int:
+    """How many configurations can be trained to the end; ``otherwise`` if only time limits them."""
+    limits = [limit for limit in (budget.max_jobs, budget.max_full_evals) if limit is not None]
+    return math.ceil(min(limits)) if limits else otherwise
+
+
+def varied(space: Space) -> list[Any]:
+    """ConfigSpace's hyperparameters of all parameters that are no constants: those that a library is told of."""
+    return [hp for hp in space.configspace.values() if not isinstance(hp, CS.Constant)]
+
+
+def grow(space: Space, suggest: Callable[[Any], Value], flat: bool = False) -> dict[str, Value]:
+    """A configuration made parameter by parameter, parents first: ``suggest`` gives the value of a ConfigSpace
+    hyperparameter that is no constant. With ``flat`` it is asked for all, else for the active ones only."""
+    config: dict[str, Value] = {}
+    for j, name in enumerate(space.names):
+        hp = space.configspace[name]
+        if not flat and space.conditional and space.configspace.parent_conditions_of[name]:
+            u = space.encode([config])
+            u[0, j] = 0.5
+            if np.isnan(space.deactivate(u)[0, j]):
+                continue
+        config[name] = plain(hp.value) if isinstance(hp, CS.Constant) else suggest(hp)
+    return space.canonical(config) if flat and space.conditional else config
+
+
+def filled(space: Space, config: Config) -> dict[str, Value]:
+    """``config`` with the default values of inactive parameters."""
+    hps = space.configspace.values()
+    return {hp.name: config[hp.name] if hp.name in config else default_of(hp) for hp in hps}
+
+
+def branches(space: Space) -> dict[str, tuple[str, tuple[Value, ...]]]:
+    """Parameter -> (parent, the parent's values under which it is active), for those with a single condition that names
+    values of a categorical or ordinal."""
+    found: dict[str, tuple[str, tuple[Value, ...]]] = {}
+    for name in space.names:
+        conditions = space.configspace.parent_conditions_of[name]
+        condition = conditions[0] if len(conditions) == 1 else None
+        if isinstance(condition, CS.EqualsCondition | CS.InCondition) and values_of(condition.parent):
+            among = condition.values if isinstance(condition, CS.InCondition) else (condition.value,)
+            found[name] = (condition.parent.name, tuple(plain(value) for value in among))
+    return found
+
+
+def is_ordinal(hp: Any) -> bool:
+    """Whether it has values in an order."""
+    return isinstance(hp, CS.OrdinalHyperparameter)
+
+
+def values_of(hp: Any) -> tuple[Value, ...]:
+    """The values of a categorical, an ordinal or a constant, in their order; none for a number."""
+    if isinstance(hp, CS.CategoricalHyperparameter):
+        return tuple(plain(value) for value in hp.choices)
+    if is_ordinal(hp):
+        return tuple(plain(value) for value in hp.sequence)
+    return (plain(hp.value),) if isinstance(hp, CS.Constant) else ()
+
+
+def value_at(hp: Any, number: Any) -> Value:
+    """What ``number`` stands for: the position of a categorical's or ordinal's value, else the value itself, within the
+    bounds."""
+    if values := values_of(hp):
+        return values[int(min(max(round(number), 0), len(values) - 1))]
+    if isinstance(hp, CS.UniformIntegerHyperparameter):
+        return int(min(max(round(number), hp.lower), hp.upper))
+    return float(min(max(number, hp.lower), hp.upper))
+
+
+def number_of(hp: Any, value: Value) -> Any:
+    """The inverse of :func:`value_at`."""
+    return values_of(hp).index(value) if values_of(hp) else value
+
+
+def default_of(hp: Any) -> Value:
+    """The default value."""
+    return plain(hp.value if isinstance(hp, CS.Constant) else hp.default_value)
+
+
+def plain(value: Any) -> Value:
+    """``value`` as a plain Python value."""
+    out: Value = value.item() if isinstance(value, np.generic) else value
+    return out
