@@ -45,6 +45,11 @@ _SPECIAL: Mapping[str, str] = {
     "syne_tune": "pip install --no-deps syne-tune (it requires xgboost, the same module as xgboost-cpu)",
 }
 """Modules that the extra does not bring."""
+UNAVAILABLE: Mapping[str, str] = {
+    "HEBO": "0.3.6 cannot be imported: it needs pymoo.operators.mixed_variable_operator, which the pymoo 0.6.0 that it "
+    "pins does not have, and pandas.DataFrame.append, gone since pandas 2, and pins numpy < 1.25 (method=hebo is ours)",
+}
+"""Libraries that would be peers, and why they cannot be."""
 _REDRAWS = 20
 
 
