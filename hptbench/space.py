@@ -79,6 +79,14 @@ class _Parameter:
         default = hp.value if isinstance(hp, CS.Constant) else hp.default_value
         self.default: Value = default.item() if isinstance(default, np.generic) else default
 
+    def cell(self, x: Floats) -> tuple[Floats, Floats]:
+        """Where the cells of integers or positions begin and end in the unit interval."""
+        if self.values:
+            return self.cells[x.astype(int)], self.cells[x.astype(int) + 1]
+        begin, end = self.edges
+        below, above = (np.log(x + h) if self.log else x + h for h in (-0.5, 0.5))
+        return np.asarray((below - begin) / (end - begin)), np.asarray((above - begin) / (end - begin))
+
     def plain(self, x: list[float]) -> list[Value]:
         """The values that numbers or positions stand for."""
         if self.values:
@@ -208,12 +216,11 @@ class Space:
     def cells_of(self, u: Floats) -> tuple[Floats, Floats]:
         """(n, d) each the lower and the upper edge of the cell of the unit interval that stands for the same value as
         the coordinate of ``u``; NaN for floats and where ``u`` is NaN."""
+        x = self._scale.from_unit(np.clip(u, 0.0, 1.0))
         low, high = np.full(u.shape, np.nan), np.full(u.shape, np.nan)
-        for j in np.flatnonzero(self.sizes):
-            there = ~np.isnan(u[:, j])
-            edges = self.cells(int(j))
-            i = edges[1:-1].searchsorted(u[there, j], "right")
-            low[there, j], high[there, j] = edges[i], edges[i + 1]
+        for j in np.flatnonzero(self.sizes).tolist():
+            there = ~np.isnan(x[j])
+            low[there, j], high[there, j] = self._parameters[j].cell(x[j, there])
         return low, high
 
     # conditions and clauses
@@ -345,26 +352,23 @@ class _Scale:
         self.lows = np.array([[p.low] for p in parameters])
         self._numbers = np.flatnonzero(~self.named)
         numbers = [p for p in parameters if not p.values]
-        self._begin = np.array([p.edges[0] for p in numbers])[:, None]
-        self._width = np.array([p.edges[1] - p.edges[0] for p in numbers])[:, None]
-        self._low = np.array([p.low for p in numbers])[:, None]
-        self._high = np.array([p.high for p in numbers])[:, None]
+        edges = np.array([p.edges for p in numbers]).reshape(-1, 2)
+        self._begin, self._width = edges[:, :1], edges[:, 1:] - edges[:, :1]
+        self._low, self._high = self.lows[self._numbers], np.array([p.high for p in numbers])[:, None]
         self._logs = np.flatnonzero([p.log for p in numbers])
         self._wholes = np.flatnonzero([p.kind is Kind.INTEGER for p in numbers])
-        self._lists = [
-            (j, p.cells[1:-1], (p.cells[:-1] + p.cells[1:]) / 2) for j, p in enumerate(parameters) if p.values
-        ]
+        lists = ((j, p.cells) for j, p in enumerate(parameters) if p.values)
+        self._lists = [(j, cells[1:-1], (cells[:-1] + cells[1:]) / 2) for j, cells in lists]
         """(column, where one cell ends and the next begins, middles) of each list."""
 
     def from_unit(self, u: Floats) -> _Columns:
         """(d, n) of (n, d)."""
         x = np.array(u.T)
         missing = np.isnan(x)
-        if len(self._numbers):
-            y = self._begin + x[self._numbers] * self._width
-            y[self._logs] = np.exp(y[self._logs])
-            y[self._wholes] = np.rint(y[self._wholes])
-            x[self._numbers] = np.minimum(np.maximum(y, self._low), self._high)
+        y = self._begin + x[self._numbers] * self._width
+        y[self._logs] = np.exp(y[self._logs])
+        y[self._wholes] = np.rint(y[self._wholes])
+        x[self._numbers] = np.minimum(np.maximum(y, self._low), self._high)
         for j, inner, _ in self._lists:
             x[j] = inner.searchsorted(x[j], "right")
         x[missing] = np.nan
@@ -374,10 +378,9 @@ class _Scale:
         """(n, d) of (d, n): the middle of the cell for integers and categories."""
         missing = np.isnan(x)
         u = np.where(missing, self.lows, x)
-        if len(self._numbers):
-            y = u[self._numbers]
-            y[self._logs] = np.log(y[self._logs])
-            u[self._numbers] = (y - self._begin) / self._width
+        y = u[self._numbers]
+        y[self._logs] = np.log(y[self._logs])
+        u[self._numbers] = (y - self._begin) / self._width
         for j, _, middles in self._lists:
             u[j] = middles[u[j].astype(int)]
         u[missing] = np.nan

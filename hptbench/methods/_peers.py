@@ -280,9 +280,19 @@ def values_of(hp: Any) -> tuple[Value, ...]:
     return (plain(hp.value),) if isinstance(hp, CS.Constant) else ()
 
 
-def position(hp: Any, value: Value) -> int:
-    """Of a categorical's or ordinal's value among its values."""
-    return values_of(hp).index(value)
+def value_at(hp: Any, number: Any) -> Value:
+    """What ``number`` stands for: the position of a categorical's or ordinal's value, else the value itself, within the
+    bounds."""
+    if values := values_of(hp):
+        return values[int(min(max(round(number), 0), len(values) - 1))]
+    if isinstance(hp, CS.UniformIntegerHyperparameter):
+        return int(min(max(round(number), hp.lower), hp.upper))
+    return float(min(max(number, hp.lower), hp.upper))
+
+
+def number_of(hp: Any, value: Value) -> Any:
+    """The inverse of :func:`value_at`."""
+    return values_of(hp).index(value) if values_of(hp) else value
 
 
 def default_of(hp: Any) -> Value:

@@ -22,6 +22,7 @@ from typing import TypeAlias
 import numpy as np
 
 from hptbench.methods._draws import Uniform
+from hptbench.methods._history import key_of
 from hptbench.protocol import Problem, Proposal, Report
 from hptbench.space import Config, Floats, Space
 
@@ -177,11 +178,6 @@ class Generations(Evolution):
             told, self._told, self._brood = self._told, [], []
             self._generation += 1
             self._select(told)
-
-
-def key_of(config: Config) -> _Key:
-    """The same for the same configuration."""
-    return frozenset(config.items())
 
 
 def genotypes(space: Space, n: int, rng: np.random.Generator) -> Floats:

@@ -21,7 +21,15 @@ from hptbench.testing.methods import fitting, incumbent, is_a_frozen_recipe, pro
 from hptbench.testing.problems import Bowl
 
 PEERS = [name for name, cls in registry.methods().items() if cls.traits.requires]  # type: ignore[attr-defined]
-SLOW = {"ext_optuna_gp": 12, "ext_smac_blackbox": 5, "ext_smac_hpo": 7}
+SLOW = {
+    "ext_ax": 7,
+    "ext_optuna_gp": 12,
+    "ext_skopt_gp": 12,
+    "ext_smac_blackbox": 5,
+    "ext_smac_hpo": 7,
+    "ext_syne_tune_bore": 8,
+    "ext_syne_tune_cqr": 7,
+}
 """Those that take seconds, and how many evaluations they get: enough for a model."""
 LEARNS = {"ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate"}
 """Beat random search within 40 evaluations of the sphere."""
