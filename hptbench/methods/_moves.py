@@ -53,6 +53,8 @@ def neighbourhoods(
     out = space.snap(out)
     changed = out[places, columns] != u[rows, columns]
     out, rows = complete(space, out[changed], rng), rows[changed]
+    if space.conditional:
+        out = space.snap(out)  # what has become active
     legal = space.legal(out)
     return out[legal], rows[legal]
 
