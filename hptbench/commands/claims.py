@@ -27,7 +27,7 @@ from rich.markup import escape
 
 from hptbench.commands._claims import entry, markdown, raw
 from hptbench.commands.run import do, planned
-from hptbench.commands.shell import readable
+from hptbench.commands.shell import user_error
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Executor
 from hptbench.files import write_whole
@@ -167,11 +167,9 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
             study.seeds = [seed]
             plans, executor = planned(study)
             by_seed.append(plans)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"claim {claim.name}: {readable(error)}") from error
-    except UserError as error:
-        raise UserError(f"claim {claim.name}: {error}") from error
-    problems = _problems(claim, [list(dict.fromkeys(plan.task.name for plan in plans)) for plans in by_seed])
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        raise UserError(f"claim {claim.name}: {user_error(error)}") from error
+    problems = problems_of(claim, [list(dict.fromkeys(plan.task.name for plan in plans)) for plans in by_seed])
     plans = [plan for plans in by_seed for plan in plans]
     labels = {plan.label for plan in plans}
     for label in [RANDOM, *(name for one in claim.compare for name in (one.better, one.than))]:
@@ -186,7 +184,7 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
     return Study(claim, plans, executor, problems, known)
 
 
-def _problems(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:
+def problems_of(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:
     """Task -> the name of its problem: that of the tasks at its place in the suite, without the numbers that differ
     from seed to seed."""
     out: dict[str, str] = {}

@@ -64,7 +64,7 @@ def test_with_few_units_problems_are_counted(signs: str, expected: str) -> None:
 
 
 def test_all_seeds_in_one_direction_are_as_significant_as_holm_lets_them() -> None:
-    # eight seeds that agree: p = 2 / 2^8 on each problem, times the problems by Holm: 6 / 128 < 0.05 < 7 / 128
+    # eight seeds agree: p = 2 / 2^8 on each problem, times the number of problems by Holm: 6 / 128 < 0.05 < 7 / 128
     [one] = judged([Comparison("new", "old", 1)], found({f"p{i}": [-1.0] for i in range(3)}), ["p0", "p1", "p2"])
     assert [pair.p for pair in one.problems.values()] == pytest.approx([2 / 2**8] * 3)
     assert [pair.p_holm for pair in one.problems.values()] == pytest.approx([3 * 2 / 2**8] * 3)
