@@ -352,26 +352,23 @@ class _Scale:
         self.lows = np.array([[p.low] for p in parameters])
         self._numbers = np.flatnonzero(~self.named)
         numbers = [p for p in parameters if not p.values]
-        self._begin = np.array([p.edges[0] for p in numbers])[:, None]
-        self._width = np.array([p.edges[1] - p.edges[0] for p in numbers])[:, None]
-        self._low = np.array([p.low for p in numbers])[:, None]
-        self._high = np.array([p.high for p in numbers])[:, None]
+        edges = np.array([p.edges for p in numbers]).reshape(-1, 2)
+        self._begin, self._width = edges[:, :1], edges[:, 1:] - edges[:, :1]
+        self._low, self._high = self.lows[self._numbers], np.array([p.high for p in numbers])[:, None]
         self._logs = np.flatnonzero([p.log for p in numbers])
         self._wholes = np.flatnonzero([p.kind is Kind.INTEGER for p in numbers])
-        self._lists = [
-            (j, p.cells[1:-1], (p.cells[:-1] + p.cells[1:]) / 2) for j, p in enumerate(parameters) if p.values
-        ]
+        lists = ((j, p.cells) for j, p in enumerate(parameters) if p.values)
+        self._lists = [(j, cells[1:-1], (cells[:-1] + cells[1:]) / 2) for j, cells in lists]
         """(column, where one cell ends and the next begins, middles) of each list."""
 
     def from_unit(self, u: Floats) -> _Columns:
         """(d, n) of (n, d)."""
         x = np.array(u.T)
         missing = np.isnan(x)
-        if len(self._numbers):
-            y = self._begin + x[self._numbers] * self._width
-            y[self._logs] = np.exp(y[self._logs])
-            y[self._wholes] = np.rint(y[self._wholes])
-            x[self._numbers] = np.minimum(np.maximum(y, self._low), self._high)
+        y = self._begin + x[self._numbers] * self._width
+        y[self._logs] = np.exp(y[self._logs])
+        y[self._wholes] = np.rint(y[self._wholes])
+        x[self._numbers] = np.minimum(np.maximum(y, self._low), self._high)
         for j, inner, _ in self._lists:
             x[j] = inner.searchsorted(x[j], "right")
         x[missing] = np.nan
@@ -381,10 +378,9 @@ class _Scale:
         """(n, d) of (d, n): the middle of the cell for integers and categories."""
         missing = np.isnan(x)
         u = np.where(missing, self.lows, x)
-        if len(self._numbers):
-            y = u[self._numbers]
-            y[self._logs] = np.log(y[self._logs])
-            u[self._numbers] = (y - self._begin) / self._width
+        y = u[self._numbers]
+        y[self._logs] = np.log(y[self._logs])
+        u[self._numbers] = (y - self._begin) / self._width
         for j, _, middles in self._lists:
             u[j] = middles[u[j].astype(int)]
         u[missing] = np.nan

