@@ -1,9 +1,9 @@
 """The categorical distributions of CatCMA and their update.
 
-Equation numbers are those of R. Hamano, S. Saito, M. Nomura, K. Uchida and S. Shirakawa, "CatCMA: stochastic
-optimization for mixed-category problems", GECCO 2024, arXiv:2405.09962; the adaptation of the step is ASNG, Y.
-Akimoto et al., "Adaptive stochastic natural gradient method for one-shot neural architecture search", ICML 2019,
-arXiv:1905.08537.
+R. Hamano, S. Saito, M. Nomura, K. Uchida and S. Shirakawa, "CatCMA: stochastic optimization for mixed-category
+problems", GECCO 2024, arXiv:2405.09962, without its normal distribution (:mod:`hptbench.methods._cma`); the
+adaptation of the step is ASNG, Y. Akimoto et al., "Adaptive stochastic natural gradient method for one-shot neural
+architecture search", ICML 2019, arXiv:1905.08537.
 """
 
 from __future__ import annotations

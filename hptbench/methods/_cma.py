@@ -1,8 +1,9 @@
 """The normal distribution of CMA-ES and its update, with the margin for integers.
 
-Equation numbers (n) are those of N. Hansen, "The CMA evolution strategy: a tutorial", 2016, arXiv:1604.00772; [n]
-those of R. Hamano et al., "CMA-ES with margin", GECCO 2022, arXiv:2205.13482; {n} those of N. Hansen, "Injecting
-external solutions into CMA-ES", 2011, arXiv:1110.4181.
+Equation numbers are those of N. Hansen, "The CMA evolution strategy: a tutorial", 2016, arXiv:1604.00772. The margin
+is that of R. Hamano et al., "CMA-ES with margin", GECCO 2022, arXiv:2205.13482 (A, alpha), the injection of points
+that were not drawn from the distribution that of N. Hansen, "Injecting external solutions into CMA-ES", 2011,
+arXiv:1110.4181 (c_y, the bound on the growth of sigma).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Cells: TypeAlias = Callable[[Floats], tuple[Floats, Floats]]
 _RESAMPLINGS = 100
 _TINY = 1e-10
 _EIGENVALUE = 1e-30
-"""Least eigenvalue of the covariance matrix sigma^2 C that is reached (CatCMA, arXiv:2405.09962, section 4.3)."""
+"""Least eigenvalue of the covariance matrix sigma^2 C that is reached (as in CatCMA, arXiv:2405.09962)."""
 
 
 def population_size(d: int) -> int:
@@ -44,11 +45,11 @@ class Gaussian:
         self._n, self._size, self._whole, self._cells = n, size, whole, cells
         self.mean, self.sigma = mean.astype(float), sigma
         self._c, self._stretch = np.eye(n), np.ones(n)
-        """C, and the diagonal of A, [9]: 1 but for integers."""
+        """C, and the diagonal of A: 1 but for integers."""
         self._basis, self._roots = np.eye(n), np.ones(n)
         """Eigenvectors of C, in columns, and the square roots of its eigenvalues."""
         self._path_sigma, self._path_c, self._generation = np.zeros(n), np.zeros(n), 0
-        self._margin = 1 / (n * size)  # alpha, [section 5.2]
+        self._margin = 1 / (n * size)  # alpha
         self._best: deque[float] = deque(maxlen=10 + math.ceil(30 * n / size))
 
         w = recombination_weights(size)
@@ -87,24 +88,24 @@ class Gaussian:
 
     def update(self, x: Floats, best: float, own: Mask) -> None:
         """Learn from (lambda, n) points, the best first, whose loss is ``best``; (lambda,) ``own`` says which were
-        drawn from the distribution as it is. The steps to others are shortened to the length that its own have, {3}."""
+        drawn from the distribution as it is. The steps to others are shortened to the length that its own have."""
         n, w = self._n, self._weights
         y = (x - self.mean) / (self.sigma * self._stretch)
         white = (y @ self._basis) / self._roots
         length = np.sqrt((white**2).sum(axis=1))
-        longest = math.sqrt(n) + 2 * n / (n + 2)  # {c_y}
+        longest = math.sqrt(n) + 2 * n / (n + 2)  # c_y
         short = np.where(own | (length <= longest), 1.0, longest / np.maximum(length, _TINY))
         y, length = y * short[:, None], length * short
 
         step = np.maximum(w, 0) @ y  # (41)
-        self.mean = self.mean + self.sigma * step  # (42); not stretched, [7]
+        self.mean = self.mean + self.sigma * step  # (42), without A
         whitened = ((step @ self._basis) / self._roots) @ self._basis.T
         self._generation += 1
         self._path_sigma = (1 - self._c_sigma) * self._path_sigma + (
             math.sqrt(self._c_sigma * (2 - self._c_sigma) * self._mu_eff) * whitened
         )  # (43)
         norm = math.sqrt((self._path_sigma**2).sum())
-        self.sigma *= math.exp(min(1.0, self._c_sigma / self._d_sigma * (norm / self._chi - 1)))  # (44), {7}
+        self.sigma *= math.exp(min(1.0, self._c_sigma / self._d_sigma * (norm / self._chi - 1)))  # (44)
         steady = norm / math.sqrt(1 - (1 - self._c_sigma) ** (2 * (self._generation + 1)))
         h = float(steady < (1.4 + 2 / (n + 1)) * self._chi)
         self._path_c = (1 - self._c_c) * self._path_c + (
@@ -123,16 +124,16 @@ class Gaussian:
             self._correct()
 
     def _correct(self) -> None:
-        """Change m and A so that every integer keeps a probability of leaving its cell, [section 5]."""
+        """Change m and A so that every integer keeps a probability of leaving its cell."""
         j, alpha = np.flatnonzero(self._whole), self._margin
         m, spread = self.mean[j], self.sigma * np.sqrt(np.diag(self._c)[j])
         below, above = self._cells(m)
-        # In an end cell: m no farther from the cell's only edge than at probability alpha, [11].
+        # In an end cell: m no farther from the cell's only edge than at probability alpha.
         end = np.isinf(below) | np.isinf(above)
         edge = np.where(np.isinf(below), above, below)
         farthest = -ndtri(alpha) * spread * self._stretch[j]
         at_end = edge + np.sign(m - edge) * np.minimum(np.abs(m - edge), farthest)
-        # Else: at least alpha / 2 on either side, [15] to [19].
+        # Else: at least alpha / 2 on either side, what is inside giving way in proportion.
         a, b = np.where(end, -1.0, below), np.where(end, 1.0, above)
         centre, scale = np.where(end, 0.0, m), np.where(end, 1.0, spread * self._stretch[j])
         low, high = ndtr((a - centre) / scale), ndtr((centre - b) / scale)
@@ -148,7 +149,7 @@ class Gaussian:
     def converged(self) -> bool:
         """Whether nothing more is to be gained: the best losses of the last 10 + 30 n / lambda generations are equal or
         differ by 1e-12, the numbers that are not integers scatter by less than 3e-13, or C has a condition number
-        above 1e14 (appendix B.3)."""
+        above 1e14."""
         flat = len(self._best) == self._best.maxlen and _range(self._best) <= 1e-12
         scatter = self.sigma * np.maximum(np.sqrt(np.diag(self._c)), np.abs(self._path_c))[~self._whole]
         return bool(flat or (len(scatter) and scatter.max() < 3e-13) or self._roots.max() > 1e7 * self._roots.min())

@@ -1,22 +1,21 @@
 """CMA-ES with margin for integers and categorical distributions for categories.
 
 N. Hansen, "The CMA evolution strategy: a tutorial", 2016, arXiv:1604.00772, with its defaults: lambda = 4 + floor(3
-ln d), negative weights (active CMA). Integers, ordinals
-included: R. Hamano, S. Saito, M. Nomura and S. Shirakawa, "CMA-ES with margin: lower-bounding marginal probability
-for mixed-integer black-box optimization", GECCO 2022, arXiv:2205.13482, with alpha = 1 / (n lambda). Categories: the
-categorical part of R. Hamano et al., "CatCMA: stochastic optimization for mixed-category problems", GECCO 2024,
-arXiv:2405.09962; unlike a one-hot or ordinal code with margin it supposes no order, and needs no more dimensions.
-Both are ranked together. The combination is a baseline of R. Hamano et al., "CatCMA with margin", GECCO 2025,
-arXiv:2504.07884. Restarts: A. Auger and N. Hansen, "A restart CMA evolution strategy with increasing population
-size", CEC 2005, doi:10.1109/CEC.2005.1554902.
+ln d), negative weights (active CMA). Integers, ordinals included: R. Hamano, S. Saito, M. Nomura and S. Shirakawa,
+"CMA-ES with margin: lower-bounding marginal probability for mixed-integer black-box optimization", GECCO 2022,
+arXiv:2205.13482, with alpha = 1 / (n lambda). Categories: the categorical part of R. Hamano et al., "CatCMA:
+stochastic optimization for mixed-category problems", GECCO 2024, arXiv:2405.09962; unlike a one-hot or ordinal code
+with margin it supposes no order, and needs no more dimensions. Both are ranked together. The combination is a
+baseline of R. Hamano et al., "CatCMA with margin", GECCO 2025, arXiv:2504.07884. Restarts: A. Auger and N. Hansen, "A
+restart CMA evolution strategy with increasing population size", CEC 2005, doi:10.1109/CEC.2005.1554902.
 
 Choices that the papers leave open, and deviations:
 
 - Numbers live in the unit cube, on their scale; an integer's cells are those of :class:`hptbench.space.Space`. Points
   outside of the box are drawn again, up to a hundred times, then moved to its edge.
 - The first mean is the centre and the first step size a sixth of the box, so that it is m +- 3 sigma, as the tutorial
-  asks (appendix B.1); after a restart the mean is uniform. A uniform first mean with step size 0.3, which the
-  tutorial suggests too, does worse on average over functions whose minimum is uniform in the box.
+  asks; after a restart the mean is uniform. A uniform first mean with step size 0.3, which the tutorial suggests too,
+  does worse on most of six functions whose minimum is uniform in the box.
 - Parameters that are inactive are sampled, too, and drift.
 - Points that a forbidden clause excludes are drawn again.
 - A generation ends when lambda individuals have been told, see :class:`hptbench.methods._population.Generations`.

@@ -1,10 +1,10 @@
 """Coarse-to-fine search: nested space-filling designs.
 
 C.-M. Huang, Y.-J. Lee, D. K. J. Lin and S.-Y. Huang, "Model selection for support vector machines via uniform
-design", Computational Statistics & Data Analysis 52(1), 2007, doi:10.1016/j.csda.2007.02.013, section 3: a
-space-filling design over the whole box, then one over a box half as wide around the best point so far, and so on. It
-is the grid that is coarse first and then finer around the best point of C.-W. Hsu, C.-C. Chang and C.-J. Lin, "A
-practical guide to support vector classification", 2003, section 3.2, for more than two or three parameters.
+design", Computational Statistics & Data Analysis 52(1), 2007, doi:10.1016/j.csda.2007.02.013: a space-filling design
+over the whole box, then one over a box half as wide around the best point so far, and so on. It is the grid that is
+coarse first and then finer around the best point of C.-W. Hsu, C.-C. Chang and C.-J. Lin, "A practical guide to
+support vector classification", 2003, section 3.2, for more than two or three parameters.
 
 Stage k = 0, 1, ... of ``stages`` begins when k / stages of the budget has been spent. Its box has side shrink^k, in
 the unit cube, around the best configuration evaluated until then, moved into the cube where it would leave it. A

@@ -1,12 +1,11 @@
 """Differential evolution.
 
 R. Storn and K. Price, "Differential evolution: a simple and efficient heuristic for global optimization over
-continuous spaces", J. Global Optimization 11, 1997, doi:10.1023/A:1008202821328: DE/rand/1/bin, equations (2) to (5).
-Search spaces with integers, categories and conditions, F, Cr and what happens at the bounds are those of N. Awad, N.
-Mallik and F. Hutter, "DEHB: Evolutionary hyperband for scalable, robust and efficient hyperparameter optimization",
-IJCAI 2021, arXiv:2105.09821, section 4, and the class ``DE`` of the authors' code: the population lives in the unit
-cube, whose points are turned into configurations only to be evaluated, and what a mutation takes out of the cube is
-drawn anew.
+continuous spaces", J. Global Optimization 11, 1997, doi:10.1023/A:1008202821328: DE/rand/1/bin. Search spaces with
+integers, categories and conditions, F, Cr and what happens at the bounds are those of N. Awad, N. Mallik and F.
+Hutter, "DEHB: Evolutionary hyperband for scalable, robust and efficient hyperparameter optimization", IJCAI 2021,
+arXiv:2105.09821, and the class ``DE`` of the authors' code: the population lives in the unit cube, whose points are
+turned into configurations only to be evaluated, and what a mutation takes out of the cube is drawn anew.
 
 Deviations from both:
 
@@ -89,10 +88,10 @@ class _Search(Evolution):
         others = others[others != target]
         for _ in range(_REDRAWS if len(others) >= 3 else 0):
             a, b, c = self._u[self._rng.choice(others, 3, replace=False)]
-            mutant = a + self._method.mutation_factor * (b - c)  # eq. (3)
+            mutant = a + self._method.mutation_factor * (b - c)
             outside = (mutant < 0) | (mutant > 1)
             mutant = np.where(outside, self._rng.random(mutant.shape), mutant)
-            crossed = self._rng.random(mutant.shape) <= self._method.crossover_prob  # eq. (4)
+            crossed = self._rng.random(mutant.shape) <= self._method.crossover_prob
             crossed[self._rng.integers(len(mutant))] = True
             trial: Floats = np.where(crossed, mutant, self._u[target])
             if self._space.legal(trial[None])[0]:

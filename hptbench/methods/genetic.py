@@ -13,7 +13,11 @@ hyperparameters. Here
 - with probability ``crossover_prob`` each gene of a child comes from either parent with equal probability, else all
   from the first;
 - each gene mutates with probability 1 / d: a category becomes any level, a number (integers and ordinals too) moves
-  by a normal step with standard deviation ``std``, truncated to the interval.
+  by a normal step with standard deviation ``std``, truncated to the interval;
+- a child whose configuration has been evaluated before joins with its known value, at no cost.
+
+The settings are for budgets of a few hundred evaluations: of populations of 10 and 20, tournaments of 2 and 4 and
+steps of 0.1 and 0.2, these did best on six test functions.
 """
 
 from __future__ import annotations

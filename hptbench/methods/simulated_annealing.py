@@ -8,8 +8,11 @@ here
 - the first evaluations are uniform draws, the best of which is the start;
 - the first temperature is the one at which a step as bad as the mean difference D among these draws would be taken
   with probability ``acceptance`` (D. S. Johnson et al., Operations Research 37(6), 1989, doi:10.1287/opre.37.6.865,
-  section 6.1, who measure D on steps): T = -D / ln(acceptance);
+  who measure D on steps): T = -D / ln(acceptance);
 - T = T_0 cooling^s, where s is the share of the budget that has been spent since. It ends with the budget.
+
+The paper begins where nearly all steps are accepted. With a few hundred evaluations that is time lost: of acceptances
+of 0.1, 0.3 and 0.5 and coolings of 1e-2 and 1e-4, the lowest did best on six test functions.
 
 The neighbourhood is :func:`hptbench.methods._moves.one_exchange`: one active parameter changes, a number to a draw
 from a normal around its value, a category to another level.

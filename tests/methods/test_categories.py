@@ -42,7 +42,7 @@ def test_levels_are_drawn_as_often_as_their_probabilities_say() -> None:
 
 
 def test_no_level_falls_below_the_margin() -> None:
-    """(1 - 0.73^(1 / categories)) / (levels - 1), section 4.2."""
+    """(1 - 0.73^(1 / categories)) / (levels - 1)."""
     categories = Categories(SIZES)
     for _ in range(60):
         categories.update(np.zeros((8, 3), dtype=int), weights(8))
