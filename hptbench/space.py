@@ -83,9 +83,8 @@ class _Parameter:
         """Where the cells of integers or positions begin and end in the unit interval."""
         if self.values:
             return self.cells[x.astype(int)], self.cells[x.astype(int) + 1]
-        begin, end = self.edges
-        below, above = (np.log(x + h) if self.log else x + h for h in (-0.5, 0.5))
-        return np.asarray((below - begin) / (end - begin)), np.asarray((above - begin) / (end - begin))
+        ends = np.stack([x - 0.5, x + 0.5])
+        return tuple(((np.log(ends) if self.log else ends) - self.edges[0]) / (self.edges[1] - self.edges[0]))
 
     def plain(self, x: list[float]) -> list[Value]:
         """The values that numbers or positions stand for."""
@@ -201,17 +200,11 @@ class Space:
         return np.where(self.sizes > 0, self._scale.to_unit(self._scale.from_unit(clipped)), clipped)
 
     def cells(self, j: int) -> Floats:
-        """(size + 1,) where the cells of parameter ``j``'s values begin and end in the unit interval; 0 and 1 for a
-        continuous one."""
+        """(size + 1,) unit values where the cells of parameter ``j`` begin and end; 0 and 1 for a continuous one."""
         p = self._parameters[j]
-        if p.values:
-            return p.cells
         if not p.size:
             return np.array([0.0, 1.0])
-        edges = np.arange(p.size + 1) + (p.low - 0.5)
-        cells = ((np.log(edges) if p.log else edges) - p.edges[0]) / (p.edges[1] - p.edges[0])
-        cells[-1] = 1.0
-        return np.asarray(cells)
+        return p.cells if p.values else np.append(p.cell(p.low + np.arange(p.size, dtype=float))[0], 1.0)
 
     def cells_of(self, u: Floats) -> tuple[Floats, Floats]:
         """(n, d) each the lower and the upper edge of the cell of the unit interval that stands for the same value as
