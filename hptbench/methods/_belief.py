@@ -43,23 +43,26 @@ class Belief:
             else:
                 self._means[j], self._stds[j] = _normal(space, name, entry or {}, std)
 
-    def log_density(self, u: Floats, bins: int | None = None) -> Floats:
-        """(m,) at encoded points (m, d), NaN where inactive: inactive parameters and constants have the density 1."""
+    def log_density(self, u: Floats, steps: int | None = None) -> Floats:
+        """(m,) at encoded points (m, d), NaN where inactive: inactive parameters and constants have the density 1.
+
+        With ``steps`` the densities of numbers take that many values only, evenly spaced from 0 to the greatest, so
+        -inf is possible; with one step they are no belief at all, and have the density 1."""
         mean, std = self._means, self._stds
-        inside = ndtr((1 - mean) / std) - ndtr(-mean / std)
-        logs = -0.5 * ((u - mean) / std) ** 2 - np.log(std * inside * math.sqrt(2 * math.pi))
-        if bins is not None:
-            top = -np.log(std * inside * math.sqrt(2 * math.pi))
-            place = np.clip(np.rint(np.exp(logs - top) * bins), 0, bins - 1) / max(bins - 1, 1)
+        logs = -0.5 * ((u - mean) / std) ** 2
+        if steps is not None:
+            place = np.clip(np.rint(np.exp(logs) * steps), 0, steps - 1) / max(steps - 1, 1)
             with np.errstate(divide="ignore"):
-                logs = np.log(place)+top
-            logs[np.isnan(u)] = np.nan
+                logs = np.log(place) if steps > 1 else np.zeros(u.shape)
+        if steps != 1:
+            inside = ndtr((1 - mean) / std) - ndtr(-mean / std)
+            logs -= np.log(std * inside * math.sqrt(2 * math.pi))
         logs[:, self._space.sizes == 1] = 0.0
         for j, chances in self._chances.items():
             level = np.searchsorted(self._space.cells(j)[1:-1], u[:, j], "right")
             with np.errstate(divide="ignore"):
-                logs[:, j] = np.where(np.isnan(u[:, j]), np.nan, np.log(chances)[level])
-        return np.asarray(np.where(np.isnan(logs), 0.0, logs).sum(axis=1))
+                logs[:, j] = np.log(chances)[np.minimum(level, len(chances) - 1)]
+        return np.asarray(np.where(np.isnan(u), 0.0, logs).sum(axis=1))
 
     def mode(self) -> Floats:
         """(1, d) where every parameter's density is greatest; it may be forbidden."""
