@@ -297,7 +297,19 @@ class Space:
         numbers = np.array([*map(float, p.values), np.nan])
         return lambda x: numbers[np.where(np.isnan(x[j]), -1, x[j]).astype(int)]
 
-    # single configurations
+    # single parameters and configurations
+
+    def place(self, name: str, value: Value | None = None) -> float:
+        """Where ``value`` lies in the unit interval of a parameter, or its default value, for None; UserError if it is
+        not allowed."""
+        p, j = self._parameters[self._column[name]], self._column[name]
+        x = self._scale.lows.copy()
+        x[j] = p.number(p.default if value is None else value)
+        return float(self._scale.to_unit(x)[0, j])
+
+    def levels(self, name: str) -> tuple[Value, ...]:
+        """The values of a category, an ordinal or a constant, in order; none of a number."""
+        return self._parameters[self._column[name]].values
 
     def default(self) -> Config:
         """The default configuration, active parameters only."""
