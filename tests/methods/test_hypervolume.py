@@ -5,7 +5,7 @@ import math
 import moocore
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import stats
 
 from hptbench.methods._hypervolume import LogEHVI, behind, boxes, nondominated
 from hptbench.space import Floats
@@ -87,10 +87,10 @@ def test_the_criterion_of_one_point_by_quadrature() -> None:
     front, reference = np.array([[0.5, 0.4]]), np.array([1.0, 1.2])
     own, _ = criterion(2, front, reference)
     one, two = stats.norm(0.3, 0.4), stats.norm(0.4, 0.2)  # at x = 1
-    want = integrate.dblquad(
-        lambda b, a: one.cdf(a) * two.cdf(b) * (a < 0.5 or b < 0.4), -3, 1.0, -3, 1.2, epsabs=1e-5, epsrel=1e-5
-    )[0]
-    assert math.exp(own(np.array([[1.0]]))[0]) == pytest.approx(want, abs=2e-4)
+    a, b = (np.linspace(-3, end, 4001) for end in reference)
+    free = (a[:, None] < 0.5) | (b < 0.4)
+    want = np.trapezoid(np.trapezoid(one.cdf(a)[:, None] * two.cdf(b) * free, b), a)
+    assert math.exp(own(np.array([[1.0]]))[0]) == pytest.approx(want, abs=1e-3)
 
 
 @pytest.mark.parametrize("m", [2, 3])

@@ -10,7 +10,6 @@ from hptbench.errors import UserError
 from hptbench.methods.parego import ParEGO, scalarised
 from hptbench.methods.random import RandomSearch
 from hptbench.protocol import Budget, Clock, Method, Problem
-from hptbench.rng import entropy, stream
 from hptbench.simulate import simulate
 from hptbench.space import Floats
 from hptbench.tasks._wrapper import wrap
@@ -31,10 +30,13 @@ def found(method: Method, seed: int, jobs: int, workers: int = 1, m: int = 2) ->
     return task.space.encode([record.job.proposal.config for record in records]), values, regret
 
 
-@pytest.mark.parametrize("m", [2, 4])
-def test_it_is_far_better_than_random_search(m: int) -> None:
-    random = [found(RandomSearch(), seed, 60, m=m)[2] for seed in range(10)]
-    assert found(ParEGO(), 0, 30, m=m)[2] < min(random)
+def best_of_random(jobs: int, m: int = 2) -> float:
+    return min(found(RandomSearch(), seed, jobs, m=m)[2] for seed in range(10))
+
+
+@pytest.mark.parametrize(("m", "jobs"), [(2, 45), (4, 60)])
+def test_it_is_far_better_than_random_search(m: int, jobs: int) -> None:
+    assert found(ParEGO(), 0, jobs, m=m)[2] < 0.7 * best_of_random(jobs, m)
 
 
 def test_the_augmented_tchebycheff_function_by_hand() -> None:
@@ -46,23 +48,12 @@ def test_the_augmented_tchebycheff_function_by_hand() -> None:
     assert same.tolist() == [0, 0.5]
 
 
-def test_every_proposal_draws_its_own_weights() -> None:
-    problem = Problem(DTLZ2.space, DTLZ2.objectives, None, Budget(max_jobs=40))
-    search = ParEGO().begin(problem, stream(entropy("w")))
-    values = found(RandomSearch(), 0, 20)
-    records = drive(simulate(RandomSearch(), problem, ("t", 0), Clock.UNITS), DTLZ2)[:20]
-    from hptbench.testing.methods import _report
-
-    search.tell([_report(record) for record in records])
-    u = DTLZ2.space.encode([p.config for p in search.ask(4, [])])
-    assert len(values[0]) == 20
-    assert np.linalg.norm(u[:, None] - u[None], axis=2)[np.triu_indices(4, 1)].min() > 1e-3
-
-
-def test_workers_do_not_propose_the_same() -> None:
-    u, _, regret = found(ParEGO(), 0, 24, workers=4)
-    assert len(np.unique(u, axis=0)) == 24
-    assert regret < min(found(RandomSearch(), seed, 40)[2] for seed in range(10))
+def test_workers_do_not_propose_the_same_nor_of_the_same_weights() -> None:
+    u, _, regret = found(ParEGO(), 0, 44, workers=4)
+    for batch in (u[12:16], u[40:44]):
+        apart = np.linalg.norm(batch[:, None] - batch[None], axis=2)[np.triu_indices(4, 1)]
+        assert apart.min() > 1e-3
+    assert regret < best_of_random(44)
 
 
 def test_what_makes_no_sense_is_refused() -> None:
