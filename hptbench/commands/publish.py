@@ -23,6 +23,7 @@ from hptbench.commands.compare import check_comparable, chosen
 from hptbench.errors import UserError, unknown
 from hptbench.files import write_whole
 from hptbench.results.collect import Study, collect
+from hptbench.results.fronts import several
 from hptbench.results.regret import FLOOR, Reference, Standing, incumbents, log_regrets, references, standing
 from hptbench.results.table import DEFAULT
 from hptbench.stats.pairwise import Pair, against, corrected
@@ -66,6 +67,8 @@ def publish(study: Study, at: Sequence[int], reference: str | None = None, comma
     from hptbench.plots.ranks import ranks
 
     folder = study.folder
+    if several(study.runs).any():
+        raise UserError("expected tasks of one objective, got several; see compare, or choose with --where task=…")
     longest = int(study.runs.loc[study.runs["method"] != DEFAULT, "jobs"].max())
     if not at or at[0] < 1 or at[-1] > longest:
         raise UserError(f"expected --at between 1 and the {longest} evaluations of the runs, got {list(at)}")

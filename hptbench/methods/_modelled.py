@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from hptbench.protocol import Problem, Proposal, Report
 from hptbench.space import Config, Floats
 
 _TRIES = 64
-"""Points of the sequence that may be known already before one is drawn at random."""
+"""Points of the sequence, and random draws, that may be known already before any is taken."""
 
 
 class Modelled(ABC):
@@ -35,9 +35,13 @@ class Modelled(ABC):
         out: list[Proposal] = []
         for _ in range(n):
             pending = [*running, *out]
-            config = self.history.first_new(self._candidates(pending), pending)
+            config = self.history.first_new(chain(self._candidates(pending), self._draws()), pending)
             out.append(Proposal(self._uniform.draw()[0] if config is None else config))
         return out
+
+    def _draws(self) -> Iterator[Config]:
+        for _ in range(_TRIES):
+            yield self._uniform.draw()[0]
 
     def _candidates(self, pending: Sequence[Proposal]) -> Iterator[Config]:
         succeeded = np.isfinite(self.history.values).all(axis=1).any()

@@ -84,7 +84,8 @@ class Fronts:
 
     def __init__(self, jobs: pd.DataFrame, runs: pd.DataFrame) -> None:
         runs = runs[several(runs)]
-        self._known = {task: known for task, known in zip(runs["task"], runs["front"], strict=True) if known}
+        there = runs[runs["front"].notna()]
+        self._known: dict[str, str] = dict(zip(there["task"], there["front"], strict=True))
         of_run = dict(list(jobs[jobs["task"].isin(runs["task"])].groupby(_KEY))) if len(runs) else {}
         self._objectives = {t: tuple(map(str, n)) for t, n in zip(runs["task"], runs["objectives"], strict=True)}
         self._runs = {

@@ -111,5 +111,7 @@ class TabularTask:
         first = self.objectives[0]
         mean = float(table.means[first][row])
         hidden = {"test": mean - table.least[first], "value": mean}
+        if len(self.objectives) > 1:
+            hidden |= {f"test_{name}": float(table.means[name][row]) for name in self.objectives}
         curve = (Point(job.stop, tuple(seen(name) for name in self.objectives)),)
         return Outcome(Status.OK, curve, seen("train_time"), hidden)

@@ -152,8 +152,10 @@ class YahpoTask:
         seen = read.losses(read.row(config, self.instance, reached))
         end = seen if reached == full else read.losses(read.row(config, self.instance, full))
         first = self.targets[0]
-        test = seen.get(_on_test_data(first), end[first])
-        hidden = {"test": test, "value": end[first]}
+        tests = {name: seen.get(_on_test_data(name), end[name]) for name in self.targets}
+        hidden = {"test": tests[first], "value": end[first]}
+        if len(tests) > 1:
+            hidden |= {f"test_{name}": test for name, test in tests.items()}
         if read.run_time is None:
             cost = (job.stop - job.start) / (full[axis] if axis else 1.0)
         else:
