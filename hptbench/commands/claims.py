@@ -74,8 +74,6 @@ class Study:
     executor: Executor
     problems: Mapping[str, str]
     """Task -> problem: tasks that take each other's place from seed to seed are one."""
-    known: Mapping[str, float]
-    """Problem -> its optimum, where it is known."""
 
 
 def run(cfg: DictConfig) -> int:
@@ -179,9 +177,7 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
     limit = min(limit for b in budgets for limit in (b.max_jobs, b.max_full_evals, math.inf) if limit is not None)
     if (latest := max(one.at for one in claim.compare)) > limit:
         raise UserError(f"claim {claim.name}: expected to compare within the budget of {limit:g}, got at={latest}")
-    optima = {problems[plan.task.name]: _optimum(plan.task) for plan in plans}
-    known = {problem: optimum for problem, optimum in optima.items() if optimum is not None}
-    return Study(claim, plans, executor, problems, known)
+    return Study(claim, plans, executor, problems)
 
 
 def problems_of(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -213,7 +209,9 @@ def _found(study: Study) -> tuple[dict[str, Any], pd.DataFrame]:
         f"claims.only=[{study.claim.name}]",
     ])  # fmt: skip
     tables = collect(study.plans[0].study, only={plan.key_in_tables for plan in study.plans})
-    found = results(tables.jobs, tables.runs, study.problems, study.known)
+    optima = {study.problems[plan.task.name]: _optimum(plan.task) for plan in study.plans}
+    known = {problem: optimum for problem, optimum in optima.items() if optimum is not None}
+    found = results(tables.jobs, tables.runs, study.problems, known)
     judgements = judged(claim.compare, found, list(dict.fromkeys(study.problems.values())))
     return entry(claim.spec, judgements, found, tables.runs, command), raw(claim.name, judgements, found)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -113,37 +114,69 @@ def test_fewer_seeds_are_for_a_quick_look(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "message"),
+    ("words", "message"),
     [
-        ((), ["claims.only=[sobl]"], "unknown claim 'sobl'. Did you mean 'sobol'"),
-        ((), ["budget.max_jobs=3"], "add it to claims.common"),
-        (("tests:", "test:"), [], "expected claims to have only, common and tests"),
-        (("seeds: 4", "seeds: 0"), [], "expected claims.tests.sobol.seeds to be a number >= 1, got 0"),
-        (("seeds: 4,", ""), [], "got no seeds"),
-        (("paper: Someone", "papre: Someone"), [], "Did you mean 'paper'"),
-        (("at: 6", "after: 6"), [], "unknown field of claims.tests.sobol.compare 'after'"),
-        (("at: 6", "at: 0"), [], "compare.at to be a number >= 1, got 0"),
-        (("at: 6", "at: 8"), [], "claim sobol: expected to compare within the budget of 7, got at=8"),
-        (("margin: 0.5", "margin: -1"), [], "compare.margin to be a number >= 0, got -1"),
-        (("better: sobol", "better: sobl"), [], "claim sobol: unknown method 'sobl'. Did you mean 'sobol'"),
-        (("+method=sobol", "+method=sobl"), [], "claim sobol: unknown method 'sobl'. Did you mean 'sobol'"),
-        (("+method=sobol", "metod=sobol"), [], "claim sobol: "),
-        (("function: branin", "function: branim"), [], "claim sobol: unknown function 'branim'"),
-        (("[+method=sobol,", "[+method=sobol, 'baselines=[]',"), [], "claim sobol: unknown method 'random'"),
-        (("study: [+method=sobol,", "study: [3, +method=sobol,"), [], "expected claims.tests.sobol.study to be a list"),
-        (("compare: [{better: sobol, than: random, at: 6}]", "compare: []"), [], "to be a list of comparisons"),
+        (["claims.only=[sobl]"], "unknown claim 'sobl'. Did you mean 'sobol'"),
+        (["budget.max_jobs=3"], "add it to claims.common"),
+        (["claims.tests.few.study=['+method=gird']"], "claim few: unknown method 'gird'. Did you mean 'grid'"),
     ],
-)  # fmt: skip
-def test_bad_claims_are_one_message_and_nothing_is_written(
-    change: tuple[str, ...], words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+)
+def test_what_is_wrong_is_one_message_and_nothing_is_written(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = CLAIMS.replace(*change) if change else CLAIMS
-    assert not change or text != CLAIMS
-    assert dispatch(["run", *experiment(tmp_path, text), *words]) == 2
+    assert dispatch(["run", *experiment(tmp_path), *words]) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Traceback" not in captured.err
+    assert captured.err.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+def changed(old: str, new: str) -> DictConfig:
+    """What there is of the configuration, with a change of the claims."""
+    assert old in CLAIMS
+    claims = OmegaConf.create(CLAIMS.replace(old, new))
+    whole = {"claims": claims, "seeds": None, "results": "results", "study": "mine"}
+    return OmegaConf.create(whole | {"executor": {"_target_": "hptbench.executors.serial.Serial"}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tests:", "test:", "expected claims to have only, common and tests"),
+        ("seeds: 4", "seeds: 0", "expected claims.tests.sobol.seeds to be a number >= 1, got 0"),
+        ("seeds: 4,", "", "got no seeds"),
+        ("paper: Someone", "papre: Someone", "Did you mean 'paper'"),
+        ("at: 6", "after: 6", "unknown field of claims.tests.sobol.compare 'after'"),
+        ("at: 6", "at: 0", "compare.at to be a number >= 1, got 0"),
+        ("margin: 0.5", "margin: -1", "compare.margin to be a number >= 0, got -1"),
+        ("study: [+method=sobol,", "study: [3, +method=sobol,", "expected claims.tests.sobol.study to be a list"),
+        ("compare: [{better: sobol, than: random, at: 6}]", "compare: []", "to be a list of comparisons"),
+    ],
+)
+def test_claims_that_are_written_wrong(old: str, new: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        read(changed(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("at: 6", "at: 8", "expected to compare within the budget of 7, got at=8"),
+        ("better: sobol", "better: sobl", "unknown method 'sobl'. Did you mean 'sobol'"),
+        ("+method=sobol", "metod=sobol", "metod"),
+        ("function: branin", "function: branim", "unknown function 'branim'. Did you mean 'branin'"),
+        ("[+method=sobol,", "[+method=sobol, 'baselines=[]',", "unknown method 'random'."),
+    ],
+)
+def test_studies_that_are_wrong_are_named_with_their_claim(old: str, new: str, message: str) -> None:
+    registry.add_to_hydra()
+    cfg = changed(old, new)
+    with (
+        initialize_config_dir(str(conf_dir()), version_base="1.3"),
+        pytest.raises(UserError, match=f"claim sobol: .*{re.escape(message)}"),
+    ):
+        study_of(read(cfg)[0][0], cfg)
 
 
 def test_problems_are_named_by_what_their_tasks_have_in_common() -> None:
