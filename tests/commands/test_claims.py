@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,10 +12,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from hptbench import registry
-from hptbench.commands.claims import problems_of, read, study_of
+from hptbench.commands.claims import optima_of, problems_of, read, study_of
 from hptbench.commands.shell import dispatch
 from hptbench.errors import UserError
 from hptbench.paths import conf_dir
+from hptbench.registry import find
+from hptbench.tasks._wrapper import wrap
+from hptbench.tasks.synthetic import SyntheticTask
 
 SOBOL = """{paper: Someone 2020, claim: Sobol beats random search., seeds: 4,
     study: [+method=sobol, suite=synthetic_blackbox,
@@ -92,25 +97,25 @@ def test_claims_run_resume_and_leave_their_verdicts(tmp_path: Path, capsys: pyte
     assert json.loads((home / "claims.json").read_text()) == found
     assert (home / "claims.md").read_text() == text
 
-
-def test_one_claim_alone_keeps_the_others_unless_they_are_others_now(tmp_path: Path) -> None:
-    assert dispatch(["run", *experiment(tmp_path), "claims.only=[few]"]) == 0
-    home = tmp_path / "results" / "mine"
-    assert list(json.loads((home / "claims.json").read_text())) == ["few"]
-    assert "| sobol | | not run |" in (home / "claims.md").read_text()
-    assert dispatch(["run", *experiment(tmp_path), "claims.only=sobol"]) == 0
-    assert list(json.loads((home / "claims.json").read_text())) == ["sobol", "few"]
-    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"sobol", "few"}
     changed = experiment(tmp_path, CLAIMS.replace("at: 3", "at: 2"))
-    assert dispatch(["run", *changed, "claims.only=[sobol]"]) == 0
-    assert list(json.loads((home / "claims.json").read_text())) == ["sobol"]
-    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"sobol"}
+    assert dispatch(["run", *changed, "claims.only=[few]"]) == 0
+    again = json.loads((home / "claims.json").read_text())
+    assert again["sobol"] == found["sobol"]  # kept
+    assert again["few"]["comparisons"][1]["at"] == 2
+    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"sobol", "few"}
+    changed = experiment(tmp_path, CLAIMS.replace("at: 3", "at: 2").replace("at: 6", "at: 5"))
+    assert dispatch(["run", *changed, "claims.only=[few]"]) == 0
+    assert list(json.loads((home / "claims.json").read_text())) == ["few"]  # results of another claim are not kept
+    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"few"}
 
 
-def test_fewer_seeds_are_for_a_quick_look(tmp_path: Path) -> None:
-    assert dispatch(["run", *experiment(tmp_path), "claims.only=[few]", "seeds=1"]) == 0
-    found = json.loads((tmp_path / "results" / "mine" / "claims.json").read_text())
+def test_one_claim_alone_with_few_seeds_for_a_quick_look(tmp_path: Path) -> None:
+    assert dispatch(["run", *experiment(tmp_path), "claims.only=few", "seeds=1"]) == 0
+    home = tmp_path / "results" / "mine"
+    found = json.loads((home / "claims.json").read_text())
+    assert list(found) == ["few"]
     assert found["few"]["spec"]["seeds"] == 1
+    assert "| sobol | | not run |" in (home / "claims.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -147,6 +152,7 @@ def changed(old: str, new: str) -> DictConfig:
         ("seeds: 4", "seeds: 0", "expected claims.tests.sobol.seeds to be a number >= 1, got 0"),
         ("seeds: 4,", "", "got no seeds"),
         ("paper: Someone", "papre: Someone", "Did you mean 'paper'"),
+        ("only: null", "only: 3", "expected claims.only to be a list of claims, got 3"),
         ("at: 6", "after: 6", "unknown field of claims.tests.sobol.compare 'after'"),
         ("at: 6", "at: 0", "compare.at to be a number >= 1, got 0"),
         ("margin: 0.5", "margin: -1", "compare.margin to be a number >= 0, got -1"),
@@ -188,6 +194,24 @@ def test_problems_are_named_by_what_their_tasks_have_in_common() -> None:
     }  # fmt: skip
     with pytest.raises(UserError, match="claim few: expected problems with different names"):
         problems_of(claim, [["f1", "f2"], ["f3", "f4"]])
+
+
+def test_the_tasks_of_a_problem_have_one_optimum() -> None:
+    two, three = (Stub(SyntheticTask("michalewicz", d)) for d in (2, 3))
+    shifted = Stub(wrap(two.task, [{"shifted": {"seed": 1}}, {"noisy": {"std": 1.0}}]))
+    assert optima_of([two, shifted], dict.fromkeys((two.task.name, shifted.task.name), "m")) == {"m": two.task.optimum}
+    with pytest.raises(UserError, match=r"the tasks of m to have one optimum for all seeds, got -1\.801"):
+        optima_of([two, three], {"michalewicz2": "m", "michalewicz3": "m"})
+    constrained = Stub(find("task", "tabular")("fcnet", "protein_structure", ("mse", "n_params")))
+    constrained = Stub(wrap(constrained.task, [{"constrained": {"limits": {"n_params": 737}}}]))
+    assert optima_of([constrained], {constrained.task.name: "c"}) == {}  # that of the table need not be feasible
+
+
+@dataclass(frozen=True)
+class Stub:
+    """Of a plan, the task."""
+
+    task: Any
 
 
 def _experiments() -> list[str]:
