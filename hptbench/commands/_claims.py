@@ -112,7 +112,7 @@ def markdown(entries: Mapping[str, Mapping[str, Any]], missing: Iterable[str]) -
         "In the tables: medians over the seeds of the incumbents' values (with several objectives: of the hypervolume "
         "regrets), with the evaluations really used where they are fewer; on how many seeds the first was better / as "
         "good / worse; Hodges–Lehmann difference of the scores, negative if the first is better; intervals of 95 %, "
-        "not corrected."
+        "not corrected. –: nothing found that keeps the constraints."
     ]
     for name, one in entries.items():
         lines += ["", *_section(name, one)]

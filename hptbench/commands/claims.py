@@ -74,8 +74,6 @@ class Study:
     executor: Executor
     problems: Mapping[str, str]
     """Task -> problem: tasks that take each other's place from seed to seed are one."""
-    known: Mapping[str, float]
-    """Problem -> its optimum, where it is known."""
 
 
 def run(cfg: DictConfig) -> int:
@@ -91,7 +89,9 @@ def run(cfg: DictConfig) -> int:
     home = Path(cfg.results) / str(cfg.study)
     code = 0
     for study in studies:
-        console.print(f"[bold]{escape(study.claim.name)}[/]: {escape(study.claim.claim)}", highlight=False)
+        console.print(
+            f"[bold]{escape(study.claim.name)}[/]: {escape(study.claim.claim)}", highlight=False, soft_wrap=True
+        )
         if broken := do(study.plans, study.executor, console):
             console.print(f"[red]No verdict on {study.claim.name}[/]: {len(broken)} of its runs broke.")
             code = 1
@@ -112,8 +112,10 @@ def read(cfg: DictConfig) -> tuple[list[Claim], list[Claim]]:
     common = _texts("claims.common", node["common"])
     seeds = cfg.seeds
     claims = [_claim(str(name), given, common, seeds) for name, given in node["tests"].items() if given is not None]
-    only = [node["only"]] if isinstance(node["only"], str) else node["only"] or [claim.name for claim in claims]
     by_name = {claim.name: claim for claim in claims}
+    only = [node["only"]] if isinstance(node["only"], str) else list(by_name) if node["only"] is None else node["only"]
+    if not isinstance(only, list):
+        raise UserError(f"expected claims.only to be a list of claims, got {only!r}")
     for name in only:
         if name not in by_name:
             raise unknown("claim", name, by_name)
@@ -179,9 +181,9 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
     limit = min(limit for b in budgets for limit in (b.max_jobs, b.max_full_evals, math.inf) if limit is not None)
     if (latest := max(one.at for one in claim.compare)) > limit:
         raise UserError(f"claim {claim.name}: expected to compare within the budget of {limit:g}, got at={latest}")
-    optima = {problems[plan.task.name]: _optimum(plan.task) for plan in plans}
-    known = {problem: optimum for problem, optimum in optima.items() if optimum is not None}
-    return Study(claim, plans, executor, problems, known)
+    moving = [plan for plan in plans if problems[plan.task.name] != plan.task.name]
+    optima_of(moving, problems)  # what is wrong with them shall be known before anything is run
+    return Study(claim, plans, executor, problems)
 
 
 def problems_of(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -194,6 +196,16 @@ def problems_of(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str
         out |= dict.fromkeys(names, re.sub(r"[-+]+(?=\+|$)", "", name))
     if len(set(out.values())) < len(by_seed[0]):
         raise UserError(f"claim {claim.name}: expected problems with different names, got {sorted(set(out.values()))}")
+    return out
+
+
+def optima_of(plans: Sequence[Plan], problems: Mapping[str, str]) -> dict[str, float]:
+    """Problem -> its optimum, where it is known; UserError if its tasks have several."""
+    out: dict[str, float] = {}
+    for name, task in {plan.task.name: plan.task for plan in plans}.items():
+        if (optimum := _optimum(task)) is not None and optimum != out.setdefault(problems[name], optimum):
+            raise UserError(f"expected the tasks of {problems[name]} to have one optimum for all seeds, got "
+                            f"{out[problems[name]]:g} and {optimum:g}; give them a fixed instance")  # fmt: skip
     return out
 
 
@@ -213,7 +225,7 @@ def _found(study: Study) -> tuple[dict[str, Any], pd.DataFrame]:
         f"claims.only=[{study.claim.name}]",
     ])  # fmt: skip
     tables = collect(study.plans[0].study, only={plan.key_in_tables for plan in study.plans})
-    found = results(tables.jobs, tables.runs, study.problems, study.known)
+    found = results(tables.jobs, tables.runs, study.problems, optima_of(study.plans, study.problems))
     judgements = judged(claim.compare, found, list(dict.fromkeys(study.problems.values())))
     return entry(claim.spec, judgements, found, tables.runs, command), raw(claim.name, judgements, found)
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,10 +12,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from hptbench import registry
-from hptbench.commands.claims import problems_of, read, study_of
+from hptbench.commands.claims import optima_of, problems_of, read, study_of
 from hptbench.commands.shell import dispatch
 from hptbench.errors import UserError
 from hptbench.paths import conf_dir
+from hptbench.registry import find
+from hptbench.tasks._wrapper import wrap
+from hptbench.tasks.synthetic import SyntheticTask
 
 SOBOL = """{paper: Someone 2020, claim: Sobol beats random search., seeds: 4,
     study: [+method=sobol, suite=synthetic_blackbox,
@@ -91,59 +97,92 @@ def test_claims_run_resume_and_leave_their_verdicts(tmp_path: Path, capsys: pyte
     assert json.loads((home / "claims.json").read_text()) == found
     assert (home / "claims.md").read_text() == text
 
-
-def test_one_claim_alone_keeps_the_others_unless_they_are_others_now(tmp_path: Path) -> None:
-    assert dispatch(["run", *experiment(tmp_path), "claims.only=[few]"]) == 0
-    home = tmp_path / "results" / "mine"
-    assert list(json.loads((home / "claims.json").read_text())) == ["few"]
-    assert "| sobol | | not run |" in (home / "claims.md").read_text()
-    assert dispatch(["run", *experiment(tmp_path), "claims.only=sobol"]) == 0
-    assert list(json.loads((home / "claims.json").read_text())) == ["sobol", "few"]
-    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"sobol", "few"}
     changed = experiment(tmp_path, CLAIMS.replace("at: 3", "at: 2"))
-    assert dispatch(["run", *changed, "claims.only=[sobol]"]) == 0
-    assert list(json.loads((home / "claims.json").read_text())) == ["sobol"]
-    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"sobol"}
+    assert dispatch(["run", *changed, "claims.only=[few]"]) == 0
+    again = json.loads((home / "claims.json").read_text())
+    assert again["sobol"] == found["sobol"]  # kept
+    assert again["few"]["comparisons"][1]["at"] == 2
+    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"sobol", "few"}
+    changed = experiment(tmp_path, CLAIMS.replace("at: 3", "at: 2").replace("at: 6", "at: 5"))
+    assert dispatch(["run", *changed, "claims.only=[few]"]) == 0
+    assert list(json.loads((home / "claims.json").read_text())) == ["few"]  # results of another claim are not kept
+    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"few"}
 
 
-def test_fewer_seeds_are_for_a_quick_look(tmp_path: Path) -> None:
-    assert dispatch(["run", *experiment(tmp_path), "claims.only=[few]", "seeds=1"]) == 0
-    found = json.loads((tmp_path / "results" / "mine" / "claims.json").read_text())
+def test_one_claim_alone_with_few_seeds_for_a_quick_look(tmp_path: Path) -> None:
+    assert dispatch(["run", *experiment(tmp_path), "claims.only=few", "seeds=1"]) == 0
+    home = tmp_path / "results" / "mine"
+    found = json.loads((home / "claims.json").read_text())
+    assert list(found) == ["few"]
     assert found["few"]["spec"]["seeds"] == 1
+    assert "| sobol | | not run |" in (home / "claims.md").read_text()
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "message"),
+    ("words", "message"),
     [
-        ((), ["claims.only=[sobl]"], "unknown claim 'sobl'. Did you mean 'sobol'"),
-        ((), ["budget.max_jobs=3"], "add it to claims.common"),
-        (("tests:", "test:"), [], "expected claims to have only, common and tests"),
-        (("seeds: 4", "seeds: 0"), [], "expected claims.tests.sobol.seeds to be a number >= 1, got 0"),
-        (("seeds: 4,", ""), [], "got no seeds"),
-        (("paper: Someone", "papre: Someone"), [], "Did you mean 'paper'"),
-        (("at: 6", "after: 6"), [], "unknown field of claims.tests.sobol.compare 'after'"),
-        (("at: 6", "at: 0"), [], "compare.at to be a number >= 1, got 0"),
-        (("at: 6", "at: 8"), [], "claim sobol: expected to compare within the budget of 7, got at=8"),
-        (("margin: 0.5", "margin: -1"), [], "compare.margin to be a number >= 0, got -1"),
-        (("better: sobol", "better: sobl"), [], "claim sobol: unknown method 'sobl'. Did you mean 'sobol'"),
-        (("+method=sobol", "+method=sobl"), [], "claim sobol: unknown method 'sobl'. Did you mean 'sobol'"),
-        (("+method=sobol", "metod=sobol"), [], "claim sobol: "),
-        (("function: branin", "function: branim"), [], "claim sobol: unknown function 'branim'"),
-        (("[+method=sobol,", "[+method=sobol, 'baselines=[]',"), [], "claim sobol: unknown method 'random'"),
-        (("study: [+method=sobol,", "study: [3, +method=sobol,"), [], "expected claims.tests.sobol.study to be a list"),
-        (("compare: [{better: sobol, than: random, at: 6}]", "compare: []"), [], "to be a list of comparisons"),
+        (["claims.only=[sobl]"], "unknown claim 'sobl'. Did you mean 'sobol'"),
+        (["budget.max_jobs=3"], "add it to claims.common"),
+        (["claims.tests.few.study=['+method=gird']"], "claim few: unknown method 'gird'. Did you mean 'grid'"),
     ],
-)  # fmt: skip
-def test_bad_claims_are_one_message_and_nothing_is_written(
-    change: tuple[str, ...], words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+)
+def test_what_is_wrong_is_one_message_and_nothing_is_written(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = CLAIMS.replace(*change) if change else CLAIMS
-    assert not change or text != CLAIMS
-    assert dispatch(["run", *experiment(tmp_path, text), *words]) == 2
+    assert dispatch(["run", *experiment(tmp_path), *words]) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Traceback" not in captured.err
+    assert captured.err.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+def changed(old: str, new: str) -> DictConfig:
+    """What there is of the configuration, with a change of the claims."""
+    assert old in CLAIMS
+    claims = OmegaConf.create(CLAIMS.replace(old, new))
+    whole = {"claims": claims, "seeds": None, "results": "results", "study": "mine"}
+    return OmegaConf.create(whole | {"executor": {"_target_": "hptbench.executors.serial.Serial"}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tests:", "test:", "expected claims to have only, common and tests"),
+        ("seeds: 4", "seeds: 0", "expected claims.tests.sobol.seeds to be a number >= 1, got 0"),
+        ("seeds: 4,", "", "got no seeds"),
+        ("paper: Someone", "papre: Someone", "Did you mean 'paper'"),
+        ("only: null", "only: 3", "expected claims.only to be a list of claims, got 3"),
+        ("at: 6", "after: 6", "unknown field of claims.tests.sobol.compare 'after'"),
+        ("at: 6", "at: 0", "compare.at to be a number >= 1, got 0"),
+        ("margin: 0.5", "margin: -1", "compare.margin to be a number >= 0, got -1"),
+        ("study: [+method=sobol,", "study: [3, +method=sobol,", "expected claims.tests.sobol.study to be a list"),
+        ("compare: [{better: sobol, than: random, at: 6}]", "compare: []", "to be a list of comparisons"),
+    ],
+)
+def test_claims_that_are_written_wrong(old: str, new: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        read(changed(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("at: 6", "at: 8", "expected to compare within the budget of 7, got at=8"),
+        ("better: sobol", "better: sobl", "unknown method 'sobl'. Did you mean 'sobol'"),
+        ("+method=sobol", "metod=sobol", "metod"),
+        ("function: branin", "function: branim", "unknown function 'branim'. Did you mean 'branin'"),
+        ("[+method=sobol,", "[+method=sobol, 'baselines=[]',", "unknown method 'random'."),
+    ],
+)
+def test_studies_that_are_wrong_are_named_with_their_claim(old: str, new: str, message: str) -> None:
+    registry.add_to_hydra()
+    cfg = changed(old, new)
+    with (
+        initialize_config_dir(str(conf_dir()), version_base="1.3"),
+        pytest.raises(UserError, match=f"claim sobol: .*{re.escape(message)}"),
+    ):
+        study_of(read(cfg)[0][0], cfg)
 
 
 def test_problems_are_named_by_what_their_tasks_have_in_common() -> None:
@@ -155,6 +194,24 @@ def test_problems_are_named_by_what_their_tasks_have_in_common() -> None:
     }  # fmt: skip
     with pytest.raises(UserError, match="claim few: expected problems with different names"):
         problems_of(claim, [["f1", "f2"], ["f3", "f4"]])
+
+
+def test_the_tasks_of_a_problem_have_one_optimum() -> None:
+    two, three = (Stub(SyntheticTask("michalewicz", d)) for d in (2, 3))
+    shifted = Stub(wrap(two.task, [{"shifted": {"seed": 1}}, {"noisy": {"std": 1.0}}]))
+    assert optima_of([two, shifted], dict.fromkeys((two.task.name, shifted.task.name), "m")) == {"m": two.task.optimum}
+    with pytest.raises(UserError, match=r"the tasks of m to have one optimum for all seeds, got -1\.801"):
+        optima_of([two, three], {"michalewicz2": "m", "michalewicz3": "m"})
+    constrained = Stub(find("task", "tabular")("fcnet", "protein_structure", ("mse", "n_params")))
+    constrained = Stub(wrap(constrained.task, [{"constrained": {"limits": {"n_params": 737}}}]))
+    assert optima_of([constrained], {constrained.task.name: "c"}) == {}  # that of the table need not be feasible
+
+
+@dataclass(frozen=True)
+class Stub:
+    """Of a plan, the task."""
+
+    task: Any
 
 
 def _experiments() -> list[str]:

@@ -24,6 +24,7 @@ from hptbench.tasks._wrapper import wrap
 from hptbench.tasks.cropped import Cropped
 from hptbench.tasks.delayed import Delayed
 from hptbench.tasks.failing import Failing
+from hptbench.tasks.guessed import Guessed
 from hptbench.tasks.noisy import Noisy
 from hptbench.tasks.padded import Padded
 from hptbench.tasks.shifted import Shifted
@@ -43,6 +44,7 @@ WRAPPERS = [
 ALL = [wrap(task, [spec]) for task in (BRANIN, HARTMANN, ONES) for spec in WRAPPERS] + [
     wrap(ONES, WRAPPERS),
     wrap(SyntheticTask("quadratic", 2), [{"cropped": {"seed": 1}}, {"padded": {"dimensions": 4, "seed": 1}}]),
+    wrap(SyntheticTask("levy", 2), [{"cropped": {"seed": 1}}, {"guessed": {"distance": 0.25, "seed": 1}}]),
 ]
 each = pytest.mark.parametrize("task", ALL, ids=lambda t: t.name)
 
@@ -166,6 +168,9 @@ def test_wrap_composes_in_order():
         ([{"failing": {"rate": 0.1, "kind": "hnag"}}], "Did you mean 'hang'"),
         ([{"shifted": {"seed": 1.5}}], "integer seed"),
         ([{"padded": {"dimensions": 3, "seed": True}}], "integer seed"),
+        ([{"guessed": {"distance": 0.6, "seed": 1}}], "from 0 to 0.5"),
+        ([{"guessed": {"distance": 0.1, "seed": "a"}}], "integer seed"),
+        ([{"shifted": {"seed": 0}}, {"guessed": {"distance": 0.1, "seed": 0}}], "whose optimum is known"),
         ([{"padded": {"dimensions": 1, "seed": 0}}], "dimensions >= 2"),
         ([{"padded": {"dimensions": 3, "seed": 0}}, {"cropped": {"seed": 0}}], "whose optimum is known"),
         ([{"noisy": {"std": 1}, "failing": {"rate": 1}}], "one wrapper"),
@@ -465,3 +470,31 @@ def test_a_crop_stays_within_the_range():
 def test_only_floats_are_cropped():
     with pytest.raises(UserError, match="floats on a linear scale"):
         Cropped(ONES, 1)
+
+
+# guessed
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.1, 0.5])
+def test_a_guess_misses_the_optimum_by_its_distance_on_either_side(distance):
+    sides = set()
+    for seed in range(20):
+        task = Guessed(Cropped(SyntheticTask("levy", 3), seed), distance, seed)
+        guess, [best] = task.space.default(), task.optimal_configs
+        misses = [(guess[n] - best[n]) / (hp.upper - hp.lower) for n, hp in task.space.configspace.items()]
+        assert np.abs(misses) == pytest.approx([distance] * 3)
+        sides |= set(np.sign(misses))
+        assert task.evaluate([job(task, best)])[0].curve[0].values[0] == pytest.approx(0, abs=1e-12)
+    assert sides >= ({-1, 1} if distance else set())
+    assert task.inner.space.default() != task.space.default()
+
+
+def test_guesses_are_drawn_from_their_seed_and_change_nothing_else():
+    inner = SyntheticTask("hartmann6")
+    tasks = [Guessed(inner, 0.05, seed) for seed in range(8)]
+    assert len({str(task.space.default()) for task in tasks}) >= 5
+    assert tasks[0].space == Guessed(inner, 0.05, 0).space
+    for task in tasks:
+        bounds = [(hp.lower, hp.upper) for hp in task.space.configspace.values()]
+        assert bounds == [(0, 1)] * 6
+        assert [o.curve for o in task.evaluate(jobs(inner))] == [o.curve for o in inner.evaluate(jobs(inner))]
