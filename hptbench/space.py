@@ -79,6 +79,14 @@ class _Parameter:
         default = hp.value if isinstance(hp, CS.Constant) else hp.default_value
         self.default: Value = default.item() if isinstance(default, np.generic) else default
 
+    def cell(self, x: Floats) -> tuple[Floats, Floats]:
+        """Where the cells of integers or positions begin and end in the unit interval."""
+        if self.values:
+            return self.cells[x.astype(int)], self.cells[x.astype(int) + 1]
+        begin, end = self.edges
+        below, above = (np.log(x + h) if self.log else x + h for h in (-0.5, 0.5))
+        return np.asarray((below - begin) / (end - begin)), np.asarray((above - begin) / (end - begin))
+
     def plain(self, x: list[float]) -> list[Value]:
         """The values that numbers or positions stand for."""
         if self.values:
@@ -208,12 +216,11 @@ class Space:
     def cells_of(self, u: Floats) -> tuple[Floats, Floats]:
         """(n, d) each the lower and the upper edge of the cell of the unit interval that stands for the same value as
         the coordinate of ``u``; NaN for floats and where ``u`` is NaN."""
+        x = self._scale.from_unit(np.clip(u, 0.0, 1.0))
         low, high = np.full(u.shape, np.nan), np.full(u.shape, np.nan)
-        for j in np.flatnonzero(self.sizes):
-            there = ~np.isnan(u[:, j])
-            edges = self.cells(int(j))
-            i = edges[1:-1].searchsorted(u[there, j], "right")
-            low[there, j], high[there, j] = edges[i], edges[i + 1]
+        for j in np.flatnonzero(self.sizes).tolist():
+            there = ~np.isnan(x[j])
+            low[there, j], high[there, j] = self._parameters[j].cell(x[j, there])
         return low, high
 
     # conditions and clauses

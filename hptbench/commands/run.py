@@ -32,6 +32,10 @@ from hptbench.workers import Limits
 
 def run(cfg: DictConfig) -> int:
     """Do what is left of the study, collect it, show it. Returns the exit code."""
+    if "claims" in cfg:
+        from hptbench.commands import claims
+
+        return claims.run(cfg)
     console = Console(stderr=True)
     plot = _switch(cfg, "plot")
     plans, broken = execute(cfg, console)
@@ -53,20 +57,29 @@ def run(cfg: DictConfig) -> int:
 
 def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]]:
     """Do what is left of the study; (all its runs, those that broke, which have been shown)."""
-    methods = _methods(cfg)
-    executor = _made(cfg, "executor", Executor)
-    plans = plans_of(cfg, methods, live=executor.live)
-    study = _folder(cfg)
-    todo = [plan for plan in plans if not plan.finished]
-    tasks = {plan.task.name for plan in plans}
-    console.print(
-        f"[bold]{escape(str(study))}[/]: {', '.join(methods)} on {len(tasks)} task(s), {len(plans)} runs"
-        + (f", {len(plans) - len(todo)} of them finished before" if len(todo) < len(plans) else "")
-    )
-    compared = [label for label in methods if label != DEFAULT]
+    plans, executor = planned(cfg)
+    compared = {plan.label for plan in plans} - {DEFAULT}
     units = len({plan.task.unit for plan in plans})
     if len(compared) > 1 and (warning := power_warning(units, len(compared) * (len(compared) - 1) // 2)):
         console.print(f"[yellow]{warning}[/]", highlight=False)
+    return plans, do(plans, executor, console)
+
+
+def planned(cfg: DictConfig) -> tuple[list[Plan], Executor]:
+    """All runs of the study that ``cfg`` describes, and what is to do them."""
+    executor: Executor = _made(cfg, "executor", Executor)
+    return plans_of(cfg, _methods(cfg), live=executor.live), executor
+
+
+def do(plans: Sequence[Plan], executor: Executor, console: Console) -> list[Broken]:
+    """Do what is left of the runs of one study; those that broke, which have been shown."""
+    methods = list(dict.fromkeys(plan.label for plan in plans))
+    todo = [plan for plan in plans if not plan.finished]
+    tasks = {plan.task.name for plan in plans}
+    console.print(
+        f"[bold]{escape(str(plans[0].study))}[/]: {', '.join(methods)} on {len(tasks)} task(s), {len(plans)} runs"
+        + (f", {len(plans) - len(todo)} of them finished before" if len(todo) < len(plans) else "")
+    )
     broken: list[Broken] = []
     if todo:
         try:
@@ -80,7 +93,7 @@ def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]
             )
             raise
     _print_broken(console, broken)
-    return plans, broken
+    return broken
 
 
 def _print_broken(console: Console, broken: Sequence[Broken]) -> None:

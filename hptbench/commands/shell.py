@@ -88,10 +88,7 @@ def _composed(argv: list[str], command: Callable[[DictConfig], int]) -> int:
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # of composing the settings
         raise UserError(_readable(error)) from error
     if isinstance(failure, HydraException | OmegaConfBaseException):
-        cause: BaseException | None = failure
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__
-        raise cause or UserError(_readable(failure))
+        raise user_error(failure)
     if failure is not None:
         raise failure
     return code
@@ -130,6 +127,14 @@ def _doctor(argv: list[str]) -> int:
 def _usage(message: str) -> int:
     print(f"hptbench: {message}", file=sys.stderr)
     return USAGE
+
+
+def user_error(failure: Exception) -> UserError:
+    """The UserError behind an exception of Hydra's or OmegaConf's, or one that says what it says."""
+    cause: BaseException | None = failure
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__
+    return cause or UserError(_readable(failure))
 
 
 def _readable(error: Exception) -> str:

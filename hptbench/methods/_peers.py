@@ -45,6 +45,11 @@ _SPECIAL: Mapping[str, str] = {
     "syne_tune": "pip install --no-deps syne-tune (it requires xgboost, the same module as xgboost-cpu)",
 }
 """Modules that the extra does not bring."""
+UNAVAILABLE: Mapping[str, str] = {
+    "HEBO": "0.3.6 cannot be imported: it needs pymoo.operators.mixed_variable_operator, which the pymoo 0.6.0 that it "
+    "pins does not have, and pandas.DataFrame.append, gone since pandas 2, and pins numpy < 1.25 (method=hebo is ours)",
+}
+"""Libraries that would be peers, and why they cannot be."""
 _REDRAWS = 20
 
 
@@ -61,11 +66,15 @@ class Sandbox:
 
     def __init__(self, seed: int, torch: bool) -> None:
         self._seed, self._torch = seed, torch
+        self._numpy = np.random.MT19937(np.random.SeedSequence(seed))
         self._states: tuple[Any, ...] | None = None
+        """Of ``random`` and PyTorch when the library was left."""
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         outer, level = self._get(), logging.root.manager.disable
+        numpy: Any = np.random.get_state()  # noqa: NPY002  other people's libraries use it
+        bits = np.random.get_bit_generator()  # type: ignore[attr-defined]
         with warnings.catch_warnings(), self._one_thread():
             warnings.simplefilter("ignore")
             logging.disable(logging.CRITICAL)
@@ -73,32 +82,33 @@ class Sandbox:
                 self._begin()
             else:
                 self._set(self._states)
+            np.random.set_bit_generator(self._numpy)  # type: ignore[attr-defined]
             try:
                 yield
             finally:
                 self._states = self._get()
                 self._set(outer)
+                np.random.set_bit_generator(bits)  # type: ignore[attr-defined]
+                if numpy[3]:  # a normal number in store, which the exchange of generators has lost
+                    np.random.set_state(numpy)  # noqa: NPY002
                 logging.disable(level)
 
     def _get(self) -> tuple[Any, ...]:
-        states = random.getstate(), np.random.get_state()  # noqa: NPY002  other people's libraries use it
         if self._torch:
             import torch
 
-            return *states, torch.get_rng_state()
-        return states
+            return random.getstate(), torch.get_rng_state()
+        return (random.getstate(),)
 
     def _set(self, states: tuple[Any, ...]) -> None:
         random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
         if self._torch:
             import torch
 
-            torch.set_rng_state(states[2])
+            torch.set_rng_state(states[1])
 
     def _begin(self) -> None:
         random.seed(self._seed)
-        np.random.seed(self._seed)  # noqa: NPY002
         if self._torch:
             import torch
 
@@ -280,9 +290,19 @@ def values_of(hp: Any) -> tuple[Value, ...]:
     return (plain(hp.value),) if isinstance(hp, CS.Constant) else ()
 
 
-def position(hp: Any, value: Value) -> int:
-    """Of a categorical's or ordinal's value among its values."""
-    return values_of(hp).index(value)
+def value_at(hp: Any, number: Any) -> Value:
+    """What ``number`` stands for: the position of a categorical's or ordinal's value, else the value itself, within the
+    bounds."""
+    if values := values_of(hp):
+        return values[int(min(max(round(number), 0), len(values) - 1))]
+    if isinstance(hp, CS.UniformIntegerHyperparameter):
+        return int(min(max(round(number), hp.lower), hp.upper))
+    return float(min(max(number, hp.lower), hp.upper))
+
+
+def number_of(hp: Any, value: Value) -> Any:
+    """The inverse of :func:`value_at`."""
+    return values_of(hp).index(value) if values_of(hp) else value
 
 
 def default_of(hp: Any) -> Value:

@@ -22,7 +22,8 @@ from typing import TypeAlias
 import numpy as np
 
 from hptbench.methods._draws import Uniform
-from hptbench.protocol import Problem, Proposal, Report
+from hptbench.methods._history import key_of
+from hptbench.protocol import Budget, Problem, Proposal, Report
 from hptbench.space import Config, Floats, Space
 
 FOREIGN = -1
@@ -179,9 +180,11 @@ class Generations(Evolution):
             self._select(told)
 
 
-def key_of(config: Config) -> _Key:
-    """The same for the same configuration."""
-    return frozenset(config.items())
+def fitting(budget: Budget, generations: int, least: int, most: int) -> int:
+    """The size of a population that lives for so many generations, from ``least`` to ``most``; ``most`` if the budget
+    is one of time alone."""
+    limits = [limit for limit in (budget.max_jobs, budget.max_full_evals) if limit is not None]
+    return min(most, max(least, int(min(limits) // generations))) if limits else most
 
 
 def genotypes(space: Space, n: int, rng: np.random.Generator) -> Floats:

@@ -22,10 +22,20 @@ from typing import Any, ClassVar
 import ConfigSpace as CS
 import numpy as np
 
-from hptbench.methods._peers import PeerSearch, Values, branches, grow, is_ordinal, position, values_of, varied
+from hptbench.methods._peers import (
+    PeerSearch,
+    Values,
+    branches,
+    grow,
+    is_ordinal,
+    number_of,
+    value_at,
+    values_of,
+    varied,
+)
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Space, Value
+from hptbench.space import Config, Space
 
 
 @method("ext_hyperopt_tpe")
@@ -77,7 +87,7 @@ class _Search(PeerSearch):
         doc["state"] = JOB_STATE_RUNNING
         doc = self._insert(doc)
         values = doc["misc"]["vals"]
-        return grow(self.space, lambda hp: _value(hp, values[hp.name][0])), doc
+        return grow(self.space, lambda hp: value_at(hp, values[hp.name][0])), doc
 
     def _observe(self, handle: Any, config: Config, values: Values | None) -> None:
         from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK
@@ -88,7 +98,7 @@ class _Search(PeerSearch):
 
     def _observe_foreign(self, config: Config, values: Values | None) -> None:
         [tid] = self._trials.new_trial_ids(1)
-        given = {hp.name: [_number(hp, config[hp.name])] if hp.name in config else [] for hp in varied(self.space)}
+        given = {hp.name: [number_of(hp, config[hp.name])] if hp.name in config else [] for hp in varied(self.space)}
         misc = {
             "tid": tid,
             "cmd": self._domain.cmd,
@@ -134,17 +144,3 @@ def _expression(space: Space) -> dict[str, Any]:
         return hyper.choice(hp.name, [{child: node(child) for child in below} for below in children])
 
     return {name: node(name) for name in parametric if name not in parents or parents[name][0] not in parametric}
-
-
-def _value(hp: Any, number: float) -> Value:
-    """The value that Hyperopt's number stands for."""
-    if isinstance(hp, CS.UniformFloatHyperparameter):
-        return min(max(float(number), float(hp.lower)), float(hp.upper))
-    if isinstance(hp, CS.UniformIntegerHyperparameter):
-        return min(max(round(number), int(hp.lower)), int(hp.upper))
-    values = values_of(hp)
-    return values[min(max(round(number), 0), len(values) - 1)]
-
-
-def _number(hp: Any, value: Value) -> float:
-    return position(hp, value) if values_of(hp) else float(value)

@@ -28,10 +28,10 @@ import ConfigSpace as CS
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.methods._peers import PeerSearch, Values, filled, is_ordinal, plain, trials, values_of, varied
+from hptbench.methods._peers import PeerSearch, Values, filled, is_ordinal, plain, trials, value_at, values_of, varied
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Config
+from hptbench.space import Config, Value
 
 
 @method("ext_nevergrad_ngopt")
@@ -64,14 +64,13 @@ class _Search(PeerSearch):
         chosen = getattr(self._optimizer, "optim", self._optimizer)
         if "CmaFmin2" in (getattr(chosen, "method", None), getattr(getattr(chosen, "_optim", None), "method", None)):
             raise UserError(
-                f"{self.method.optimizer} chooses CmaFmin2 for {len(self.space)} continuous parameters, {budget} "
-                "trials and one worker, which seeds itself by the clock; take 50 trials per parameter or fewer, or "
-                "workers=2"
+                f"{self.method.optimizer} chooses CmaFmin2 for {len(self.space)} parameters, {budget} trials "
+                "and one worker, which seeds itself by the clock; take 50 trials per parameter at most, or workers=2"
             )
 
     def _suggest(self) -> tuple[Config, Any]:
         candidate = _in_daemon(self._optimizer.ask)
-        chosen = {name: plain(value) for name, value in candidate.value.items()}
+        chosen = {hp.name: _value(hp, candidate.value[hp.name]) for hp in varied(self.space)}
         return self.space.canonical(filled(self.space, chosen)), candidate
 
     def _observe(self, handle: Any, config: Config, values: Values | None) -> None:
@@ -98,6 +97,10 @@ def _parameter(hp: Any) -> Any:
         return ng.p.TransitionChoice(values, transitions=(1.0, 1.0)) if is_ordinal(hp) else ng.p.Choice(values)
     number = (ng.p.Log if hp.log else ng.p.Scalar)(lower=float(hp.lower), upper=float(hp.upper))
     return number.set_integer_casting() if isinstance(hp, CS.UniformIntegerHyperparameter) else number
+
+
+def _value(hp: Any, chosen: Any) -> Value:
+    return plain(chosen) if values_of(hp) else value_at(hp, chosen)
 
 
 def _float(x: Any) -> float:

@@ -24,7 +24,7 @@ import ConfigSpace as CS
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.methods._peers import PeerSearch, Values, filled, grow, is_ordinal, plain, position, values_of, varied
+from hptbench.methods._peers import PeerSearch, Values, filled, grow, is_ordinal, number_of, plain, values_of, varied
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 from hptbench.space import Config, Floats, Value
@@ -242,7 +242,7 @@ class _Search(PeerSearch):
         if values is not None:
             given = filled(self.space, config) if self.method.flat else config
             hps = [hp for hp in varied(self.space) if hp.name in given]
-            params = {hp.name: position(hp, given[hp.name]) if is_ordinal(hp) else given[hp.name] for hp in hps}
+            params = {hp.name: number_of(hp, given[hp.name]) if is_ordinal(hp) else given[hp.name] for hp in hps}
             distributions = {hp.name: _distribution(hp) for hp in hps}
             self._study.add_trial(create_trial(values=list(values), params=params, distributions=distributions))
 

@@ -40,15 +40,15 @@ class Genetic:
     have been told for the next one, see :class:`hptbench.methods._population.Generations`; reports of jobs that it
     did not propose count as children."""
 
-    population: int = 20
+    population: int = 10
     """Members of a generation."""
     elites: int = 1
     """Of them survivors of the one before."""
-    tournament: int = 2
+    tournament: int = 4
     """Members that compete to be a parent."""
     crossover_prob: float = 0.9
     """Probability that a child has two parents."""
-    std: float = 0.1
+    std: float = 0.2
     """Standard deviation of a number's mutation, in the unit interval."""
     traits: ClassVar[Traits] = Traits()
 

@@ -26,8 +26,9 @@ from typing import ClassVar
 import numpy as np
 
 from hptbench.errors import UserError
+from hptbench.methods._history import key_of
 from hptbench.methods._moves import neighbours, one_exchange
-from hptbench.methods._population import FOREIGN, Evolution, Individual, expressed, genotypes, key_of
+from hptbench.methods._population import FOREIGN, Evolution, Individual, expressed, genotypes
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 

@@ -41,9 +41,9 @@ class SimulatedAnnealing:
 
     initial: int = 10
     """Uniform draws in the beginning."""
-    acceptance: float = 0.5
+    acceptance: float = 0.1
     """Probability of accepting a step of mean size at the first temperature."""
-    cooling: float = 1e-3
+    cooling: float = 1e-4
     """Last temperature, as a share of the first."""
     std: float = 0.2
     """Standard deviation of a step of a number, in the unit interval."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hptbench.errors import UserError
+from hptbench.results.fronts import usable
 from hptbench.results.table import DEFAULT, RANDOM
 from hptbench.space import Floats
 
@@ -39,13 +40,14 @@ class Reference:
 def references(jobs: pd.DataFrame, known: Mapping[str, float] | None = None) -> dict[str, Reference]:
     """The reference of each task from the jobs of a study, and ``known``, the lowest values found before by task.
 
-    UserError for a task without successful jobs of random search, or on which nothing is better than its median."""
-    ok = jobs[(jobs["status"] == "ok") & jobs["value"].notna()]
+    What violates a constraint is no value. UserError for a task on which random search found none, or on which nothing
+    is better than its median."""
+    ok = jobs[usable(jobs) & jobs["value"].notna()]
     out = {}
     for task, rows in ok.groupby("task", sort=True):
         random = rows.loc[rows["method"] == RANDOM, "value"]
         if random.empty:
-            raise UserError(f"expected runs of {RANDOM!r} on {task} to measure regret by, got none; run it too")
+            raise UserError(f"expected {RANDOM!r} to find something on {task} to measure regret by; run it, or longer")
         best = min(float(rows["value"].min()), (known or {}).get(str(task), np.inf))
         if not best < random.median():
             raise UserError(f"expected something better than the median random configuration on {task}, got nothing")
@@ -53,22 +55,29 @@ def references(jobs: pd.DataFrame, known: Mapping[str, float] | None = None) -> 
     return out
 
 
-def log_regrets(jobs: pd.DataFrame, evaluations: int, found: Mapping[str, Reference]) -> dict[tuple[str, str], Floats]:
-    """(task, method) -> (seeds, evaluations): log10 of the normalised regret of each run's incumbent after 1, 2, …
-    evaluations, in order of seeds.
+def incumbents(jobs: pd.DataFrame, evaluations: int) -> dict[tuple[str, str], Floats]:
+    """(task, method) -> (seeds, evaluations): the value of each run's incumbent after 1, 2, … evaluations, in order of
+    seeds; +inf before the first.
 
-    Jobs count in the order of their end, failed ones too. A run that ended earlier keeps its incumbent; before the
-    first success the regret is the largest of the task."""
+    Jobs count in the order of their end, failed ones and those that violate a constraint too. A run that ended earlier
+    keeps its incumbent."""
     out: dict[tuple[str, str], list[Floats]] = {}
-    jobs = jobs[jobs["method"] != DEFAULT]
-    for (task, method, _), run in jobs.groupby(["task", "method", "seed"], sort=True):
-        reference = found[str(task)]
-        values = run.sort_values(["ended", "job"])["value"].to_numpy(float)[:evaluations]
-        incumbents = np.fmin.accumulate(np.where(np.isnan(values), np.inf, values))
-        incumbents = np.concatenate([incumbents, np.full(evaluations - len(incumbents), incumbents[-1])])
-        regret = (incumbents - reference.best) / (reference.random - reference.best)
-        out.setdefault((str(task), str(method)), []).append(np.log10(np.maximum(regret, FLOOR)))
-    curves = {key: np.stack(runs) for key, runs in out.items()}
+    jobs = jobs.assign(found=np.where(usable(jobs), jobs["value"].to_numpy(float), np.inf))
+    for (task, method, _), run in jobs[jobs["method"] != DEFAULT].groupby(["task", "method", "seed"], sort=True):
+        values = np.fmin.accumulate(run.sort_values(["ended", "job"])["found"].to_numpy()[:evaluations])
+        values = np.concatenate([values, np.full(evaluations - len(values), values[-1])])
+        out.setdefault((str(task), str(method)), []).append(values)
+    return {key: np.stack(runs) for key, runs in out.items()}
+
+
+def log_regrets(found: Mapping[tuple[str, str], Floats], by: Mapping[str, Reference]) -> dict[tuple[str, str], Floats]:
+    """log10 of the normalised regret of :func:`incumbents`: the same keys and shapes. Before its first incumbent a run
+    has the largest regret of its task."""
+    regrets = {
+        (task, method): (values - by[task].best) / (by[task].random - by[task].best)
+        for (task, method), values in found.items()
+    }
+    curves = {key: np.log10(np.maximum(regret, FLOOR)) for key, regret in regrets.items()}
     for task in {task for task, _ in curves}:
         of_task = [curve for (name, _), curve in curves.items() if name == task]
         worst = max(float(curve[np.isfinite(curve)].max()) for curve in of_task if np.isfinite(curve).any())

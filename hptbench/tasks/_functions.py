@@ -119,11 +119,48 @@ def _rosenbrock(x: Args) -> float:
     return fsum(100 * (b - a * a) ** 2 + (a - 1) ** 2 for a, b in pairwise(x))
 
 
+def _quadratic(x: Args) -> float:
+    """The squared distance from the centre."""
+    return fsum(v * v for v in x)
+
+
 def _levy(x: Args) -> float:
     """Levy & Montalvo, SIAM J. Sci. Stat. Comput. 6, 1985."""
     w = [1 + (v - 1) / 4 for v in x]
     inner = fsum((v - 1) ** 2 * (1 + 10 * sin(pi * v + 1) ** 2) for v in w[:-1])
     return sin(pi * w[0]) ** 2 + inner + (w[-1] - 1) ** 2 * (1 + sin(2 * pi * w[-1]) ** 2)
+
+
+def _michalewicz(x: Args) -> float:
+    """Michalewicz, Genetic Algorithms + Data Structures = Evolution Programs, 1992, with m = 10."""
+    return fsum(_valley(i, v) for i, v in enumerate(x, 1))
+
+
+def _valley(i: int, v: float) -> float:
+    """The part of Michalewicz's function that its i-th argument adds, i = 1, 2, …"""
+    return -sin(v) * sin(i * v * v / pi) ** 20
+
+
+@cache
+def _michalewicz_minimiser(i: int) -> float:
+    """Of :func:`_valley` in [0, pi], to machine precision, by bisection in its deepest valley."""
+    at = min((k + 0.5 for k in range(i)), key=lambda k: _valley(i, pi * sqrt(k / i)))  # where sin^20 is 1
+    low, high = pi * sqrt((at - 0.1) / i), min(pi * sqrt((at + 0.1) / i), pi)
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if _falls(i, middle) else (low, middle)
+    return low
+
+
+def _falls(i: int, v: float) -> bool:
+    """Whether :func:`_valley` falls at ``v``."""
+    a = i * v * v / pi
+    return (-cos(v) * sin(a) - 40 * i * v / pi * sin(v) * cos(a)) * sin(a) < 0
+
+
+@cache
+def _michalewicz_function(d: int) -> Function:
+    best = tuple(_michalewicz_minimiser(i) for i in range(1, d + 1))
+    return Function(f"michalewicz{d}", _michalewicz, ((0, pi),) * d, _michalewicz(best), (best,))
 
 
 GRID = 9
@@ -212,6 +249,8 @@ FIXED: Mapping[str, Function] = {
 SCALABLE: Mapping[str, tuple[int, Callable[[int], Function]]] = {
     "ackley": (1, partial(_box, "ackley", _ackley, -32.768, 32.768, 0.0)),
     "rosenbrock": (2, partial(_box, "rosenbrock", _rosenbrock, -5.0, 10.0, 1.0)),
+    "quadratic": (1, partial(_box, "quadratic", _quadratic, -1.0, 1.0, 0.0)),
+    "michalewicz": (1, _michalewicz_function),
     "levy": (1, partial(_box, "levy", _levy, -10.0, 10.0, 1.0)),
     "counting_ones": (2, _counting_ones),
 }
@@ -223,7 +262,7 @@ def function(name: str, dimensions: int | None, categories: int = 0, integers: i
 
     The first ``categories`` arguments can be made categories and the next ``integers`` integers, 0 to 8: positions on a
     grid of nine values that goes through the minimiser, at position 2, so that the minimum stays what it is. So for
-    ackley, rosenbrock and levy.
+    ackley, rosenbrock, quadratic, michalewicz and levy.
 
     Multi-fidelity variants, all with one fidelity axis, z = level / high:
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from hptbench.errors import UserError, unknown
 from hptbench.protocol import JSON, Fidelity, Front, HasFront, Job, Outcome, Task
 from hptbench.registry import tasks
 from hptbench.rng import entropy, stream
-from hptbench.space import Space
+from hptbench.space import Config, Space
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,45 @@ class Wrapper:
     def stream(self, job: Job, fidelity: float) -> np.random.Generator:
         """This wrapper's random stream for a trial at a fidelity; nested wrappers have different ones."""
         return stream(entropy(*job.seed, self.name, repr(float(fidelity))))
+
+
+@dataclass(frozen=True)
+class Translated(Wrapper):
+    """A wrapper whose configurations stand for others of ``inner``; a subclass has a ``space`` of its own and says for
+    which. UserError for a space with conditions or forbidden clauses, which a translation would break."""
+
+    def __post_init__(self) -> None:
+        if self.inner.space.conditional or self.inner.space.configspace.forbidden_clauses:
+            raise UserError(
+                f"expected a space without conditions and forbidden clauses, got that of {self.inner.name}; "
+                f"{self.wrapper} is for test functions"
+            )
+        for name, value in self.settings.items():
+            if name == "seed" and (not isinstance(value, int) or isinstance(value, bool)):
+                raise UserError(f"expected an integer seed, got {value!r}")
+
+    def inner_config(self, config: Config) -> Config:
+        """The configuration of ``inner`` that ``config`` stands for."""
+        raise NotImplementedError
+
+    def evaluate(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        return self.inner.evaluate([self._inner_job(job) for job in jobs])
+
+    def _inner_job(self, job: Job) -> Job:
+        """``job`` and all that it goes on from, in the configurations of ``inner``."""
+        chain: list[Job] = []
+        link = job.before
+        while link is not None:
+            chain.append(link)
+            link = link.before
+        before = None
+        for link in reversed(chain):
+            before = self._inner_link(link, before)
+        return self._inner_link(job, before)
+
+    def _inner_link(self, job: Job, before: Job | None) -> Job:
+        proposal = replace(job.proposal, config=self.inner_config(job.proposal.config))
+        return replace(job, proposal=proposal, before=before)
 
 
 W = TypeVar("W", bound=type[Wrapper])

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import ConfigSpace as CS
 import numpy as np
 
-from hptbench.errors import UserError
-from hptbench.protocol import Job, Outcome
 from hptbench.rng import entropy, stream
 from hptbench.space import Config, Space, Value
-from hptbench.tasks._wrapper import Wrapper, wrapper
+from hptbench.tasks._wrapper import Translated, wrapper
 
 _Map: TypeAlias = Callable[[Any], Value]
 
 
 @wrapper("shifted")
 @dataclass(frozen=True)
-class Shifted(Wrapper):
+class Shifted(Translated):
     """Moves the optimum to a place drawn from ``seed``, against methods that profit from where it was.
 
     Methods that begin with the centre, or that treat parameters in their order, look good on functions whose
@@ -35,20 +33,10 @@ class Shifted(Wrapper):
     - integers and ordinals: mirrored by the toss of a coin (integers on a log scale and constants stay).
     - categories: permuted.
 
-    Then the parameters are permuted, so that the name of a parameter says nothing about its meaning. UserError for a
-    space with conditions or forbidden clauses, which this would break.
+    Then the parameters are permuted, so that the name of a parameter says nothing about its meaning.
     """
 
     seed: int
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool):
-            raise UserError(f"expected an integer seed, got {self.seed!r}")
-        if self.inner.space.conditional or self.inner.space.configspace.forbidden_clauses:
-            raise UserError(
-                f"expected a space without conditions and forbidden clauses, got that of {self.inner.name}; "
-                "shifted is for test functions"
-            )
 
     @property
     def space(self) -> Space:
@@ -70,27 +58,7 @@ class Shifted(Wrapper):
         return Space(configspace), tuple(maps)
 
     def inner_config(self, config: Config) -> Config:
-        """The configuration of ``inner`` that ``config`` stands for."""
         return {source: f(config[name]) for name, source, f in self._shift[1]}
-
-    def evaluate(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
-        return self.inner.evaluate([self._inner_job(job) for job in jobs])
-
-    def _inner_job(self, job: Job) -> Job:
-        """``job`` and all that it goes on from, in the configurations of ``inner``."""
-        chain: list[Job] = []
-        link = job.before
-        while link is not None:
-            chain.append(link)
-            link = link.before
-        before = None
-        for link in reversed(chain):
-            before = self._translated(link, before)
-        return self._translated(job, before)
-
-    def _translated(self, job: Job, before: Job | None) -> Job:
-        proposal = replace(job.proposal, config=self.inner_config(job.proposal.config))
-        return replace(job, proposal=proposal, before=before)
 
 
 def _map(hp: Any, rng: np.random.Generator) -> _Map:

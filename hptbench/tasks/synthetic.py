@@ -28,9 +28,9 @@ class SyntheticTask:
 
     function: str
     dimensions: int | None = None
-    """Number of parameters, for functions that leave it open: ackley, rosenbrock, levy, counting_ones."""
+    """Number of parameters, for functions that leave it open: all but branin, hartmann3, hartmann6 and the mf_ ones."""
     categories: int = 0
-    """How many parameters are categories instead of floats, for ackley, rosenbrock and levy: values of a grid."""
+    """How many parameters are categories instead of floats, for those but counting_ones: values of a grid."""
     integers: int = 0
     """How many of the others are integers, likewise."""
 

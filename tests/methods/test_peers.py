@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ import pytest
 
 from hptbench import registry
 from hptbench.errors import UserError
-from hptbench.methods._peers import branches, filled, grow, missing, trials, varied
+from hptbench.methods._peers import Sandbox, branches, filled, grow, missing, trials, varied
 from hptbench.protocol import Budget, Fidelity, Job, Method, Point, Problem, Proposal, Record, Report, Status
 from hptbench.space import Space
 from hptbench.spacefile import space_from_yaml
@@ -21,7 +22,15 @@ from hptbench.testing.methods import fitting, incumbent, is_a_frozen_recipe, pro
 from hptbench.testing.problems import Bowl
 
 PEERS = [name for name, cls in registry.methods().items() if cls.traits.requires]  # type: ignore[attr-defined]
-SLOW = {"ext_optuna_gp": 12, "ext_smac_blackbox": 5, "ext_smac_hpo": 7}
+SLOW = {
+    "ext_ax": 7,
+    "ext_optuna_gp": 12,
+    "ext_skopt_gp": 12,
+    "ext_smac_blackbox": 5,
+    "ext_smac_hpo": 7,
+    "ext_syne_tune_bore": 8,
+    "ext_syne_tune_cqr": 7,
+}
 """Those that take seconds, and how many evaluations they get: enough for a model."""
 LEARNS = {"ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate"}
 """Beat random search within 40 evaluations of the sphere."""
@@ -189,6 +198,32 @@ def run_random(task: Bowl, jobs: int, seed: int) -> list[Record]:
 
 
 # what the wrappers share
+
+
+def test_the_sandbox_has_random_states_of_its_own_and_puts_the_others_back() -> None:
+    def draws() -> tuple[float, ...]:
+        return random.random(), float(np.random.random()), float(np.random.standard_normal())  # noqa: NPY002
+
+    np.random.seed(5)  # noqa: NPY002
+    np.random.standard_normal()  # noqa: NPY002  leaves another normal number in store
+    before = random.getstate(), [np.array(part).tolist() for part in np.random.get_state()]  # noqa: NPY002
+    alone, seen = Sandbox(1, torch=False), []
+    for _ in range(3):
+        with alone():
+            seen.append(draws())
+    assert (random.getstate(), [np.array(part).tolist() for part in np.random.get_state()]) == before  # noqa: NPY002
+    assert len(set(seen)) == 3
+    again = Sandbox(1, torch=False)
+    with again():
+        assert draws() == seen[0]
+        np.random.seed(9)  # noqa: NPY002
+    draws()
+    with again():
+        warnings.warn("silenced", UserWarning, stacklevel=1)
+        assert not logging.getLogger("library").isEnabledFor(logging.CRITICAL)
+    with pytest.raises(ZeroDivisionError), again():
+        raise ZeroDivisionError
+    assert logging.root.manager.disable == 0
 
 
 def test_a_configuration_grows_along_its_conditions_and_constants_are_not_asked_for() -> None:

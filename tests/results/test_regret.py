@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hptbench.errors import UserError
-from hptbench.results.regret import FLOOR, Reference, log_regrets, references, standing
+from hptbench.results.regret import FLOOR, Reference, incumbents, log_regrets, references, standing
 
 NAN = float("nan")
 
@@ -16,7 +16,7 @@ def jobs(runs: dict[tuple[str, str, int], list[float]]) -> pd.DataFrame:
         [
             {
                 "task": task, "method": method, "seed": seed, "job": i, "ended": float(i + 1), "value": value,
-                "status": "ok" if value == value else "failed",
+                "status": "ok" if value == value else "failed", "constraints": [],
             }
             for (task, method, seed), values in runs.items() for i, value in enumerate(values)
         ]
@@ -37,23 +37,29 @@ def test_references_are_the_best_of_all_and_the_median_of_random_search() -> Non
 
 
 def test_references_need_random_search_and_a_better_value() -> None:
-    with pytest.raises(UserError, match="expected runs of 'random' on t"):
+    with pytest.raises(UserError, match="expected 'random' to find something on t"):
         references(STUDY[STUDY["method"] == "own"])
     with pytest.raises(UserError, match="something better than the median"):
         references(jobs({("t", "random", 0): [1.0, 1.0]}))
 
 
 def test_regrets_follow_the_incumbents_and_keep_the_floor() -> None:
-    curves = log_regrets(STUDY, 3, references(STUDY))
+    curves = log_regrets(incumbents(STUDY, 3), references(STUDY))
     assert set(curves) == {("t", "random"), ("t", "own")}
     assert 10 ** curves["t", "random"] == pytest.approx(np.array([[1.0, 0.75, 0.75], [0.5, 0.5, 0.5]]))
     # before its first success a run has the task's largest regret; after its end it keeps its incumbent
     assert 10 ** curves["t", "own"] == pytest.approx(np.array([[1.0, 0.5, FLOOR], [0.75, 0.75, 0.75]]))
 
 
+def test_what_violates_a_constraint_is_no_incumbent() -> None:
+    study = STUDY.assign(constraints=[[] if value != 1.0 else [0.5] for value in STUDY["value"]])
+    assert references(study) == {"t": Reference(2.0, 5.0)}
+    assert incumbents(study, 3)["t", "own"].tolist() == [[np.inf, 3.0, 3.0], [4.0, 4.0, 4.0]]
+
+
 def test_jobs_count_in_the_order_of_their_end() -> None:
     late = STUDY.assign(ended=lambda frame: -frame["ended"])
-    curves = log_regrets(late, 3, references(late))
+    curves = log_regrets(incumbents(late, 3), references(late))
     assert 10 ** curves["t", "random"][0] == pytest.approx([1.5, 0.75, 0.75])
 
 
@@ -64,7 +70,7 @@ def test_tasks_of_a_unit_count_once() -> None:
         for method, values in (("random", [2.0 * scale, 2.0 * scale]), ("own", [scale, 0.0]))
     }
     study = jobs(runs)
-    found = standing(log_regrets(study, 2, references(study)), {"a1": "a", "a2": "a", "b": "b"})
+    found = standing(log_regrets(incumbents(study, 2), references(study)), {"a1": "a", "a2": "a", "b": "b"})
     assert (found.units, found.methods) == (("a", "b"), ("own", "random"))
     assert found.scores[:, :, 0] == pytest.approx(np.log10([[0.5, 0.5], [FLOOR, FLOOR]]))
     assert found.ranks().tolist() == [[1.0, 2.0], [1.0, 2.0]]
@@ -75,4 +81,4 @@ def test_a_method_that_is_missing_is_named() -> None:
         ("a", "random", 0): [2.0, 1.0], ("a", "own", 0): [1.0, 0.0], ("b", "random", 0): [2.0, 1.0],
     })  # fmt: skip
     with pytest.raises(UserError, match="none of own on b"):
-        standing(log_regrets(study, 2, references(study)), {"a": "a", "b": "b"})
+        standing(log_regrets(incumbents(study, 2), references(study)), {"a": "a", "b": "b"})

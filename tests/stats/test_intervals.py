@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from hptbench.rng import entropy, stream
-from hptbench.stats.intervals import t_interval
+from hptbench.stats.intervals import median_interval, t_interval
 
 
 def test_t_interval_is_scipys() -> None:
@@ -47,3 +47,29 @@ def test_a_value_that_is_not_finite_spoils_its_own_column_only(bad: float) -> No
 def test_t_interval_covers_at_its_level() -> None:
     _, low, high = t_interval(stream(entropy("cover")).normal(size=(5, 20_000)))
     assert ((low < 0) & (high > 0)).mean() == pytest.approx(0.95, abs=0.005)
+
+
+def test_a_median_lies_between_two_of_the_repeats() -> None:
+    # Conover's tables: with 10 repeats the 2nd and 9th (97.9 %), with 6 the extremes (96.9 %), with 5 none reach 95 %
+    assert median_interval(range(10, 0, -1)) == (5.5, 2, 9)
+    assert median_interval([3, 1, 2, 6, 5, 4]) == (3.5, 1, 6)
+    few = median_interval([1, 2, 3, 4, 5])
+    assert few.estimate == 3
+    assert math.isnan(few.low)
+    assert median_interval(range(1, 21)) == (10.5, 6, 15)  # 95.9 %
+
+
+def test_medians_of_columns_with_infinite_and_missing_values() -> None:
+    inf = math.inf
+    found = median_interval([[1.0, inf, np.nan], [2.0, inf, 1.0], [4.0, inf, 1.0], [5.0, 3.0, 1.0]])
+    assert found.estimate.tolist()[:2] == [3.0, inf]
+    assert np.isnan(found.estimate[2])
+    with pytest.raises(ValueError, match="at least one repeat"):
+        median_interval([])
+
+
+@pytest.mark.parametrize("n", [6, 15, 40])
+def test_the_interval_of_a_median_covers_it(n: int) -> None:
+    values = stream(entropy("cover", n)).exponential(size=(n, 4000))
+    found = median_interval(values)
+    assert ((found.low <= math.log(2)) & (math.log(2) <= found.high)).mean() > 0.94

@@ -89,12 +89,21 @@ def test_local_search_from_the_optimum_finds_nothing_better(task):
         ("rosenbrock", 3, (0.0, 0.0, 0.0), 2.0),
         ("rosenbrock", 2, (2.0, 3.0), 101.0),
         ("levy", 2, (-3.0, 1.0), 1.0 + 10 * np.sin(1) ** 2),
+        ("quadratic", 3, (0.5, -1.0, 0.25), 0.25 + 1 + 0.0625),
+        ("michalewicz", 2, (np.pi / 2, np.pi / 2), -(np.sin(np.pi / 4) ** 20) - np.sin(np.pi / 2) ** 20),
         ("counting_ones", 4, (1, 0, 0.25, 0.5), -1.75 / 4),
     ],
 )
 def test_values_computed_by_other_means(name, dimensions, x, expected):
     task = SyntheticTask(name, dimensions)
     assert outcome(task, dict(zip(task.space.names, x, strict=True))).hidden["value"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("dimensions", "minimum"), [(2, -1.8013), (5, -4.687658), (10, -9.66015)])
+def test_minima_of_michalewicz_are_those_of_the_literature(dimensions, minimum):
+    assert SyntheticTask("michalewicz", dimensions).optimum == pytest.approx(
+        minimum, abs=5e-6 + 5e-5 * (dimensions == 2)
+    )
 
 
 @each

@@ -6,6 +6,7 @@ import pickle
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +21,11 @@ from hptbench.rng import entropy
 from hptbench.space import Space
 from hptbench.spacefile import space_from_yaml
 from hptbench.tasks._wrapper import wrap
+from hptbench.tasks.cropped import Cropped
 from hptbench.tasks.delayed import Delayed
 from hptbench.tasks.failing import Failing
 from hptbench.tasks.noisy import Noisy
+from hptbench.tasks.padded import Padded
 from hptbench.tasks.shifted import Shifted
 from hptbench.tasks.synthetic import SyntheticTask
 
@@ -35,8 +38,12 @@ WRAPPERS = [
     {"failing": {"rate": 0.3}},
     {"failing": {"rate": 0.3, "kind": "not_finite"}},
     {"shifted": {"seed": 3}},
+    {"padded": {"dimensions": 12, "seed": 3}},
 ]
-ALL = [wrap(task, [spec]) for task in (BRANIN, HARTMANN, ONES) for spec in WRAPPERS] + [wrap(ONES, WRAPPERS)]
+ALL = [wrap(task, [spec]) for task in (BRANIN, HARTMANN, ONES) for spec in WRAPPERS] + [
+    wrap(ONES, WRAPPERS),
+    wrap(SyntheticTask("quadratic", 2), [{"cropped": {"seed": 1}}, {"padded": {"dimensions": 4, "seed": 1}}]),
+]
 each = pytest.mark.parametrize("task", ALL, ids=lambda t: t.name)
 
 
@@ -49,6 +56,10 @@ def jobs(task, n=40):
     configs = task.space.decode(task.space.sample(np.random.default_rng(0), n))
     levels = [1.0] if task.fidelity is None else [task.fidelity.low, task.fidelity.high]
     return [job(task, c, levels[i % len(levels)], trial=i) for i, c in enumerate(configs)]
+
+
+def _configs(task, n=10):
+    return task.space.decode(task.space.sample(np.random.default_rng(0), n))
 
 
 def bare(outcomes):
@@ -93,7 +104,7 @@ def test_passes_on_what_the_task_is(task):
     assert task.name.startswith(task.inner.name + "+")
     for what in ("unit", "version", "objectives", "constraints", "fidelity", "measured"):
         assert getattr(task, what) == getattr(task.inner, what)
-    assert sorted(task.space.kinds) == sorted(task.inner.space.kinds)
+    assert not Counter(task.inner.space.kinds) - Counter(task.space.kinds)  # padding adds some
 
 
 @each
@@ -154,6 +165,9 @@ def test_wrap_composes_in_order():
         ([{"failing": {"rate": 2}}], "0 <= rate <= 1"),
         ([{"failing": {"rate": 0.1, "kind": "hnag"}}], "Did you mean 'hang'"),
         ([{"shifted": {"seed": 1.5}}], "integer seed"),
+        ([{"padded": {"dimensions": 3, "seed": True}}], "integer seed"),
+        ([{"padded": {"dimensions": 1, "seed": 0}}], "dimensions >= 2"),
+        ([{"padded": {"dimensions": 3, "seed": 0}}, {"cropped": {"seed": 0}}], "whose optimum is known"),
         ([{"noisy": {"std": 1}, "failing": {"rate": 1}}], "one wrapper"),
         (["noisy"], "one wrapper"),
         ("noisy", "expected a list"),
@@ -401,3 +415,53 @@ def test_a_wrapped_task_runs_under_a_budget_in_seconds():
     statuses = {r.outcome.status for r in records}
     assert statuses == {Status.OK, Status.FAILED, Status.NAN}
     assert dataclasses.is_dataclass(task)
+
+
+# padded
+
+
+def test_padding_changes_nothing_but_the_number_of_parameters():
+    task = Padded(ONES, 20, 7)
+    assert len(task.space) == 20
+    assert task.space.names == tuple(f"x{i:02}" for i in range(20))
+    for config, outcome in zip(_configs(task), task.evaluate([job(task, c) for c in _configs(task)]), strict=True):
+        inner = task.inner_config(config)
+        ONES.space.check(inner)
+        assert [outcome] == ONES.evaluate([job(ONES, inner)])
+    assert task.unit == ONES.unit
+
+
+def test_the_padded_parameters_lie_anywhere_in_order():
+    places = [[int(name[1:]) for name, _ in Padded(BRANIN, 6, seed)._padding[1]] for seed in range(200)]
+    assert all(a < b for a, b in places)
+    counts = np.bincount(np.ravel(places), minlength=6)
+    assert counts.min() > 40  # 67 expected
+    assert Padded(BRANIN, 2, 0).space == BRANIN.space
+
+
+# cropped
+
+
+def test_the_optimum_of_a_cropped_function_lies_anywhere():
+    inner = SyntheticTask("quadratic", 2)
+    lows = np.array([[hp.lower for hp in Cropped(inner, s).space.configspace.values()] for s in range(400)])
+    assert ((lows >= -1) & (lows <= 0)).all()
+    assert np.abs(np.quantile(-lows.ravel(), [0.1, 0.25, 0.5, 0.75, 0.9]) - [0.1, 0.25, 0.5, 0.75, 0.9]).max() < 0.06
+    task = Cropped(inner, 3)
+    assert all(hp.upper - hp.lower == pytest.approx(1) for hp in task.space.configspace.values())
+    [outcome] = task.evaluate([job(task, inner.optimal_configs[0])])
+    task.space.check(inner.optimal_configs[0])
+    assert outcome.curve[0].values == (0.0,)
+
+
+def test_a_crop_stays_within_the_range():
+    inner = SyntheticTask("hartmann6")
+    for seed in range(20):
+        task = Cropped(inner, seed)
+        assert all(hp.lower >= 0 and hp.upper <= 1 for hp in task.space.configspace.values())
+        task.space.check(inner.optimal_configs[0])
+
+
+def test_only_floats_are_cropped():
+    with pytest.raises(UserError, match="floats on a linear scale"):
+        Cropped(ONES, 1)
