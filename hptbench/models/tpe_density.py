@@ -185,7 +185,7 @@ class Densities:
                 counts -= gaps[:, kernels].sum(axis=1, keepdims=True)
             if not self._rules.multivariate:
                 w = np.where(gaps[:, kernels] & (counts > 0), 0.0, w)
-            sigma[:, kernels] = self._bandwidths(place[:k, kernels], counts[:k], has_prior)
+            sigma[:, kernels] = self._bandwidths(place[:k].take(kernels, axis=1), counts[:k], has_prior)
             self._group.append(_Group(kernels, w / w.sum(axis=-1, keepdims=True), self._kept(counts[k:])))
         sigma[:, 0] = 1.0
         if gapped:
@@ -264,7 +264,7 @@ class Densities:
         if axes.dense:
             powers = np.concatenate([there, there * y, there * y * y], axis=1)
             kernels += powers @ self._polynomial[:, :, :n].reshape(3 * axes.dense, n)
-        good, other = (_log_sum(kernels[:, g.kernels] + g.log_weights) for g in self._group)
+        good, other = (_log_sum(kernels.take(g.kernels, axis=1) + g.log_weights) for g in self._group)
         width = widths.sum(axis=1)
         return good + width, other + width
 
@@ -322,18 +322,20 @@ class _Group:
 def _distances(x: Floats, ends: bool) -> Floats:
     """The larger distance to a neighbour, row by row; with ``ends`` those of [0, 1] are neighbours, too. Any number
     where x is NaN."""
-    order = x.argsort(axis=1, kind="stable")  # NaN go last
-    rows = np.arange(len(x))[:, None]
-    places = np.empty((len(x), x.shape[1] + 2))
-    places[:, 1:-1] = x[rows, order]
+    n = x.shape[1]
+    # Of equal values the first goes first, whichever way NumPy sorts on this machine; NaN go last.
+    order = (x + np.arange(n) * 2.0**-50).argsort(axis=1)
+    order += np.arange(len(x))[:, None] * n
+    places = np.empty((len(x), n + 2))
+    places[:, 1:-1] = x.ravel().take(order)
     places[:, 0] = 0.0 if ends else places[:, 1]
     places[:, -1] = np.nan
     beyond = 1.0 if ends else np.fmax.reduce(places, axis=1, keepdims=True)
     places = np.where(np.isnan(places), beyond, places)
     distances = places[:, 1:] - places[:, :-1]
-    out = np.empty_like(x)
-    out[rows, order] = np.maximum(distances[:, :-1], distances[:, 1:])
-    return out
+    out = np.empty(x.size)
+    out[order] = np.maximum(distances[:, :-1], distances[:, 1:])
+    return out.reshape(x.shape)
 
 
 def _scott(x: Floats, counts: Places) -> Floats:
