@@ -110,8 +110,8 @@ def markdown(entries: Mapping[str, Mapping[str, Any]], missing: Iterable[str]) -
     lines += ["", "## The rule", "", doc.partition("\n\n")[2], ""]
     lines += [
         "In the tables: medians over the seeds of the incumbents' values (with several objectives: of the hypervolume "
-        "regrets), with the evaluations really used where they are fewer; on how many seeds the first method was better / "
-        "as good / worse; Hodges–Lehmann difference of the scores, negative if the first is better; intervals of 95 %, "
+        "regrets), with the evaluations really used where they are fewer; on how many seeds the first was better / as "
+        "good / worse; Hodges–Lehmann difference of the scores, negative if the first is better; intervals of 95 %, "
         "not corrected."
     ]
     for name, one in entries.items():

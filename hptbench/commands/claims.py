@@ -27,7 +27,7 @@ from rich.markup import escape
 
 from hptbench.commands._claims import entry, markdown, raw
 from hptbench.commands.run import do, planned
-from hptbench.commands.shell import readable
+from hptbench.commands.shell import user_error
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Executor
 from hptbench.files import write_whole
@@ -37,6 +37,7 @@ from hptbench.results.collect import collect
 from hptbench.results.table import DEFAULT, RANDOM
 from hptbench.run import Plan
 from hptbench.tasks._wrapper import Wrapper
+from hptbench.tasks.constrained import Constrained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,11 +167,9 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
             study.seeds = [seed]
             plans, executor = planned(study)
             by_seed.append(plans)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"claim {claim.name}: {readable(error)}") from error
-    except UserError as error:
-        raise UserError(f"claim {claim.name}: {error}") from error
-    problems = _problems(claim, [list(dict.fromkeys(plan.task.name for plan in plans)) for plans in by_seed])
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        raise UserError(f"claim {claim.name}: {user_error(error)}") from error
+    problems = problems_of(claim, [list(dict.fromkeys(plan.task.name for plan in plans)) for plans in by_seed])
     plans = [plan for plans in by_seed for plan in plans]
     labels = {plan.label for plan in plans}
     for label in [RANDOM, *(name for one in claim.compare for name in (one.better, one.than))]:
@@ -185,7 +184,7 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
     return Study(claim, plans, executor, problems, known)
 
 
-def _problems(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:
+def problems_of(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:
     """Task -> the name of its problem: that of the tasks at its place in the suite, without the numbers that differ
     from seed to seed."""
     out: dict[str, str] = {}
@@ -200,6 +199,8 @@ def _problems(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:
 
 def _optimum(task: Task) -> float | None:
     while isinstance(task, Wrapper):
+        if isinstance(task, Constrained):
+            return None  # the inner one is that without the constraints
         task = task.inner
     optimum: float | None = getattr(task, "optimum", None)
     return optimum

@@ -86,12 +86,9 @@ def _composed(argv: list[str], command: Callable[[DictConfig], int]) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task_function)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # of composing the settings
-        raise UserError(readable(error)) from error
+        raise UserError(_readable(error)) from error
     if isinstance(failure, HydraException | OmegaConfBaseException):
-        cause: BaseException | None = failure
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__
-        raise cause or UserError(readable(failure))
+        raise user_error(failure)
     if failure is not None:
         raise failure
     return code
@@ -132,7 +129,15 @@ def _usage(message: str) -> int:
     return USAGE
 
 
-def readable(error: Exception) -> str:
+def user_error(failure: Exception) -> UserError:
+    """The UserError behind an exception of Hydra's or OmegaConf's, or one that says what it says."""
+    cause: BaseException | None = failure
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__
+    return cause or UserError(_readable(failure))
+
+
+def _readable(error: Exception) -> str:
     """Hydra's and OmegaConf's messages without their internals, with the nearest spelling."""
     from hydra.errors import MissingConfigException
     from omegaconf import Container

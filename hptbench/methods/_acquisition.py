@@ -115,7 +115,7 @@ def log_h(z: Floats) -> Floats:
     x = z[near]
     out[near] = np.log(_density(x) + x * ndtr(x))
     x = z[between]
-    out[between] = -x * x / 2 - _C1 + _log1mexp(np.log(erfcx(-x / math.sqrt(2)) * -x) + _C2)
+    out[between] = -x * x / 2 - _C1 + log1mexp(np.log(erfcx(-x / math.sqrt(2)) * -x) + _C2)
     x = z[far]
     out[far] = -x * x / 2 - _C1 - 2 * np.log(-x)
     return out
@@ -125,7 +125,7 @@ def _density(z: Floats) -> Floats:
     return np.asarray(np.exp(-z * z / 2 - _C1))
 
 
-def _log1mexp(x: Floats) -> Floats:
+def log1mexp(x: Floats) -> Floats:
     """log(1 - exp(x)) for x < 0, without cancellation."""
     small = x > -math.log(2)
     out = np.empty_like(x)

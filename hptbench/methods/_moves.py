@@ -9,7 +9,7 @@ from scipy.special import ndtr, ndtri
 from hptbench.space import Config, Floats, Kind, Space
 
 _CANDIDATES = 8
-"""Draws at a time of which the first that changes the configuration is taken."""
+"""Draws at a time, where values are few, of which the first that changes the configuration is taken."""
 _REDRAWS = 100
 
 
@@ -53,6 +53,8 @@ def neighbourhoods(
     out = space.snap(out)
     changed = out[places, columns] != u[rows, columns]
     out, rows = complete(space, out[changed], rng), rows[changed]
+    if space.conditional:
+        out = space.snap(out)  # what has become active
     legal = space.legal(out)
     return out[legal], rows[legal]
 
@@ -75,9 +77,9 @@ def one_exchange(
     names = [j for j, name in enumerate(space.names) if name in config and space.sizes[j] != 1]
     for _ in range(_REDRAWS if names else 0):
         j = names[rng.integers(len(names))]
-        rows = np.tile(u, (_CANDIDATES, 1))
+        rows = np.tile(u, (_CANDIDATES if space.sizes[j] else 1, 1))
         if std is None or space.kinds[j] is Kind.CATEGORICAL:
-            rows[:, j] = rng.random(_CANDIDATES)
+            rows[:, j] = rng.random(len(rows))
         else:
             rows[:, j] = truncated_normal(rows[:, j], std, rng)
         rows = rows[space.legal(rows)]

@@ -23,7 +23,7 @@ import numpy as np
 
 from hptbench.methods._draws import Uniform
 from hptbench.methods._history import key_of
-from hptbench.protocol import Problem, Proposal, Report
+from hptbench.protocol import Budget, Problem, Proposal, Report
 from hptbench.space import Config, Floats, Space
 
 FOREIGN = -1
@@ -178,6 +178,13 @@ class Generations(Evolution):
             told, self._told, self._brood = self._told, [], []
             self._generation += 1
             self._select(told)
+
+
+def fitting(budget: Budget, generations: int, least: int, most: int) -> int:
+    """The size of a population that lives for so many generations, from ``least`` to ``most``; ``most`` if the budget
+    is one of time alone."""
+    limits = [limit for limit in (budget.max_jobs, budget.max_full_evals) if limit is not None]
+    return min(most, max(least, int(min(limits) // generations))) if limits else most
 
 
 def genotypes(space: Space, n: int, rng: np.random.Generator) -> Floats:

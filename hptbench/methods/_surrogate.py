@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hptbench.methods._embedding import Embedding
 from hptbench.models.gp import GP, Priors, fit, modes
@@ -47,11 +48,8 @@ class Surrogate:
     def fit(self, u: Floats, targets: Floats) -> Fitted:
         """The process for points (n, d) and standardised targets (n,)."""
         n = len(u)
-        if n > self._max:
-            order = np.argsort(targets, kind="stable")
-            half = self._max // 2
-            keep = np.sort(np.concatenate([order[:half], np.sort(order[half:])[half - self._max :]]))
-            u, targets = u[keep], targets[keep]
+        keep = kept(targets, self._max)
+        u, targets = u[keep], targets[keep]
         inputs = self._embed.inputs
         starts = [] if self._last is None else [self._last.theta]
         if n >= self._anew:
@@ -59,6 +57,16 @@ class Surrogate:
             self._anew = _ANEW * n
         self._last = fit(self._embed(u), targets, inputs, self._priors, starts)
         return Fitted(self._last, u, targets)
+
+
+def kept(losses: Floats, most: int) -> NDArray[np.intp]:
+    """Positions of at most ``most`` of ``losses``, (n,), in their order: the better half of that number and the latest
+    of the others."""
+    if len(losses) <= most:
+        return np.arange(len(losses))
+    order = np.argsort(losses, kind="stable")
+    half = most // 2
+    return np.sort(np.concatenate([order[:half], np.sort(order[half:])[half - most :]]))
 
 
 def transformed(values: Floats) -> Floats:

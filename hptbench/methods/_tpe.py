@@ -21,6 +21,7 @@ _RECENT = 25
 _REDRAWS = 1000
 """Random draws in search of a new configuration before a space counts as exhausted."""
 _LEAST_WEIGHT = 1e-12
+_RULES = ("hyperopt", "neighbours", "scott", "optuna")
 
 
 class Settings(Protocol):
@@ -50,7 +51,7 @@ def check_settings(name: str, method: Settings) -> None:
         ("gamma", "linear or sqrt", method.gamma in ("linear", "sqrt"), method.gamma),
         ("beta", "> 0", method.beta > 0, method.beta),
         ("prior_weight", ">= 0", method.prior_weight >= 0, method.prior_weight),
-        ("bandwidth", "hyperopt, scott or optuna", rules.bandwidth in ("hyperopt", "scott", "optuna"), rules.bandwidth),
+        ("bandwidth", f"to be one of {', '.join(_RULES)}", rules.bandwidth in _RULES, rules.bandwidth),
         ("min_bandwidth", "in (0, 1]", 0 < rules.min_bandwidth <= 1, rules.min_bandwidth),
         ("magic_exponent", "> 0", rules.magic_exponent > 0, rules.magic_exponent),
         ("categorical_bandwidth", "in (0, 0.5]", b is None or 0 < b <= 0.5, b),

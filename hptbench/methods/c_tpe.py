@@ -48,7 +48,7 @@ class CTPE:
     """How many feasible ones are good: ``linear`` ceil(beta n), ``sqrt`` ceil(beta sqrt(n)); at most 25."""
     beta: float = 0.25
     bandwidth: str = "scott"
-    """``hyperopt``, ``scott`` or ``optuna``, as of tpe."""
+    """``hyperopt``, ``neighbours``, ``scott`` or ``optuna``, as of tpe."""
     min_bandwidth: float = 0.01
     """Least bandwidth of a number, in the unit interval; integers and ordinals: also one cell."""
     magic_exponent: float = math.inf

@@ -2,16 +2,16 @@
 
 R. Storn and K. Price, "Differential evolution: a simple and efficient heuristic for global optimization over
 continuous spaces", J. Global Optimization 11, 1997, doi:10.1023/A:1008202821328: DE/rand/1/bin, equations (2) to (5).
-Search spaces with integers, categories and conditions, F, Cr and what happens at the
-bounds are those of N. Awad, N. Mallik and F. Hutter, "DEHB: Evolutionary hyperband for scalable, robust and efficient
-hyperparameter optimization", IJCAI 2021, arXiv:2105.09821, section 4, and the class ``DE`` of the authors' code: the
-population lives in the unit cube, whose points are turned into configurations only to be evaluated, and what a
-mutation takes out of the cube is drawn anew.
+Search spaces with integers, categories and conditions, F, Cr and what happens at the bounds are those of N. Awad, N.
+Mallik and F. Hutter, "DEHB: Evolutionary hyperband for scalable, robust and efficient hyperparameter optimization",
+IJCAI 2021, arXiv:2105.09821, section 4, and the class ``DE`` of the authors' code: the population lives in the unit
+cube, whose points are turned into configurations only to be evaluated, and what a mutation takes out of the cube is
+drawn anew.
 
 Deviations from both:
 
-- The population, 20 there, is smaller on small budgets: with 20, a budget of 100 evaluations is five generations (with
-  10, the regret after 100 and after 300 evaluations was lower on each of six test functions).
+- The population, 20 there, is smaller on small budgets: with 20, a budget of 100 evaluations is five generations
+  (with 10, the regret after 100 and after 300 evaluations was lower on each of six test functions).
 - A trial vector competes as soon as it has been evaluated, not at the end of a generation (DEHB's asynchronous DE
   with immediate replacement), with whoever then holds its target's place. So no worker waits.
 - Until four members of the population have been evaluated, trial vectors are uniform draws.
@@ -28,13 +28,12 @@ from typing import ClassVar
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.methods._population import FOREIGN, Evolution, Individual, genotypes
-from hptbench.protocol import Budget, Problem, Traits
+from hptbench.methods._population import FOREIGN, Evolution, Individual, fitting, genotypes
+from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 from hptbench.space import Floats
 
 _REDRAWS = 100
-_LEAST, _MOST, _GENERATIONS = 10, 20, 30
 
 
 @method("de")
@@ -45,8 +44,8 @@ class DE:
     Failed jobs are worse than all others (+inf); a tie replaces the member."""
 
     population: int | None = None
-    """NP, members of the population. None: a thirtieth of the budget's evaluations, at least 10, and at most 20, as in
-    DEHB's code; 20 for a budget of time alone."""
+    """NP, members of the population. None: a thirtieth of the budget's evaluations, but at least 10 and at most 20; 20
+    for a budget of time alone."""
     mutation_factor: float = 0.5
     """F, weight of the difference."""
     crossover_prob: float = 0.5
@@ -66,16 +65,10 @@ class DE:
         return _Search(self, problem, rng)
 
 
-def _members(budget: Budget) -> int:
-    """NP for a budget."""
-    limits = [limit for limit in (budget.max_jobs, budget.max_full_evals) if limit is not None]
-    return min(_MOST, max(_LEAST, int(min(limits) // _GENERATIONS))) if limits else _MOST
-
-
 class _Search(Evolution):
     def __init__(self, method: DE, problem: Problem, rng: np.random.Generator) -> None:
         super().__init__(problem, rng)
-        self._method, self._np = method, method.population or _members(problem.budget)
+        self._method, self._np = method, method.population or fitting(problem.budget, 30, 10, 20)
         self._u = genotypes(problem.space, self._np, rng)
         """(NP, d) the population."""
         self._losses = np.full(self._np, math.inf)

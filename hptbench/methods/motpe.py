@@ -45,8 +45,8 @@ class MOTPE:
     beta: float = 0.1
     multivariate: bool = False
     """Kernels are products over all parameters; else every parameter is modelled and chosen by itself."""
-    bandwidth: str = "hyperopt"
-    """``hyperopt``, ``scott`` or ``optuna``, as of tpe."""
+    bandwidth: str = "neighbours"
+    """``hyperopt``, ``neighbours``, ``scott`` or ``optuna``, as of tpe."""
     min_bandwidth: float = 0.01
     """Least bandwidth of a number, in the unit interval."""
     magic_exponent: float = 1.0

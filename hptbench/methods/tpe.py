@@ -49,7 +49,8 @@ class TPE:
     multivariate: bool = True
     """Kernels are products over all parameters; else every parameter is modelled and chosen by itself."""
     bandwidth: str = "hyperopt"
-    """``hyperopt`` (the larger distance to a neighbour), ``scott`` or ``optuna`` (see models/tpe_density.py)."""
+    """``hyperopt`` (the larger distance to a neighbour), ``neighbours``, ``scott`` or ``optuna``: see
+    :class:`hptbench.models.tpe_density.Rules`."""
     min_bandwidth: float = 0.03
     """Least bandwidth of a number, in the unit interval."""
     magic_exponent: float = 2.0

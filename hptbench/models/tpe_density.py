@@ -41,7 +41,8 @@ class Rules:
 
     multivariate: bool = True
     bandwidth: str = "hyperopt"
-    """``hyperopt`` (the larger distance to a neighbour), ``scott`` (Scott's rule) or ``optuna`` (0.2 n^(-1/(d+4)))."""
+    """``hyperopt`` (the larger distance to a neighbour or an end of [0, 1], as Watanabe describes it), ``neighbours``
+    (without the ends, as in hyperopt's code), ``scott`` (Scott's rule) or ``optuna`` (0.2 n^(-1/(d+4)))."""
     min_bandwidth: float = 0.03
     """Least bandwidth of a number, in the unit interval."""
     magic_exponent: float = 2.0
@@ -203,7 +204,7 @@ class Densities:
         elif rules.bandwidth == "scott":
             sigma = np.repeat(_scott(np.sort(x, axis=1), counts), x.shape[1], axis=1)
         else:
-            sigma = _distances(x)
+            sigma = _distances(x, ends=rules.bandwidth == "hyperopt")
         least = np.maximum(rules.min_bandwidth, (1.0 + counts) ** -rules.magic_exponent)
         sigma = np.minimum(np.maximum(sigma, least), 1.0)
         return np.asarray(np.maximum(sigma, axes.least) if rules.whole_cells else sigma)
@@ -318,14 +319,18 @@ class _Group:
             self.log_weights = np.log(weights)
 
 
-def _distances(x: Floats) -> Floats:
-    """The larger distance to a neighbour or an end of [0, 1], row by row; NaN count as far above."""
-    order = x.argsort(axis=1, kind="stable")
+def _distances(x: Floats, ends: bool) -> Floats:
+    """The larger distance to a neighbour, row by row; with ``ends`` those of [0, 1] are neighbours, too. Any number
+    where x is NaN."""
+    order = x.argsort(axis=1, kind="stable")  # NaN go last
     rows = np.arange(len(x))[:, None]
-    ends = np.empty((len(x), x.shape[1] + 2))
-    ends[:, 0], ends[:, 1:-1], ends[:, -1] = 0.0, x[rows, order], 1.0
-    ends = np.where(np.isnan(ends), 1.0, ends)
-    distances = ends[:, 1:] - ends[:, :-1]
+    places = np.empty((len(x), x.shape[1] + 2))
+    places[:, 1:-1] = x[rows, order]
+    places[:, 0] = 0.0 if ends else places[:, 1]
+    places[:, -1] = np.nan
+    beyond = 1.0 if ends else np.fmax.reduce(places, axis=1, keepdims=True)
+    places = np.where(np.isnan(places), beyond, places)
+    distances = places[:, 1:] - places[:, :-1]
     out = np.empty_like(x)
     out[rows, order] = np.maximum(distances[:, :-1], distances[:, 1:])
     return out

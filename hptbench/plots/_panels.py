@@ -111,15 +111,19 @@ def save(figure: Figure, path: Path, lines: Mapping[str, Any], labels: tuple[str
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def curve_data(curves: pd.DataFrame, x: str) -> dict[str, Any]:
-    """The numbers drawn, per task and method: the column ``x`` of ``curves`` and mean, low, high."""
-    return {
+def write_beside(
+    path: Path, curves: pd.DataFrame, x: str, labels: tuple[str, str], caption: str, command: str, **more: Any
+) -> Path:
+    """The side-car (:func:`write_side`) of a figure of lines: of each task and method the column ``x`` of ``curves``
+    and mean, low, high."""
+    data = {
         str(task): {str(method): _numbers(rows, x) for method, rows in on_task.groupby("method", sort=True)}
         for task, on_task in curves.groupby("task", sort=True)
     }
+    return write_side(path, data, labels, caption, command, **more)
 
 
-def write_beside(
+def write_side(
     path: Path, data: Mapping[str, Any], labels: tuple[str, str], caption: str, command: str, **more: Any
 ) -> Path:
     """The figure's side-car, ``path`` with the suffix .json: caption, command, the numbers drawn ``data``, SHA-256 of

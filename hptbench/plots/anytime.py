@@ -12,7 +12,6 @@ from hptbench.files import write_whole
 from hptbench.plots._panels import (
     BANDS,
     check_png,
-    curve_data,
     panels,
     plain_ticks,
     references,
@@ -67,7 +66,7 @@ def anytime(
     bands = len(methods) <= BANDS
     write_whole(path, lambda part: _draw(curves, tasks, methods, part, labels, bands))
     caption = _caption(curves, labels, measure, bands, several=regret in kinds)
-    return write_beside(path, curve_data(curves, "x"), labels, caption, command, references=references(fronts))
+    return write_beside(path, curves, "x", labels, caption, command, references=references(fronts))
 
 
 def _draw(

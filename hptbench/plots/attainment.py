@@ -10,7 +10,7 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.files import write_whole
-from hptbench.plots._panels import check_png, panels, plain, references, save, style, write_beside
+from hptbench.plots._panels import check_png, panels, plain, references, save, style, write_side
 from hptbench.results.fronts import BEST, MEDIAN, WORST, Attained, Fronts
 from hptbench.results.schema import Measure
 from hptbench.results.table import DEFAULT
@@ -55,7 +55,7 @@ def attainment(fronts: Fronts, path: Path, *, measure: Measure = "test", command
     caption = _caption(
         measure, bands, runs, any(map(fronts.is_known, of_task)), any(DEFAULT in f for f in of_task.values())
     )
-    return write_beside(path, data, _LABELS, caption, command, objectives=named, references=references(used))
+    return write_side(path, data, _LABELS, caption, command, objectives=named, references=references(used))
 
 
 def _drawn(found: Mapping[str, Attained]) -> list[str]:

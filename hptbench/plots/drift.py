@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hptbench.files import write_whole
-from hptbench.plots._panels import BANDS, check_png, curve_data, panels, save, scale_losses, style, write_beside
+from hptbench.plots._panels import BANDS, check_png, panels, save, scale_losses, style, write_beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +23,7 @@ def drift(curves: pd.DataFrame, path: Path, *, command: str = "") -> Path:
     check_png(path)
     methods = sorted(curves["method"].unique())
     write_whole(path, lambda part: _draw(curves, methods, part))
-    caption = _caption(curves, len(methods) <= BANDS)
-    return write_beside(path, curve_data(curves, "block"), _LABELS, caption, command)
+    return write_beside(path, curves, "block", _LABELS, _caption(curves, len(methods) <= BANDS), command)
 
 
 def _draw(curves: pd.DataFrame, methods: list[str], path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hptbench.files import write_whole
-from hptbench.plots._panels import check_png, curve_data, panels, style, write_beside
+from hptbench.plots._panels import check_png, panels, style, write_beside
 from hptbench.results.regret import FLOOR, Standing
 from hptbench.space import Floats
 
@@ -49,7 +49,7 @@ def ranks(found: Standing, path: Path, command: str = "") -> Path:
         f"{len(found.units)} problems, against full evaluations. Regret 1: a median random configuration; 0: the best "
         f"known; floored at {FLOOR:g}. Seeds are averaged first."
     )
-    return write_beside(path, curve_data(curves, "x"), ("full evaluations", "see the panels"), caption, command)
+    return write_beside(path, curves, "x", ("full evaluations", "see the panels"), caption, command)
 
 
 def _unit_ranks(scores: Floats) -> Floats:

@@ -40,6 +40,9 @@ class Constrained(Wrapper):
                 raise UserError(f"expected the limit of {name} to be a finite number, got {limit!r}")
         object.__setattr__(self, "limits", {name: float(self.limits[name]) for name in others if name in self.limits})
 
+    def __hash__(self) -> int:
+        return hash((self.inner, *self.limits.items()))
+
     @property
     def settings(self) -> dict[str, JSON]:
         return {"limits": dict(self.limits)}

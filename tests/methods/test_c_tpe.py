@@ -59,9 +59,9 @@ def test_the_relative_ratio_by_hand() -> None:
     log_l, log_g = np.log([2.0, 1.0, 0.5]), np.log([0.5, 1.0, 2.0])
     # 1 / (0.25 + 0.75 g / l) for g / l of 1/4, 1 and 4
     assert np.exp(log_relative_ratio(0.25, log_l, log_g)) == pytest.approx([1 / 0.4375, 1.0, 1 / 3.25])
-    assert log_relative_ratio(1.0, log_l, log_g) == pytest.approx([0.0] * 3)  # always kept: it tells nothing
+    assert log_relative_ratio(1.0, log_l, log_g) == pytest.approx([0.0] * 3, abs=1e-9)  # always kept: it tells nothing
     few = log_relative_ratio(0.0, log_l, log_g)
-    assert few == pytest.approx(log_l - log_g)
+    assert few == pytest.approx(log_l - log_g, abs=1e-9)
 
 
 def test_acquisition_is_the_sum_over_objective_and_constraints() -> None:
@@ -118,10 +118,10 @@ def found(records: list[Record]) -> float:
 
 @pytest.mark.parametrize("function", ["gardner", "welded_beam"])
 def test_beats_tpe_and_random_search_where_little_is_feasible(function: str) -> None:
-    """Of gardner's box 1.8 % is feasible, of the beam's 2.6 %. 15 seeds, each with another shift."""
+    """Of gardner's box 1.8 % is feasible, of the beam's 2.6 %. 30 seeds, each with another shift."""
     from scipy.stats import mannwhitneyu
 
-    tasks = [wrap(SyntheticConstrainedTask(function), [{"shifted": {"seed": seed}}]) for seed in range(15)]
+    tasks = [wrap(SyntheticConstrainedTask(function), [{"shifted": {"seed": seed}}]) for seed in range(30)]
 
     def finals(method: Method) -> list[float]:
         return [found(records_of(method, t, seed, Budget(max_jobs=60))) for seed, t in enumerate(tasks)]

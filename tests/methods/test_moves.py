@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hptbench.methods._moves import complete, neighbours, truncated_normal
+from hptbench.methods._moves import complete, neighbourhoods, neighbours, truncated_normal
 from hptbench.spacefile import space_from_yaml
 from hptbench.testing.problems import SPACES
 
@@ -56,3 +56,21 @@ def test_what_becomes_active_is_drawn_and_what_becomes_inactive_goes() -> None:
 def test_a_truncated_normal_is_one() -> None:
     x = truncated_normal(np.full(2000, 0.1), 0.3, np.random.default_rng(0))
     assert stats.kstest(x, stats.truncnorm(-1 / 3, 3, 0.1, 0.3).cdf).pvalue > 1e-3
+
+
+def test_neighbourhoods_are_those_of_the_rows() -> None:
+    rng = np.random.default_rng(0)
+    u = np.concatenate([MIXED.sample(rng, 5), U[None]])
+    rows, origins = neighbourhoods(MIXED, u, rng, per_number=3, std=np.array([1e-20, 0.01, 0.1, 0.1, 0.1, 0.1]))
+    assert set(origins.tolist()) == set(range(6))
+    for i in range(6):
+        [base], mine = MIXED.decode(u[[i]]), MIXED.decode(rows[origins == i])
+        changes = [[n for n in base.keys() & config.keys() if base[n] != config[n]] for config in mine]
+        assert all(len(change) == 1 for change in changes)
+        assert [c[0] for c in changes].count("kind") == 2
+        floats = [c[0] for c in changes if c[0] in ("x", "rate", "width")]
+        active = sum(n in base for n in ("x", "rate", "width"))
+        assert len(floats) == (0 if i == 0 else 3 * active)
+    x = MIXED.names.index("x")
+    steps = np.abs(rows[:, x] - MIXED.snap(u)[origins, x])
+    assert 0 < steps[origins == 1].max() < 0.06 < steps[origins > 1].max()

@@ -31,6 +31,7 @@ RULES = [
     Rules(multivariate=False),
     Rules(bandwidth="scott", min_bandwidth=0.01, magic_exponent=np.inf, whole_cells=True, categorical_bandwidth=0.2),
     Rules(bandwidth="optuna", magic_exponent=1.0),
+    Rules(bandwidth="neighbours", min_bandwidth=0.01, magic_exponent=1.0),
     Rules(multivariate=False, bandwidth="scott", min_bandwidth=0.1, categorical_bandwidth=0.1),
 ]
 
@@ -65,8 +66,9 @@ def normal(z: float) -> float:
 def plain_bandwidths(rules: Rules, values: list[float], prior: bool, d: int, size: int) -> list[float]:
     """Of one parameter's kernels, by loops; the prior is the last."""
     n = len(values)
-    if rules.bandwidth == "hyperopt":
-        points = sorted([0.0, *values, 1.0])
+    if rules.bandwidth in ("hyperopt", "neighbours"):
+        ends = [0.0, 1.0] if rules.bandwidth == "hyperopt" else [min(values), max(values)] if values else [0.0, 0.0]
+        points = sorted([*ends, *values])
         out = []
         first = n - 1 if prior else -1  # of equal values the prior
         order = sorted(range(n), key=lambda k: (values[k], k != first, k))
@@ -184,6 +186,8 @@ def test_bandwidths_by_hand() -> None:
     # Neighbours, the ends and the prior's centre, 0.5, included: 0, 0.1, 0.4, 0.5, 0.9, 1.
     assert bandwidths(Rules(magic_exponent=np.inf)) == pytest.approx([0.3, 0.4, 0.3])
     assert bandwidths(Rules(magic_exponent=np.inf), 0.0) == pytest.approx([0.3, 0.5, 0.5])
+    assert bandwidths(Rules(bandwidth="neighbours", magic_exponent=np.inf)) == pytest.approx([0.3, 0.4, 0.3])
+    assert bandwidths(Rules(bandwidth="neighbours", magic_exponent=np.inf), 0.0) == pytest.approx([0.3, 0.5, 0.5])
     # Magic clipping: at least (1 + 4)^-0.5.
     assert bandwidths(Rules(magic_exponent=0.5)) == pytest.approx([5**-0.5] * 3)
     assert bandwidths(Rules(bandwidth="optuna")) == pytest.approx([0.2 * 3**-0.2] * 3)

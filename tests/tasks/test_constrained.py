@@ -45,7 +45,8 @@ def test_several_limits_are_in_the_order_of_the_objectives() -> None:
     assert task.constraints == ("distance", "time", "size")
     assert task.name == "bowl+constrained-time3-size0.2"
     assert json.loads(json.dumps(task.identity()))["limits"] == {"time": 3.0, "size": 0.2}
-    assert task.identity() == Constrained(BOWL, {"time": 3.0, "size": 0.2}).identity()
+    again = Constrained(BOWL, {"time": 3.0, "size": 0.2})
+    assert (task.identity(), task, hash(task)) == (again.identity(), again, hash(again))
 
 
 def test_from_yaml() -> None:

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from hptbench import registry
+from hptbench.commands.claims import problems_of, read, study_of
+from hptbench.commands.shell import dispatch
+from hptbench.errors import UserError
+from hptbench.paths import conf_dir
+
+SOBOL = """{paper: Someone 2020, claim: Sobol beats random search., seeds: 4,
+    study: [+method=sobol, suite=synthetic_blackbox,
+        'suite.instances=[{function: branin, wrap: [{shifted: {seed: ${seeds.0}}}]}, {function: hartmann3}]'],
+    compare: [{better: sobol, than: random, at: 6}]}"""
+FEW = """{paper: Else 2021, claim: A grid that ends is as good., seeds: 2,
+    study: [+method=grid, suite=synthetic_blackbox, 'suite.instances=[{function: branin}]'],
+    compare: [{better: grid, than: random, at: 7, margin: 0.5}, {better: random, than: grid, at: 3}]}"""
+CLAIMS = f"""
+only: null
+common: [reference=false, budget.max_full_evals=null, budget.max_jobs=7]
+tests:
+  sobol: {SOBOL}
+  few: {FEW}
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def experiment(folder: Path, text: str = CLAIMS) -> list[str]:
+    """The words of the command line that choose these claims as an experiment of one's own."""
+    file = folder / "conf" / "experiment" / "mine.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    indented = "\n  ".join(text.strip().splitlines())
+    file.write_text(f"# @package _global_\nstudy: mine\nseeds: null\nclaims:\n  {indented}\n")
+    return [f"hydra.searchpath=[file://{folder / 'conf'}]", "+experiment=mine", "executor=serial"]
+
+
+def test_claims_run_resume_and_leave_their_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = experiment(tmp_path)
+    assert dispatch(["run", *words]) == 0
+    home = tmp_path / "results" / "mine"
+    found = json.loads((home / "claims.json").read_text())
+    assert list(found) == ["sobol", "few"]
+    [one] = found["sobol"]["comparisons"]
+    assert set(one["problems"]) == {"branin+shifted", "hartmann3"}
+    for row in one["problems"].values():
+        assert row["wins"] + row["ties"] + row["losses"] == 4
+        assert row["better"]["evaluations"] == row["than"]["evaluations"] == [6]
+        assert row["better"]["low"] is None  # four seeds have no interval
+    assert found["few"]["comparisons"][0]["problems"]["branin"]["better"]["evaluations"] == [4]  # 2 x 2 points
+    assert found["sobol"]["verdict"] == "not shown"  # four seeds cannot show anything
+    assert found["sobol"]["evaluations"] == 4 * 2 * 2 * 7
+    assert found["sobol"]["command"].endswith("'claims.only=[sobol]'")
+    assert {"hptbench", "numpy"} <= set(found["sobol"]["versions"])
+
+    table = pd.read_parquet(home / "claims.parquet")
+    branin = table.query("claim == 'sobol' and problem == 'branin+shifted' and method == 'sobol'")
+    jobs = pd.read_parquet(home / "sobol" / "jobs.parquet")
+    assert set(jobs["task"]) == {"hartmann3", *(f"branin+shifted{seed}" for seed in range(4))}
+    for seed, value in zip(branin["seed"], branin["value"], strict=True):
+        of_run = jobs[(jobs["task"] == f"branin+shifted{seed}") & (jobs["method"] == "sobol")]
+        assert set(of_run["seed"]) == {seed}
+        assert value == of_run[of_run["job"] < 6]["value"].min()
+
+    text = (home / "claims.md").read_text()
+    for part in (
+        "Someone 2020",
+        "Else 2021",
+        "branin+shifted",
+        "no worse than **random** (up to 0.5)",
+        "(after 4)",
+        "Holm",
+    ):
+        assert part in text
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("journal.jsonl")}
+    capsys.readouterr()
+    assert dispatch(["run", *words]) == 0
+    assert "finished before" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("journal.jsonl")} == before
+    assert json.loads((home / "claims.json").read_text()) == found
+    assert (home / "claims.md").read_text() == text
+
+
+def test_one_claim_alone_keeps_the_others_unless_they_are_others_now(tmp_path: Path) -> None:
+    assert dispatch(["run", *experiment(tmp_path), "claims.only=[few]"]) == 0
+    home = tmp_path / "results" / "mine"
+    assert list(json.loads((home / "claims.json").read_text())) == ["few"]
+    assert "| sobol | | not run |" in (home / "claims.md").read_text()
+    assert dispatch(["run", *experiment(tmp_path), "claims.only=sobol"]) == 0
+    assert list(json.loads((home / "claims.json").read_text())) == ["sobol", "few"]
+    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"sobol", "few"}
+    changed = experiment(tmp_path, CLAIMS.replace("at: 3", "at: 2"))
+    assert dispatch(["run", *changed, "claims.only=[sobol]"]) == 0
+    assert list(json.loads((home / "claims.json").read_text())) == ["sobol"]
+    assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"sobol"}
+
+
+def test_fewer_seeds_are_for_a_quick_look(tmp_path: Path) -> None:
+    assert dispatch(["run", *experiment(tmp_path), "claims.only=[few]", "seeds=1"]) == 0
+    found = json.loads((tmp_path / "results" / "mine" / "claims.json").read_text())
+    assert found["few"]["spec"]["seeds"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "message"),
+    [
+        ((), ["claims.only=[sobl]"], "unknown claim 'sobl'. Did you mean 'sobol'"),
+        ((), ["budget.max_jobs=3"], "add it to claims.common"),
+        (("tests:", "test:"), [], "expected claims to have only, common and tests"),
+        (("seeds: 4", "seeds: 0"), [], "expected claims.tests.sobol.seeds to be a number >= 1, got 0"),
+        (("seeds: 4,", ""), [], "got no seeds"),
+        (("paper: Someone", "papre: Someone"), [], "Did you mean 'paper'"),
+        (("at: 6", "after: 6"), [], "unknown field of claims.tests.sobol.compare 'after'"),
+        (("at: 6", "at: 0"), [], "compare.at to be a number >= 1, got 0"),
+        (("at: 6", "at: 8"), [], "claim sobol: expected to compare within the budget of 7, got at=8"),
+        (("margin: 0.5", "margin: -1"), [], "compare.margin to be a number >= 0, got -1"),
+        (("better: sobol", "better: sobl"), [], "claim sobol: unknown method 'sobl'. Did you mean 'sobol'"),
+        (("+method=sobol", "+method=sobl"), [], "claim sobol: unknown method 'sobl'. Did you mean 'sobol'"),
+        (("+method=sobol", "metod=sobol"), [], "claim sobol: "),
+        (("function: branin", "function: branim"), [], "claim sobol: unknown function 'branim'"),
+        (("[+method=sobol,", "[+method=sobol, 'baselines=[]',"), [], "claim sobol: unknown method 'random'"),
+        (("study: [+method=sobol,", "study: [3, +method=sobol,"), [], "expected claims.tests.sobol.study to be a list"),
+        (("compare: [{better: sobol, than: random, at: 6}]", "compare: []"), [], "to be a list of comparisons"),
+    ],
+)  # fmt: skip
+def test_bad_claims_are_one_message_and_nothing_is_written(
+    change: tuple[str, ...], words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = CLAIMS.replace(*change) if change else CLAIMS
+    assert not change or text != CLAIMS
+    assert dispatch(["run", *experiment(tmp_path, text), *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_problems_are_named_by_what_their_tasks_have_in_common() -> None:
+    [claim], _ = read(OmegaConf.create(f"seeds: null\nclaims: {{only: null, common: [], tests: {{few: {FEW}}}}}"))
+    names = [["f2+shifted0", "f3+cropped0+padded4-0", "g"], ["f2+shifted12", "f3+cropped12+padded4-12", "g"]]
+    assert problems_of(claim, names) == {
+        "f2+shifted0": "f2+shifted", "f2+shifted12": "f2+shifted", "f3+cropped0+padded4-0": "f3+cropped+padded4",
+        "f3+cropped12+padded4-12": "f3+cropped+padded4", "g": "g",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="claim few: expected problems with different names"):
+        problems_of(claim, [["f1", "f2"], ["f3", "f4"]])
+
+
+def _experiments() -> list[str]:
+    files = (conf_dir() / "experiment").glob("claims_*.yaml")
+    return sorted(file.stem for file in files)
+
+
+@pytest.mark.parametrize("name", _experiments())
+def test_every_claim_composes(name: str, tmp_path: Path) -> None:
+    """Each is planned with two seeds: suite, methods, labels, budget."""
+    registry.add_to_hydra()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("config", [f"+experiment={name}", "seeds=2", f"results={tmp_path}"])
+        assert isinstance(cfg, DictConfig)
+        claims, chosen = read(cfg)
+        assert claims == chosen
+        for claim in claims:
+            study = study_of(claim, cfg)
+            assert {plan.seed for plan in study.plans} == {0, 1}
+            assert claim.claim.endswith(".")
+        own = {claim.name: node["seeds"] for claim, node in zip(claims, cfg.claims.tests.values(), strict=True)}
+        assert all(seeds >= 10 for seeds in own.values())
+
+
+def test_no_claims_are_no_claims() -> None:
+    cfg = OmegaConf.create({"claims": {"only": None, "common": [], "tests": {}}, "seeds": None})
+    assert read(cfg) == ([], [])
+    with pytest.raises(UserError, match="Known: none"):
+        read(OmegaConf.create({"claims": {"only": ["a"], "common": [], "tests": {}}, "seeds": None}))
