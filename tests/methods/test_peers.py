@@ -32,7 +32,7 @@ SLOW = {
     "ext_syne_tune_cqr": 7,
 }
 """Those that take seconds, and how many evaluations they get: enough for a model."""
-LEARNS = {"ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate"}
+LEARNS = {"ext_cmaes_catcmawm", "ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate"}
 """Beat random search within 40 evaluations of the sphere."""
 MIXED, SPHERE = Bowl(fidelity=None, noise=0.0), Bowl(over="sphere", fidelity=None, noise=0.0)
 
@@ -231,6 +231,7 @@ def test_a_configuration_grows_along_its_conditions_and_constants_are_not_asked_
         {
             "kind": {"type": "categorical", "choices": ["a", "b"]},
             "fix": {"type": "constant", "value": 7},
+            "one": {"type": "categorical", "choices": ["only"]},
             "x": {"type": "float", "lower": 0, "upper": 1, "when": {"kind": "a"}},
             "y": {"type": "integer", "lower": 1, "upper": 5, "when": {"kind": ["a", "b"]}},
         }
@@ -241,10 +242,10 @@ def test_a_configuration_grows_along_its_conditions_and_constants_are_not_asked_
         asked.append(hp.name)
         return {"kind": "b", "x": 0.5, "y": 2}[hp.name]
 
-    assert grow(space, suggest) == {"kind": "b", "fix": 7, "y": 2}  # type: ignore[arg-type]
+    assert grow(space, suggest) == {"kind": "b", "fix": 7, "one": "only", "y": 2}  # type: ignore[arg-type]
     assert sorted(asked) == ["kind", "y"]
     asked.clear()
-    assert grow(space, suggest, flat=True) == {"kind": "b", "fix": 7, "y": 2}  # type: ignore[arg-type]
+    assert grow(space, suggest, flat=True) == {"kind": "b", "fix": 7, "one": "only", "y": 2}  # type: ignore[arg-type]
     assert sorted(asked) == ["kind", "x", "y"]
     assert branches(space) == {"x": ("kind", ("a",)), "y": ("kind", ("a", "b"))}
     assert sorted(hp.name for hp in varied(space)) == ["kind", "x", "y"]
