@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import random
+import subprocess
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import ConfigSpace as CS
 import numpy as np
@@ -89,6 +94,31 @@ def test_equal_seed_equal_trace(name: str) -> None:
     first, again, other = (configs(run(name, MIXED, seed=seed, workers=2)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+_TRACE = """
+import json, sys
+from test_peers import MIXED, configs, run
+print(json.dumps(configs(run(sys.argv[1], MIXED, seed=1, workers=2))))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PEERS)
+def test_another_process_does_the_same(name: str) -> None:
+    """Sets of texts have another order in each."""
+    peer(name)
+    root = Path(__file__).parents[2]
+    env = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": f"{root}{os.pathsep}{Path(__file__).parent}"}
+    out = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _TRACE, name],
+        env=env,
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(out.stdout.splitlines()[-1]) == configs(run(name, MIXED, seed=1, workers=2))
 
 
 @every_peer
