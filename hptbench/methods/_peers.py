@@ -10,8 +10,8 @@ proposes is improved: a configuration that it proposes twice is evaluated twice.
 - **Reports of jobs that it did not propose** (warm starts) become data where the library takes such, else nothing.
 - **Forbidden clauses.** Few libraries know them. What they exclude is told as failed, and the library is asked again.
   After ``_REDRAWS`` attempts a uniform legal draw takes its place (note ``drawn: uniform``), and is told like a report
-  of someone else's job. The same happens where a library has nothing left to propose. Constants are no parameters for
-  it, and a space of nothing else never reaches it. Weights of categories are not passed on.
+  of someone else's job. The same happens where a library has nothing left to propose. Parameters with one value are
+  none for it, and a space of nothing else never reaches it. Weights of categories are not passed on.
 - **Conditions.** The docstring says whether the library knows them; where it does not, or not this kind,
   it sees all parameters, and the values of inactive ones are left out of what is evaluated.
 - **Randomness.** One integer is drawn from the search's generator; the global states of ``random``, NumPy and PyTorch
@@ -238,13 +238,17 @@ def trials(budget: Budget, otherwise: int) -> int:
 
 
 def varied(space: Space) -> list[Any]:
-    """ConfigSpace's hyperparameters of all parameters that are no constants: those that a library is told of."""
-    return [hp for hp in space.configspace.values() if not isinstance(hp, CS.Constant)]
+    """ConfigSpace's hyperparameters with more than one value: those that a library is told of."""
+    return [hp for hp in space.configspace.values() if not _is_fixed(hp)]
+
+
+def _is_fixed(hp: Any) -> bool:
+    return len(values_of(hp)) == 1
 
 
 def grow(space: Space, suggest: Callable[[Any], Value], flat: bool = False) -> dict[str, Value]:
     """A configuration made parameter by parameter, parents first: ``suggest`` gives the value of a ConfigSpace
-    hyperparameter that is no constant. With ``flat`` it is asked for all, else for the active ones only."""
+    hyperparameter with more than one value. With ``flat`` it is asked for all, else for the active ones only."""
     config: dict[str, Value] = {}
     for j, name in enumerate(space.names):
         hp = space.configspace[name]
@@ -253,7 +257,7 @@ def grow(space: Space, suggest: Callable[[Any], Value], flat: bool = False) -> d
             u[0, j] = 0.5
             if np.isnan(space.deactivate(u)[0, j]):
                 continue
-        config[name] = plain(hp.value) if isinstance(hp, CS.Constant) else suggest(hp)
+        config[name] = default_of(hp) if _is_fixed(hp) else suggest(hp)
     return space.canonical(config) if flat and space.conditional else config
 
 

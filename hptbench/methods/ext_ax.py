@@ -16,6 +16,7 @@ optimised by their hypervolume. More initial trials than ``initialization_budget
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,6 +61,10 @@ class _Search(PeerSearch):
     def _start(self) -> None:
         from ax.api.client import Client
 
+        sizes = [size for size in self.space.sizes.tolist() if size != 1]
+        self._points = math.prod(sizes) or None
+        """Of a finite space. Ax never repeats one, but would search long for a new one."""
+        self._suggested = 0
         self._client = Client(storage_config=None, random_seed=self.seed)
         self._client.configure_experiment([_parameter(hp) for hp in varied(self.space)], name="hptbench")
         self._metrics = [f"objective{i}" for i in range(len(self.problem.objectives))]
@@ -79,10 +84,13 @@ class _Search(PeerSearch):
     def _suggest(self) -> tuple[Config, Any] | None:
         from ax.exceptions.core import OptimizationComplete
 
+        if self._suggested == self._points:
+            return None
         try:
             [(index, chosen)] = self._client.get_next_trials(max_trials=1).items()
         except OptimizationComplete:  # the space is exhausted, or Ax only repeats itself
             return None
+        self._suggested += 1
         values = {hp.name: value_at(hp, chosen[hp.name]) for hp in varied(self.space)}
         return self.space.canonical(filled(self.space, values)), index
 

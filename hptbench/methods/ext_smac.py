@@ -9,12 +9,16 @@ the budget (100 where only time limits it), by which it sizes its Sobol design. 
 which it writes when it is built is removed at once. Pending trials are running ones for it, which it does not propose
 again. Failed jobs are told with the worst value so far (its ``crash_cost`` is infinite, which no model can be fitted
 to). Reports of other people's jobs are told as trials that it did not ask for.
+
+What had to be put right: SMAC collects the points from which its local search starts in a set, whose order depends on
+the seed of Python's hashes, so that no two processes would give the same run; here they keep the order of their costs.
 """
 
 from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -139,7 +143,9 @@ class _Search(PeerSearch):
 
     def _start(self) -> None:
         from smac import Scenario
+        from smac.acquisition.maximizer import local_search
 
+        local_search.set = _Ordered
         with tempfile.TemporaryDirectory() as folder:
             scenario = Scenario(
                 copy.deepcopy(self.space.configspace),
@@ -175,3 +181,14 @@ class _Search(PeerSearch):
     def _observe_foreign(self, config: Config, values: Values | None) -> None:
         known = CS.Configuration(self._smac.scenario.configspace, values=dict(config))
         self._observe(self._smac.intensifier.get_trials_of_interest(known)[0], config, values)
+
+
+class _Ordered(dict[Any, None]):
+    """A set in the order in which its members came."""
+
+    def __init__(self, members: Iterable[Any] = ()) -> None:
+        super().__init__(dict.fromkeys(members))
+
+    def add(self, member: Any) -> None:
+        """As that of a set."""
+        self[member] = None

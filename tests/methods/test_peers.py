@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import random
+import subprocess
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import ConfigSpace as CS
 import numpy as np
@@ -32,7 +37,7 @@ SLOW = {
     "ext_syne_tune_cqr": 7,
 }
 """Those that take seconds, and how many evaluations they get: enough for a model."""
-LEARNS = {"ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate"}
+LEARNS = {"ext_cmaes_catcmawm", "ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate"}
 """Beat random search within 40 evaluations of the sphere."""
 MIXED, SPHERE = Bowl(fidelity=None, noise=0.0), Bowl(over="sphere", fidelity=None, noise=0.0)
 
@@ -89,6 +94,31 @@ def test_equal_seed_equal_trace(name: str) -> None:
     first, again, other = (configs(run(name, MIXED, seed=seed, workers=2)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+_TRACE = """
+import json, sys
+from test_peers import MIXED, configs, run
+print(json.dumps(configs(run(sys.argv[1], MIXED, seed=1, workers=2))))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PEERS)
+def test_another_process_does_the_same(name: str) -> None:
+    """Sets of texts have another order in each."""
+    peer(name)
+    root = Path(__file__).parents[2]
+    env = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": f"{root}{os.pathsep}{Path(__file__).parent}"}
+    out = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _TRACE, name],
+        env=env,
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(out.stdout.splitlines()[-1]) == configs(run(name, MIXED, seed=1, workers=2))
 
 
 @every_peer
@@ -231,6 +261,7 @@ def test_a_configuration_grows_along_its_conditions_and_constants_are_not_asked_
         {
             "kind": {"type": "categorical", "choices": ["a", "b"]},
             "fix": {"type": "constant", "value": 7},
+            "one": {"type": "categorical", "choices": ["only"]},
             "x": {"type": "float", "lower": 0, "upper": 1, "when": {"kind": "a"}},
             "y": {"type": "integer", "lower": 1, "upper": 5, "when": {"kind": ["a", "b"]}},
         }
@@ -241,10 +272,10 @@ def test_a_configuration_grows_along_its_conditions_and_constants_are_not_asked_
         asked.append(hp.name)
         return {"kind": "b", "x": 0.5, "y": 2}[hp.name]
 
-    assert grow(space, suggest) == {"kind": "b", "fix": 7, "y": 2}  # type: ignore[arg-type]
+    assert grow(space, suggest) == {"kind": "b", "fix": 7, "one": "only", "y": 2}  # type: ignore[arg-type]
     assert sorted(asked) == ["kind", "y"]
     asked.clear()
-    assert grow(space, suggest, flat=True) == {"kind": "b", "fix": 7, "y": 2}  # type: ignore[arg-type]
+    assert grow(space, suggest, flat=True) == {"kind": "b", "fix": 7, "one": "only", "y": 2}  # type: ignore[arg-type]
     assert sorted(asked) == ["kind", "x", "y"]
     assert branches(space) == {"x": ("kind", ("a",)), "y": ("kind", ("a", "b"))}
     assert sorted(hp.name for hp in varied(space)) == ["kind", "x", "y"]
