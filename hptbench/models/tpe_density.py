@@ -8,10 +8,11 @@ and their roles for better empirical performance", 2023, arXiv:2304.11127, secti
     p(x) = prod_j sum_k w_kj k_j(x_j; x_kj)    univariate: parameters independent of each other
 
 over one kernel per observation and one for the prior. Numbers have Gaussian kernels truncated to [0, 1], for integers
-and ordinals integrated over the cell of a value (where the cell is narrower than half the least bandwidth: the density
-in its middle times its width). A category has the kernel of J. Aitchison and C. G. G. Aitken (Biometrika 63, 1976,
-doi:10.1093/biomet/63.3.413): kept with probability kappa, else drawn from the prior. The prior is a Gaussian of
-deviation 1 around the centre, truncated; for categories the weights of the space.
+and ordinals integrated over the cell of a value (where the cell is narrower than half the least bandwidth: the
+density in its middle times its width; with more than 65,536 values: as of a continuous one). A category has the
+kernel of J. Aitchison and C. G. G. Aitken (Biometrika 63, 1976, doi:10.1093/biomet/63.3.413): kept with probability
+kappa, else drawn from the prior. The prior is a Gaussian of deviation 1 around the centre, truncated; for categories
+the weights of the space.
 
 Where an observation's parameter is inactive its kernel is that of the prior; in the univariate form it is left out.
 A point's inactive parameters are integrated out, so that the density over a space with conditions sums to one.
@@ -32,6 +33,9 @@ from hptbench.space import Floats, Kind, Mask, Space
 Places = NDArray[np.intp]
 _TINY = 1e-300
 """Keeps the logarithm of a mass finite that has underflowed."""
+_MOST_CELLS = 1 << 16
+"""Values of an integer from which on its cells, whose widths cancel in ratios of densities, are not tabled."""
+_INTERVAL = np.array([0.0, 1.0])
 _LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -61,10 +65,10 @@ class _Axes:
 
     def __init__(self, space: Space, narrow: float) -> None:
         free = [j for j in range(len(space)) if space.sizes[j] != 1]
-        cells = {j: space.cells(j) for j in free}
         categories = [j for j in free if space.kinds[j] is Kind.CATEGORICAL]
-        smooth = [j for j in free if not space.sizes[j]]
-        whole = [j for j in free if space.sizes[j] and j not in categories]
+        whole = [j for j in free if 0 < space.sizes[j] <= _MOST_CELLS and j not in categories]
+        smooth = [j for j in free if j not in whole and j not in categories]
+        cells = {j: space.cells(j) for j in whole + categories}
         mixed = [j for j in whole if np.diff(cells[j]).min() <= narrow]
         tabled = [j for j in whole if j not in mixed]
         self.width = len(space)
@@ -79,7 +83,7 @@ class _Axes:
         in_table = [np.diff(cells[j]) > narrow if j in whole else np.zeros(1, bool) for j in self.numbers.tolist()]
         ends = [np.flatnonzero(np.append(t, True) | np.append(True, t)) for t in in_table]  # of cells in the table
         ends = [np.union1d(e, [0, len(t)]) for e, t in zip(ends, in_table, strict=True)]
-        edges = [cells[j][e] for j, e in zip(self.numbers.tolist(), ends, strict=True)]
+        edges = [cells.get(j, _INTERVAL)[e] for j, e in zip(self.numbers.tolist(), ends, strict=True)]
         self.edges, self.edge_of = _stacked(edges)
         """(edges, 1) where the kernels' distributions are needed, 0 and 1 among them, and the number of each."""
         stops = np.cumsum([len(e) for e in edges], dtype=np.intp)

@@ -306,3 +306,17 @@ def test_the_other_density_is_that_of_the_others() -> None:
     both.fit(u, good, np.ones(20), (1.0, 2.0))
     other.fit(u[6:], np.ones(14, dtype=bool), np.ones(14), (2.0, 1.0))
     np.testing.assert_allclose(both.logpdf(u)[1], other.logpdf(u)[0], rtol=1e-12)
+
+
+def test_integers_of_many_values_are_as_continuous_ones() -> None:
+    """No table of two thousand million cells, which no memory holds."""
+    x = np.random.default_rng(0).random((30, 1))
+    whole, real = (
+        Density(
+            space_from_yaml({"x": {"type": kind, "lower": 0, "upper": 2**31 - 1, "default": 1}}),
+            Rules(), x[:20], np.ones(20), 1.0,
+        )
+        for kind in ("integer", "float")
+    )  # fmt: skip
+    assert whole.logpdf(x[20:]) == pytest.approx(real.logpdf(x[20:]))
+    assert whole.sample(np.random.default_rng(1), 5).tolist() == real.sample(np.random.default_rng(1), 5).tolist()
