@@ -9,7 +9,7 @@ Deviations from the paper:
 
 - The weights are uniform on the simplex instead of on a lattice of 11 vectors (two objectives) or 15 (three), each of
   which a search of some hundred evaluations sees many times; so in qParEGO (S. Daulton, M. Balandat and E. Bakshy,
-  NeurIPS 2020, arXiv:2006.05078).
+  NeurIPS 2020, arXiv:2006.05078). On four problems the lattice was neither better nor worse.
 - Objectives are normalised by the ranges observed so far; the paper's are known.
 - The process, its targets, the logarithm of the expected improvement, how it is maximised and how pending jobs count
   (by fantasies; the paper has none): as in :mod:`hptbench.methods.gp`, with at most ``max_points`` points.
