@@ -302,3 +302,31 @@ def test_what_is_missing_is_named_with_what_brings_it(monkeypatch: pytest.Monkey
     assert missing(("json", "no_such_module")) == 'no_such_module is not installed: pip install "hptbench[peers]"'
     monkeypatch.setattr("hptbench.methods._peers.find_spec", lambda module: None)
     assert "--no-deps" in str(missing(("syne_tune",)))
+
+
+def test_catcma_gets_binary_numbers_as_categories_and_very_wide_ones_as_floats() -> None:
+    method = peer("ext_cmaes_catcmawm")
+    space = space_from_yaml(
+        {
+            "n": {"type": "integer", "lower": -5, "upper": 2**31},
+            "log": {"type": "integer", "lower": 1, "upper": 2**31, "log": True},
+            "two": {"type": "integer", "lower": 4, "upper": 5},
+            "size": {"type": "ordinal", "choices": ["s", "l"]},
+            "k": {"type": "integer", "lower": 1, "upper": 9},
+            "x": {"type": "float", "lower": 0, "upper": 1},
+        }
+    )
+    search = method.begin(Problem(space, ("loss",), None, Budget(max_jobs=40)), np.random.default_rng(0))
+    assert [{hp.name for hp in hps} for hps in (search._x, search._z, search._c)] == [  # type: ignore[attr-defined]
+        {"n", "log", "x"}, {"k"}, {"two", "size"}
+    ]  # fmt: skip
+    seen = []
+    for i in range(40):
+        [proposal] = search.ask(1, [])
+        space.check(proposal.config)
+        seen.append(proposal.config)
+        value = (float(proposal.config["two"]) + float(proposal.config["x"]),)
+        search.tell([Report(i, i, proposal, 1.0, Status.OK, value, (Point(1.0, value),), 1.0)])
+    assert {config["two"] for config in seen} == {4, 5}
+    assert {config["size"] for config in seen} == {"s", "l"}
+    assert sum(config["two"] == 4 for config in seen[20:]) > 10
