@@ -36,6 +36,7 @@ from hptbench.errors import UserError
 from hptbench.methods._climb import climb
 from hptbench.methods._modelled import Modelled
 from hptbench.methods._prior import LogPrior
+from hptbench.methods._surrogate import without_failures
 from hptbench.models.forest import Forest, imputed
 from hptbench.protocol import Problem, Report, Traits
 from hptbench.registry import method
@@ -47,6 +48,7 @@ _INTERLEAVED = 16
 """Random configurations of which the first new one is taken."""
 _PERCENTILE = 5
 _LEAST_VARIANCE, _LEAST_EI = 1e-10, 1e-300
+_HUGE = 1e300
 
 
 @method("rf")
@@ -150,10 +152,10 @@ def design_size(problem: Problem) -> int:
 def log_scaled(values: Floats) -> Floats:
     """(n,) logarithms of ``values``, at least one of them finite, with the best as near to 0 as the 5th percentile is
     to the best, and the worst at 1 (SMAC's ``RunHistoryLogScaledEncoder``). All 0 where all are equal."""
-    finite = np.isfinite(values)
-    y = np.where(finite, values, values[finite].max())
+    y = np.clip(without_failures(values), -_HUGE, _HUGE)  # or differences overflow
     best, worst = y.min(), y.max()
     low = best - (np.percentile(y, _PERCENTILE) - best) - 1e-10
+    low = min(low, np.nextafter(best, -np.inf))  # 1e-10 vanishes beside large values
     return np.log((y - low) / (worst - low)) if worst > best else np.zeros(len(y))
 
 
