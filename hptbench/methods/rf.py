@@ -20,6 +20,8 @@ Deviations from SMAC 2.4.1 (numbers: log10 regret after 100 evaluations, mean ov
 - Local search as in 2011: 4 draws around each number with a standard deviation of 0.2, the best neighbour is taken,
   and a local optimum is the end. There, 8 draws, 0.05 (adapted), the first better neighbour, walks over plateaus.
 - Pending jobs enter the model with the mean that it predicts for them; there, they are only not proposed again.
+- The variances in the leaves count, too; there, only that of the leaves' means over the trees. With leaves grown until
+  they are pure, the default, they are 0.
 - A failed job's value is the user's there (crash_cost), and no configuration is evaluated twice here.
 """
 
