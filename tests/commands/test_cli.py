@@ -318,9 +318,9 @@ def test_help_imports_next_to_nothing(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_study_resumes(tmp_path: Path) -> None:
-    argv = ["+method=random", "suite=smoke", "seeds=30", "plot=false", "executor.processes=2"]
+    argv = ["+method=random", "suite=smoke", "seeds=30", "plot=false"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "hptbench", *argv],
+        [sys.executable, "-m", "hptbench", *argv, "executor.processes=1"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -336,7 +336,7 @@ def test_an_interrupted_study_resumes(tmp_path: Path) -> None:
     assert "Traceback" not in err
     done = len(list(tmp_path.rglob("run.json")))
     assert 0 < done < 120
-    again = _python(*argv, cwd=tmp_path)
+    again = _python(*argv, "executor.processes=2", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert len(list(tmp_path.rglob("run.json"))) == 120
     assert f"{os.sep}smoke" in again.stderr
