@@ -33,6 +33,16 @@ class Fitted:
         """The points in the order of their targets."""
         return self.u[np.argsort(self.targets, kind="stable")]
 
+    def given(self, embed: Embedding, pending: Floats, fantasies: int, rng: np.random.Generator) -> tuple[GP, Floats]:
+        """The process with that many draws of what the points ``pending``, (p, d), will return, a column each, and
+        the lowest mean of each column, (S,), at the points that are known or pending; one column if p is 0."""
+        best = self.gp.predict(embed(self.u))[0].min(axis=0)
+        if not len(pending):
+            return self.gp, best
+        x = embed(pending)
+        gp = self.gp.given(x, self.gp.draw(x, fantasies, rng))
+        return gp, np.minimum(best, gp.predict(x)[0].min(axis=0))
+
 
 class Surrogate:
     """Fits one Gaussian process after the other to growing data.
