@@ -37,7 +37,13 @@ SLOW = {
     "ext_syne_tune_cqr": 7,
 }
 """Those that take seconds, and how many evaluations they get: enough for a model."""
-LEARNS = {"ext_cmaes_catcmawm", "ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate", "ext_optuna_tpe_group"}
+LEARNS = {
+    "ext_cmaes_catcmawm",
+    "ext_hyperopt_tpe",
+    "ext_optuna_tpe",
+    "ext_optuna_tpe_group",
+    "ext_optuna_tpe_univariate",
+}
 """Beat random search within 40 evaluations of the sphere."""
 MIXED, SPHERE = Bowl(fidelity=None, noise=0.0), Bowl(over="sphere", fidelity=None, noise=0.0)
 
