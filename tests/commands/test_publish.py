@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from hptbench.commands.publish import main
 from hptbench.errors import UserError
 from hptbench.methods.default import Default
+from hptbench.methods.hyperband import Hyperband
 from hptbench.methods.random import RandomSearch
 from hptbench.methods.sobol import Sobol
 from hptbench.protocol import Budget, Clock
@@ -59,3 +61,44 @@ def test_what_makes_no_sense_is_refused(study: Path) -> None:
         main([str(study), "--at", "100"])
     with pytest.raises(UserError, match="sobol"):
         main([str(study), "--at", "8", "--reference", "sobbol"])
+
+
+def test_references_of_tasks_that_are_not_chosen_stay(study: Path) -> None:
+    main([str(study), "--at", "8"])
+    before = json.loads((study / "references.json").read_text())
+    main([str(study), "--at", "8", "--where", "task=branin"])
+    assert json.loads((study / "references.json").read_text()) == before
+    assert set(before) == {"branin", "hartmann3"}
+
+
+def test_torn_references_are_told(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    for torn in ('{"branin": {"best": 0.3', '{"branin": {"best": 0.3}}', "[]"):
+        (tmp_path / "references.json").write_text(torn)
+        with pytest.raises(UserError, match=r"references.json is damaged .*delete it"):
+            main([str(tmp_path), "--at", "8"])
+
+
+def test_missing_and_unfinished_runs_are_named(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    runs = pd.read_parquet(study / "runs.parquet")
+    [one] = runs.loc[(runs["method"] == "sobol") & (runs["task"] == "branin") & (runs["seed"] == 1), "run"]
+    [file] = [file for file in (tmp_path / "runs").glob("*/*/*/run.json") if json.loads(file.read_text())["run"] == one]
+    file.unlink()
+    main([str(tmp_path), "--at", "8"])
+    text = (tmp_path / "comparison.md").read_text()
+    assert "**Missing runs**, of 3 seeds on every task: sobol 1." in text
+    assert "1 run of this study has begun, but not finished" in text
+    main([str(study), "--at", "8"])
+    assert "issing" not in (study / "comparison.md").read_text()
+
+
+def test_lower_fidelities_are_refused(tmp_path: Path) -> None:
+    for label, method in (("random", RandomSearch()), ("hyperband", Hyperband())):
+        plan = Plan(
+            SyntheticTask("mf_branin"), label, method, 0, Budget(max_full_evals=4), 1, Clock.COST, Limits(None, None),
+            tmp_path,
+        )  # fmt: skip
+        execute(plan, Driver(Evaluator(), lambda *_: None))
+    with pytest.raises(UserError, match="lower ones of hyperband on mf_branin"):
+        main([str(tmp_path), "--at", "2"])
