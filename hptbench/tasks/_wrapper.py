@@ -69,7 +69,7 @@ class Wrapper:
 
     @property
     def front(self) -> Front | None:
-        """That of what is seen without noise, which no wrapper changes."""
+        """That of what is seen without noise, which only constraints change."""
         return self.inner.front if isinstance(self.inner, HasFront) else None
 
     def identity(self) -> dict[str, JSON]:
