@@ -2,8 +2,9 @@
 commit.
 
 Into the folder of the study it writes incumbents.parquet (every run's incumbent after each evaluation), ranks.png with
-ranks.json, references.json (lowest value known and median random value of each task) and comparison.md (ranks, tests,
-processor seconds); runs.parquet is there already. Regret and its references: hptbench/results/regret.py.
+ranks.json, references.json (lowest value known, optima included, and median random value of each task) and
+comparison.md (ranks, tests, processor seconds); runs.parquet is there already. Regret and its references:
+hptbench/results/regret.py.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ def publish(study: Study, at: Sequence[int], reference: str | None = None, comma
         raise UserError(f"expected --at between 1 and the {longest} evaluations of the runs, got {list(at)}")
     stored = folder / "references.json"
     before = _before(stored)
-    found = references(study.jobs, {task: one.best for task, one in before.items()})
+    known = study.runs.groupby("task")["optimum"].min().dropna().to_dict()
+    for task, one in before.items():
+        known[task] = min(one.best, known.get(task, np.inf))
+    found = references(study.jobs, known)
     curves = log_regrets(incumbents(study.jobs, longest), found)
     units = dict(zip(study.runs["task"], study.runs["unit"], strict=True))
     where = standing(curves, units)
@@ -95,8 +99,8 @@ def _check_full(study: Study) -> None:
     if low.any():
         job = study.jobs.loc[low, ["method", "task"]].iloc[0]
         raise UserError(
-            f"expected trainings to the full fidelity, got lower ones of {job['method']} on {job['task']}, whose values "
-            "do not compare; see compare, or choose with --where method=… task=…"
+            f"expected trainings to the full fidelity, got lower ones of {job['method']} on {job['task']}, whose "
+            "values do not compare; see compare, or choose with --where method=… task=…"
         )
 
 
@@ -180,7 +184,9 @@ def _text(
 
 def _problems(where: Standing, found: Mapping[str, Reference]) -> str:
     units, tasks = len(where.units), len(found)
-    return f"{units} problems" + ("" if tasks == units else f", made of {tasks} tasks; those of one data set count once")
+    return f"{units} problems" + (
+        "" if tasks == units else f", made of {tasks} tasks; those of one data set count once"
+    )
 
 
 def _missing(runs: pd.DataFrame, unfinished: Sequence[str]) -> list[str]:
@@ -194,8 +200,8 @@ def _missing(runs: pd.DataFrame, unfinished: Sequence[str]) -> list[str]:
     if named:
         lines += [
             "",
-            f"**Missing runs**, of {seeds} seeds on every task: {named}. Their scores are means over fewer seeds, which "
-            "favours nobody on average, but makes them, and the tests below, less certain.",
+            f"**Missing runs**, of {seeds} seeds on every task: {named}. Their scores are means over fewer seeds, "
+            "which favours nobody on average, but makes them, and the tests below, less certain.",
         ]
     if unfinished:
         n = len(unfinished)

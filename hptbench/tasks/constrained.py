@@ -64,6 +64,10 @@ class Constrained(Wrapper):
         """Not known: that of ``inner`` has other objectives, and points that violate the constraints."""
         return None
 
+    @property
+    def optimum(self) -> None:
+        """Not known, likewise."""
+
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         return [
             replace(outcome, curve=tuple(self._constrained(point) for point in outcome.curve))

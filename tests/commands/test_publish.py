@@ -47,13 +47,24 @@ def test_what_lasts_is_written(study: Path, capsys: pytest.CaptureFixture[str]) 
     final = kept.groupby(["task", "method", "seed"], observed=True)["value"].last()
     assert final.to_dict() == jobs.groupby(["task", "method", "seed"])["value"].min().to_dict()
     known = json.loads((study / "references.json").read_text())
+    assert known["branin"]["best"] == SyntheticTask("branin").optimum
+    assert known["branin"]["best"] < jobs.loc[jobs["task"] == "branin", "value"].min()
+
+
+def test_without_an_optimum_the_best_of_all_runs_is_the_reference(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    for file in (tmp_path / "runs").glob("*/*/*/run.json"):  # as those of versions that did not tell it
+        file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "optimum"}))
+    main([str(tmp_path), "--at", "8"])
+    known, jobs = json.loads((tmp_path / "references.json").read_text()), pd.read_parquet(tmp_path / "jobs.parquet")
     assert known["branin"]["best"] == jobs.loc[jobs["task"] == "branin", "value"].min()
 
 
-def test_a_lower_value_known_from_before_is_kept(study: Path) -> None:
-    (study / "references.json").write_text(json.dumps({"branin": {"best": 0.397887, "random": 50.0}}))
-    main([str(study), "--at", "8"])
-    assert json.loads((study / "references.json").read_text())["branin"]["best"] == 0.397887
+def test_a_lower_value_known_from_before_is_kept(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    (tmp_path / "references.json").write_text(json.dumps({"branin": {"best": 0.25, "random": 50.0}}))
+    main([str(tmp_path), "--at", "8"])
+    assert json.loads((tmp_path / "references.json").read_text())["branin"]["best"] == 0.25
 
 
 def test_what_makes_no_sense_is_refused(study: Path) -> None:
