@@ -31,13 +31,10 @@ from hptbench.commands.shell import user_error
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Executor
 from hptbench.files import write_whole
-from hptbench.protocol import Task
 from hptbench.results.claims import Comparison, judged, results
 from hptbench.results.collect import collect
 from hptbench.results.table import DEFAULT, RANDOM
 from hptbench.run import Plan
-from hptbench.tasks._wrapper import Wrapper
-from hptbench.tasks.constrained import Constrained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,19 +200,12 @@ def optima_of(plans: Sequence[Plan], problems: Mapping[str, str]) -> dict[str, f
     """Problem -> its optimum, where it is known; UserError if its tasks have several."""
     out: dict[str, float] = {}
     for name, task in {plan.task.name: plan.task for plan in plans}.items():
-        if (optimum := _optimum(task)) is not None and optimum != out.setdefault(problems[name], optimum):
+        if (optimum := getattr(task, "optimum", None)) is not None and optimum != out.setdefault(
+            problems[name], optimum
+        ):
             raise UserError(f"expected the tasks of {problems[name]} to have one optimum for all seeds, got "
                             f"{out[problems[name]]:g} and {optimum:g}; give them a fixed instance")  # fmt: skip
     return out
-
-
-def _optimum(task: Task) -> float | None:
-    while isinstance(task, Wrapper):
-        if isinstance(task, Constrained):
-            return None  # the inner one is that without the constraints
-        task = task.inner
-    optimum: float | None = getattr(task, "optimum", None)
-    return optimum
 
 
 def _found(study: Study) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -2,8 +2,9 @@
 commit.
 
 Into the folder of the study it writes incumbents.parquet (every run's incumbent after each evaluation), ranks.png with
-ranks.json, references.json (lowest value known and median random value of each task) and comparison.md (ranks, tests,
-processor seconds); runs.parquet is there already. Regret and its references: hptbench/results/regret.py.
+ranks.json, references.json (lowest value known, optima included, and median random value of each task) and
+comparison.md (ranks, tests, processor seconds); runs.parquet is there already. Regret and its references:
+hptbench/results/regret.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rich.console import Console
 from hptbench.commands.compare import check_comparable, chosen
 from hptbench.errors import UserError, unknown
 from hptbench.files import write_whole
-from hptbench.results.collect import Study, collect
+from hptbench.results.collect import KEY, Study, collect
 from hptbench.results.fronts import several
 from hptbench.results.regret import FLOOR, Reference, Standing, incumbents, log_regrets, references, standing
 from hptbench.results.table import DEFAULT
@@ -69,22 +70,48 @@ def publish(study: Study, at: Sequence[int], reference: str | None = None, comma
     folder = study.folder
     if several(study.runs).any():
         raise UserError("expected tasks of one objective, got several; see compare, or choose with --where task=…")
+    _check_full(study)
     longest = int(study.runs.loc[study.runs["method"] != DEFAULT, "jobs"].max())
     if not at or at[0] < 1 or at[-1] > longest:
         raise UserError(f"expected --at between 1 and the {longest} evaluations of the runs, got {list(at)}")
     stored = folder / "references.json"
-    before = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
-    found = references(study.jobs, {task: one["best"] for task, one in before.items()})
+    before = _before(stored)
+    known = study.runs.groupby("task")["optimum"].min().dropna().to_dict()
+    for task, one in before.items():
+        known[task] = min(one.best, known.get(task, np.inf))
+    found = references(study.jobs, known)
     curves = log_regrets(incumbents(study.jobs, longest), found)
     units = dict(zip(study.runs["task"], study.runs["unit"], strict=True))
     where = standing(curves, units)
     if reference is not None and reference not in where.methods:
         raise unknown("method", reference, where.methods)
-    _write(stored, json.dumps({task: asdict(one) for task, one in found.items()}, indent=1))
+    _write(stored, json.dumps({task: asdict(one) for task, one in sorted((before | found).items())}, indent=1))
     _write_incumbents(study, longest, folder / "incumbents.parquet")
     side = ranks(where, folder / "ranks.png", command)
     _write(folder / "comparison.md", _text(study, where, at, reference, found, command))
     return [stored, folder / "incumbents.parquet", side.with_suffix(".png"), side, folder / "comparison.md"]
+
+
+def _check_full(study: Study) -> None:
+    """UserError for jobs below the full fidelity, whose values do not compare with those at it."""
+    high = study.jobs[KEY].merge(study.runs[[*KEY, "high"]], how="left", on=KEY)["high"].to_numpy(float)
+    low = study.jobs["stop"].to_numpy(float) < high
+    if low.any():
+        job = study.jobs.loc[low, ["method", "task"]].iloc[0]
+        raise UserError(
+            f"expected trainings to the full fidelity, got lower ones of {job['method']} on {job['task']}, whose "
+            "values do not compare; see compare, or choose with --where method=… task=…"
+        )
+
+
+def _before(stored: Path) -> dict[str, Reference]:
+    """The references that were written before."""
+    if not stored.is_file():
+        return {}
+    try:
+        return {task: Reference(**one) for task, one in json.loads(stored.read_text(encoding="utf-8")).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{stored} is damaged ({error}); delete it: it is made from the runs again") from error
 
 
 def _write(path: Path, text: str) -> None:
@@ -125,7 +152,7 @@ def _text(
     seeds = runs.groupby(["task", "method"]).size().groupby("method").agg(["min", "max"])
     cpu = (runs["ask"] + runs["tell"]).groupby(runs["method"]).median()
     lines = [
-        f"# {study.folder.name}: {len(where.methods)} methods on {len(where.units)} problems",
+        f"# {study.folder.name}: {len(where.methods)} methods on {_problems(where, found)}",
         "",
         f"Made by `{command}`." if command else "",
         "",
@@ -146,12 +173,41 @@ def _text(
         low, high = seeds.loc[method]
         count = str(low) if low == high else f"{low}–{high}"
         lines.append(f"| {method} | {ranks} | {scores} | {cpu[method]:.3g} | {count} |")
+    lines += _missing(runs, study.unfinished)
     lines += ["", f"{friedman_sentence(friedman(where.scores[at[-1] - 1]))} (at {at[-1]} evaluations)", ""]
     lines += _test_lines(pairs, at, reference, chosen_after)
     lines += ["", "## Problems", "", "| task | best known | median random |", "|---|---|---|"]
     lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in found.items()]
     lines += ["", *_machines(runs)]
     return "\n".join(lines)
+
+
+def _problems(where: Standing, found: Mapping[str, Reference]) -> str:
+    units, tasks = len(where.units), len(found)
+    return f"{units} problems" + (
+        "" if tasks == units else f", made of {tasks} tasks; those of one data set count once"
+    )
+
+
+def _missing(runs: pd.DataFrame, unfinished: Sequence[str]) -> list[str]:
+    """By name, the methods that lack runs which others have; and how many runs are not finished."""
+    seeds = runs["seed"].nunique()
+    lacking = {
+        str(method): runs["task"].nunique() * seeds - len(of_method) for method, of_method in runs.groupby("method")
+    }
+    named = ", ".join(f"{method} {lack}" for method, lack in lacking.items() if lack)
+    lines = []
+    if named:
+        lines += [
+            "",
+            f"**Missing runs**, of {seeds} seeds on every task: {named}. Their scores are means over fewer seeds, "
+            "which favours nobody on average, but makes them, and the tests below, less certain.",
+        ]
+    if unfinished:
+        n = len(unfinished)
+        begun = "1 run of this study has" if n == 1 else f"{n} runs of this study have"
+        lines += ["", f"{begun} begun, but not finished, and count{'s' if n == 1 else ''} nowhere."]
+    return lines
 
 
 def _tests(where: Standing, at: Sequence[int], reference: str) -> list[Pair]:

@@ -71,7 +71,7 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
 
 def _row(path: Path) -> dict[str, Any]:
     try:
-        row = {"constraints": [], "front": None} | json.loads(path.read_text(encoding="utf-8"))
+        row = {"constraints": [], "front": None, "optimum": None} | json.loads(path.read_text(encoding="utf-8"))
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
         table(RUNS, [row])

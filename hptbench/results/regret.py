@@ -1,9 +1,11 @@
 """Normalised regret over evaluations: methods compared on problems whose values have nothing in common.
 
 The regret of a run after t evaluations is (v - b) / (r - b): v its incumbent's validation value; b the lowest value
-that any job of the study found on the task, all methods and seeds together, or a lower one known from before; r the
-median of what random search evaluated there. So 0 is the best that is known, 1 a random configuration. References from
-random search alone would give negative regrets (YAHPO), and known optima are rarely at hand.
+that any job of the study found on the task, all methods and seeds together, or a lower one that is known: the optimum,
+where the task knows it, or what was found before; r the median of what random search evaluated there. So 0 is the best
+that is known, 1 a random configuration. References from random search alone would give negative regrets (YAHPO). Where
+the optimum is not known, the run that found b has the regret 0, which favours its method; where it is known and nobody
+comes near, no run has.
 
 What is averaged is the logarithm of the regret, floored at :data:`FLOOR`: below it differences do not count."""
 

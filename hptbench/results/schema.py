@@ -71,6 +71,7 @@ RUNS = (
         "",
         "JSON: ideal, reference point, hypervolume and points of the true front; null if not known",
     ),
+    Column("optimum", "double", "objective", "least value of the first objective without noise; null if not known"),
     Column("high", "double", "fidelity", "fidelity of a full evaluation"),
     Column("fidelity_unit", "string", "", "what the fidelity counts; null if the task has none"),
     Column(

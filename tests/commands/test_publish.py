@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from hptbench.commands.publish import main
 from hptbench.errors import UserError
 from hptbench.methods.default import Default
+from hptbench.methods.hyperband import Hyperband
 from hptbench.methods.random import RandomSearch
 from hptbench.methods.sobol import Sobol
 from hptbench.protocol import Budget, Clock
@@ -45,13 +47,24 @@ def test_what_lasts_is_written(study: Path, capsys: pytest.CaptureFixture[str]) 
     final = kept.groupby(["task", "method", "seed"], observed=True)["value"].last()
     assert final.to_dict() == jobs.groupby(["task", "method", "seed"])["value"].min().to_dict()
     known = json.loads((study / "references.json").read_text())
+    assert known["branin"]["best"] == SyntheticTask("branin").optimum
+    assert known["branin"]["best"] < jobs.loc[jobs["task"] == "branin", "value"].min()
+
+
+def test_without_an_optimum_the_best_of_all_runs_is_the_reference(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    for file in (tmp_path / "runs").glob("*/*/*/run.json"):  # as those of versions that did not tell it
+        file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "optimum"}))
+    main([str(tmp_path), "--at", "8"])
+    known, jobs = json.loads((tmp_path / "references.json").read_text()), pd.read_parquet(tmp_path / "jobs.parquet")
     assert known["branin"]["best"] == jobs.loc[jobs["task"] == "branin", "value"].min()
 
 
-def test_a_lower_value_known_from_before_is_kept(study: Path) -> None:
-    (study / "references.json").write_text(json.dumps({"branin": {"best": 0.397887, "random": 50.0}}))
-    main([str(study), "--at", "8"])
-    assert json.loads((study / "references.json").read_text())["branin"]["best"] == 0.397887
+def test_a_lower_value_known_from_before_is_kept(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    (tmp_path / "references.json").write_text(json.dumps({"branin": {"best": 0.25, "random": 50.0}}))
+    main([str(tmp_path), "--at", "8"])
+    assert json.loads((tmp_path / "references.json").read_text())["branin"]["best"] == 0.25
 
 
 def test_what_makes_no_sense_is_refused(study: Path) -> None:
@@ -59,3 +72,44 @@ def test_what_makes_no_sense_is_refused(study: Path) -> None:
         main([str(study), "--at", "100"])
     with pytest.raises(UserError, match="sobol"):
         main([str(study), "--at", "8", "--reference", "sobbol"])
+
+
+def test_references_of_tasks_that_are_not_chosen_stay(study: Path) -> None:
+    main([str(study), "--at", "8"])
+    before = json.loads((study / "references.json").read_text())
+    main([str(study), "--at", "8", "--where", "task=branin"])
+    assert json.loads((study / "references.json").read_text()) == before
+    assert set(before) == {"branin", "hartmann3"}
+
+
+def test_torn_references_are_told(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    for torn in ('{"branin": {"best": 0.3', '{"branin": {"best": 0.3}}', "[]"):
+        (tmp_path / "references.json").write_text(torn)
+        with pytest.raises(UserError, match=r"references.json is damaged .*delete it"):
+            main([str(tmp_path), "--at", "8"])
+
+
+def test_missing_and_unfinished_runs_are_named(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    runs = pd.read_parquet(study / "runs.parquet")
+    [one] = runs.loc[(runs["method"] == "sobol") & (runs["task"] == "branin") & (runs["seed"] == 1), "run"]
+    [file] = [file for file in (tmp_path / "runs").glob("*/*/*/run.json") if json.loads(file.read_text())["run"] == one]
+    file.unlink()
+    main([str(tmp_path), "--at", "8"])
+    text = (tmp_path / "comparison.md").read_text()
+    assert "**Missing runs**, of 3 seeds on every task: sobol 1." in text
+    assert "1 run of this study has begun, but not finished" in text
+    main([str(study), "--at", "8"])
+    assert "issing" not in (study / "comparison.md").read_text()
+
+
+def test_lower_fidelities_are_refused(tmp_path: Path) -> None:
+    for label, method in (("random", RandomSearch()), ("hyperband", Hyperband())):
+        plan = Plan(
+            SyntheticTask("mf_branin"), label, method, 0, Budget(max_full_evals=4), 1, Clock.COST, Limits(None, None),
+            tmp_path,
+        )  # fmt: skip
+        execute(plan, Driver(Evaluator(), lambda *_: None))
+    with pytest.raises(UserError, match="lower ones of hyperband on mf_branin"):
+        main([str(tmp_path), "--at", "2"])
