@@ -225,7 +225,12 @@ def _write(home: Path, claims: Sequence[Claim], name: str, found: Mapping[str, A
     import pandas as pd
 
     stored, table = home / "claims.json", home / "claims.parquet"
-    before = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    try:
+        before = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    except ValueError as error:
+        raise UserError(
+            f"{stored} is damaged ({error}); delete it: the claims are read from their runs again"
+        ) from error
     kept = {one.name: before[one.name] for one in claims if before.get(one.name, {}).get("spec") == one.spec}
     kept[name] = found
     kept = {one.name: kept[one.name] for one in claims if one.name in kept}

@@ -34,6 +34,10 @@ from hptbench.stats.words import friedman_sentence
 if TYPE_CHECKING:
     import pandas as pd
 
+_COARSE = 1e-2
+"""A second floor of the regret, by which ranks are shown once more."""
+_AT = (25, 50, 100)
+
 
 def main(argv: list[str]) -> int:
     """Write the lasting part of a study's results."""
@@ -45,9 +49,8 @@ def main(argv: list[str]) -> int:
         "--at",
         nargs="+",
         type=int,
-        default=[25, 50, 100],
         metavar="N",
-        help="evaluations at which methods are compared",
+        help="evaluations at which methods are compared; default: 25, 50 and 100, as far as the runs go, or their end",
     )
     parser.add_argument(
         "--reference", metavar="METHOD", help="tested against each other method; default: the best final mean rank"
@@ -58,12 +61,14 @@ def main(argv: list[str]) -> int:
     check_comparable(study.runs)
     command = shlex.join(["python", "-m", "hptbench", "publish", *argv])
     console = Console()
-    for path in publish(study, sorted(set(options.at)), options.reference, command):
+    for path in publish(study, options.at and sorted(set(options.at)), options.reference, command):
         console.print(str(path), highlight=False, soft_wrap=True)
     return 0
 
 
-def publish(study: Study, at: Sequence[int], reference: str | None = None, command: str = "") -> list[Path]:
+def publish(
+    study: Study, at: Sequence[int] | None = None, reference: str | None = None, command: str = ""
+) -> list[Path]:
     """The files written. UserError if methods, tasks or random search are missing, or ``at`` goes beyond the runs."""
     from hptbench.plots.ranks import ranks
 
@@ -72,23 +77,28 @@ def publish(study: Study, at: Sequence[int], reference: str | None = None, comma
         raise UserError("expected tasks of one objective, got several; see compare, or choose with --where task=…")
     _check_full(study)
     longest = int(study.runs.loc[study.runs["method"] != DEFAULT, "jobs"].max())
-    if not at or at[0] < 1 or at[-1] > longest:
+    at = at or [n for n in _AT if n <= longest] or [longest]
+    if at[0] < 1 or at[-1] > longest:
         raise UserError(f"expected --at between 1 and the {longest} evaluations of the runs, got {list(at)}")
     stored = folder / "references.json"
     before = _before(stored)
-    known = study.runs.groupby("task")["optimum"].min().dropna().to_dict()
-    for task, one in before.items():
-        known[task] = min(one.best, known.get(task, np.inf))
+    identities = dict(zip(study.runs["task"], study.runs["task_identity"], strict=True))
+    known = {str(task): float(least) for task, least in study.runs.groupby("task")["optimum"].min().dropna().items()}
+    for task, (one, identity) in before.items():
+        if identities.get(task) == identity:
+            known[task] = min(one.best, known.get(task, np.inf))
     found = references(study.jobs, known)
-    curves = log_regrets(incumbents(study.jobs, longest), found)
+    values = incumbents(study.jobs, longest)
     units = dict(zip(study.runs["task"], study.runs["unit"], strict=True))
-    where = standing(curves, units)
+    where, coarse = (standing(log_regrets(values, found, floor), units) for floor in (FLOOR, _COARSE))
     if reference is not None and reference not in where.methods:
         raise unknown("method", reference, where.methods)
-    _write(stored, json.dumps({task: asdict(one) for task, one in sorted((before | found).items())}, indent=1))
+    entries = before | {task: (one, identities[task]) for task, one in found.items()}
+    plain = {task: {**asdict(one), "task_identity": identity} for task, (one, identity) in sorted(entries.items())}
+    _write(stored, json.dumps(plain, indent=1))
     _write_incumbents(study, longest, folder / "incumbents.parquet")
     side = ranks(where, folder / "ranks.png", command)
-    _write(folder / "comparison.md", _text(study, where, at, reference, found, command))
+    _write(folder / "comparison.md", _text(study, where, coarse, at, reference, found, command))
     return [stored, folder / "incumbents.parquet", side.with_suffix(".png"), side, folder / "comparison.md"]
 
 
@@ -104,13 +114,14 @@ def _check_full(study: Study) -> None:
         )
 
 
-def _before(stored: Path) -> dict[str, Reference]:
-    """The references that were written before."""
+def _before(stored: Path) -> dict[str, tuple[Reference, str]]:
+    """The references that were written before, each with its task's identity: another version has another best."""
     if not stored.is_file():
         return {}
     try:
-        return {task: Reference(**one) for task, one in json.loads(stored.read_text(encoding="utf-8")).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        read = json.loads(stored.read_text(encoding="utf-8"))
+        return {task: (Reference(one["best"], one["random"]), one["task_identity"]) for task, one in read.items()}
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise UserError(f"{stored} is damaged ({error}); delete it: it is made from the runs again") from error
 
 
@@ -138,6 +149,7 @@ def _write_incumbents(study: Study, evaluations: int, path: Path) -> None:
 def _text(
     study: Study,
     where: Standing,
+    coarse: Standing,
     at: Sequence[int],
     reference: str | None,
     found: Mapping[str, Reference],
@@ -159,12 +171,13 @@ def _text(
         "![Mean ranks and regrets](ranks.png)",
         "",
         "Normalised regret: 1 is a median random configuration, 0 the best known value, floored at "
-        f"{FLOOR:g}; scores are its log10, averaged over seeds first. Ranks: 1 is the best. CPU: median processor "
+        f"{FLOOR:g}; scores are its log10, averaged over seeds first. Ranks: 1 is the best; the column after them "
+        f"shows how much they owe to the last digits: regrets below {_COARSE:g} count as equal. CPU: median processor "
         "seconds of ask and tell over the runs.",
         "",
-        "| method | " + " | ".join(f"rank at {n}" for n in at) + " | " + " | ".join(f"score at {n}" for n in at)
-        + " | CPU s | seeds |",
-        "|---" * (2 * len(at) + 3) + "|",
+        "| method | " + " | ".join(f"rank at {n}" for n in at) + f" | at {at[-1]}, coarse | "
+        + " | ".join(f"score at {n}" for n in at) + " | CPU s | seeds |",
+        "|---" * (2 * len(at) + 4) + "|",
     ]  # fmt: skip
     for j in order:
         method = where.methods[j]
@@ -172,7 +185,8 @@ def _text(
         scores = " | ".join(f"{where.scores[n - 1, :, j].mean():.3f}" for n in at)
         low, high = seeds.loc[method]
         count = str(low) if low == high else f"{low}–{high}"
-        lines.append(f"| {method} | {ranks} | {scores} | {cpu[method]:.3g} | {count} |")
+        rough = f"{mean_ranks(coarse.scores[at[-1] - 1])[j]:.2f}"
+        lines.append(f"| {method} | {ranks} | {rough} | {scores} | {cpu[method]:.3g} | {count} |")
     lines += _missing(runs, study.unfinished)
     lines += ["", f"{friedman_sentence(friedman(where.scores[at[-1] - 1]))} (at {at[-1]} evaluations)", ""]
     lines += _test_lines(pairs, at, reference, chosen_after)

@@ -72,14 +72,16 @@ def incumbents(jobs: pd.DataFrame, evaluations: int) -> dict[tuple[str, str], Fl
     return {key: np.stack(runs) for key, runs in out.items()}
 
 
-def log_regrets(found: Mapping[tuple[str, str], Floats], by: Mapping[str, Reference]) -> dict[tuple[str, str], Floats]:
-    """log10 of the normalised regret of :func:`incumbents`: the same keys and shapes. Before its first incumbent a run
-    has the largest regret of its task."""
+def log_regrets(
+    found: Mapping[tuple[str, str], Floats], by: Mapping[str, Reference], floor: float = FLOOR
+) -> dict[tuple[str, str], Floats]:
+    """log10 of the normalised regret of :func:`incumbents`, floored: the same keys and shapes. Before its first
+    incumbent a run has the largest regret of its task."""
     regrets = {
         (task, method): (values - by[task].best) / (by[task].random - by[task].best)
         for (task, method), values in found.items()
     }
-    curves = {key: np.log10(np.maximum(regret, FLOOR)) for key, regret in regrets.items()}
+    curves = {key: np.log10(np.maximum(regret, floor)) for key, regret in regrets.items()}
     for task in {task for task, _ in curves}:
         of_task = [curve for (name, _), curve in curves.items() if name == task]
         worst = max(float(curve[np.isfinite(curve)].max()) for curve in of_task if np.isfinite(curve).any())

@@ -61,10 +61,18 @@ def test_without_an_optimum_the_best_of_all_runs_is_the_reference(study: Path, t
 
 
 def test_a_lower_value_known_from_before_is_kept(study: Path, tmp_path: Path) -> None:
+    """Only if it is of the same task: another version has another lowest value."""
     shutil.copytree(study / "runs", tmp_path / "runs")
-    (tmp_path / "references.json").write_text(json.dumps({"branin": {"best": 0.25, "random": 50.0}}))
     main([str(tmp_path), "--at", "8"])
-    assert json.loads((tmp_path / "references.json").read_text())["branin"]["best"] == 0.25
+    stored = tmp_path / "references.json"
+    found = json.loads(stored.read_text())
+    lower = found["branin"] | {"best": 0.25}
+    stored.write_text(json.dumps({"branin": lower}))
+    main([str(tmp_path), "--at", "8"])
+    assert json.loads(stored.read_text())["branin"] == lower
+    stored.write_text(json.dumps({"branin": lower | {"task_identity": "another"}}))
+    main([str(tmp_path), "--at", "8"])
+    assert json.loads(stored.read_text()) == found
 
 
 def test_what_makes_no_sense_is_refused(study: Path) -> None:
@@ -72,6 +80,11 @@ def test_what_makes_no_sense_is_refused(study: Path) -> None:
         main([str(study), "--at", "100"])
     with pytest.raises(UserError, match="sobol"):
         main([str(study), "--at", "8", "--reference", "sobbol"])
+
+
+def test_without_at_it_compares_as_far_as_the_runs_go(study: Path) -> None:
+    main([str(study)])
+    assert "rank at 8 | at 8, coarse" in (study / "comparison.md").read_text()
 
 
 def test_references_of_tasks_that_are_not_chosen_stay(study: Path) -> None:
