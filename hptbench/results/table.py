@@ -237,7 +237,8 @@ def scores(
         if (objectives > 1).any():
             raise UserError(
                 f"the tasks of {objectives.idxmax()} have different objectives, whose scores cannot be averaged; "
-                "set anchor=default, or compare tasks of one objective; python -m hptbench publish compares them by regret"
+                "set anchor=default, or compare tasks of one objective; or compare them by regret: "
+                "python -m hptbench publish"
             )
     return Scores(tasks.groupby("unit").mean(), measure, anchor, dropped, kind_of(best["objective"]))
 
