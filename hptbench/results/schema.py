@@ -30,6 +30,9 @@ RUN_KEY = (
     Column("run", "string", "", "id of the run: hash of all that can change its result"),
 )
 
+KEY = ["task", "method", "seed", "run"]
+"""What names a run in both tables."""
+
 JOBS = (
     *RUN_KEY,
     Column("job", "int64", "", "id of the job, in the order in which jobs began"),

@@ -70,13 +70,13 @@ def test_a_lower_value_known_from_before_is_kept(study: Path, tmp_path: Path) ->
     stored.write_text(json.dumps({"branin": lower}))
     main([str(tmp_path), "--at", "8"])
     assert json.loads(stored.read_text())["branin"] == lower
-    stored.write_text(json.dumps({"branin": lower | {"task_identity": "another"}}))
+    stored.write_text(json.dumps({"branin": lower | {"of": ["another", "seen"]}}))
     main([str(tmp_path), "--at", "8"])
     assert json.loads(stored.read_text()) == found
 
 
 def test_what_makes_no_sense_is_refused(study: Path) -> None:
-    with pytest.raises(UserError, match="between 1 and the 8 evaluations"):
+    with pytest.raises(UserError, match="between 1 and 8 evaluations"):
         main([str(study), "--at", "100"])
     with pytest.raises(UserError, match="sobol"):
         main([str(study), "--at", "8", "--reference", "sobbol"])
@@ -117,12 +117,21 @@ def test_missing_and_unfinished_runs_are_named(study: Path, tmp_path: Path) -> N
     assert "issing" not in (study / "comparison.md").read_text()
 
 
-def test_lower_fidelities_are_refused(tmp_path: Path) -> None:
+def test_lower_fidelities_are_followed_by_training_and_full_worth(tmp_path: Path) -> None:
     for label, method in (("random", RandomSearch()), ("hyperband", Hyperband())):
         plan = Plan(
             SyntheticTask("mf_branin"), label, method, 0, Budget(max_full_evals=4), 1, Clock.COST, Limits(None, None),
             tmp_path,
         )  # fmt: skip
         execute(plan, Driver(Evaluator(), lambda *_: None))
-    with pytest.raises(UserError, match="lower ones of hyperband on mf_branin"):
-        main([str(tmp_path), "--at", "2"])
+    main([str(tmp_path)])
+    text = (tmp_path / "comparison.md").read_text()
+    assert "whatever it was trained to, after full evaluations consumed" in text
+    assert "rank at 1 | rank at 3 | at 3, coarse" in text
+    found = pd.read_parquet(tmp_path / "incumbents.parquet")
+    early = found[(found["method"] == "hyperband") & (found["credited"] < 0.9)]
+    assert (early["fidelity"] < 27).all()
+    assert len(early)
+    assert (found["worth"] - found["test"]).to_numpy() == pytest.approx(0.397887, abs=1e-6)  # regret and optimum
+    main([str(tmp_path), "--by", "from_zero", "--worth", "seen", "--at", "2"])
+    assert "value at the full fidelity, after full evaluations, each" in (tmp_path / "comparison.md").read_text()
