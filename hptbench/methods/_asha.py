@@ -12,7 +12,7 @@ import heapq
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hptbench.errors import UserError, unknown
 from hptbench.methods._brackets import Sampler, drawn
@@ -30,9 +30,6 @@ class Rung:
         self._paused: list[tuple[float, int, Report]] = []
         """A heap: the successful ones that have not been promoted."""
 
-    def __len__(self) -> int:
-        return len(self._order)
-
     def add(self, report: Report) -> None:
         """Take in a job that ended here."""
         value = value_of(report)
@@ -46,24 +43,24 @@ class Rung:
         if not self._paused:
             return None
         value, job, report = self._paused[0]
-        return report if bisect_left(self._order, (value, job)) < len(self) // eta else None
+        return report if bisect_left(self._order, (value, job)) < len(self._order) // eta else None
 
-    def promote(self) -> Report:
-        """Take out the best that is not promoted yet."""
-        return heapq.heappop(self._paused)[2]
+    def promote(self, report: Report) -> None:
+        """Take out what ``promotable`` returned."""
+        assert heapq.heappop(self._paused)[2] is report
 
     def continues(self, report: Report, eta: int) -> bool:
         """Whether at most 1/eta of the rung is better than this member of it: the stopping rule of Syne Tune."""
         value = value_of(report)
-        return value < math.inf and bisect_left(self._order, (value,)) * eta <= len(self)
+        return value < math.inf and bisect_left(self._order, (value,)) * eta <= len(self._order)
 
 
 class Bracket:
     """The rungs of one bracket, the lowest first, and what has been trained in them."""
 
-    def __init__(self, fidelities: Sequence[float]) -> None:
+    def __init__(self, fidelities: Sequence[float], rung: Callable[[], Rung]) -> None:
         self.fidelities = tuple(fidelities)
-        self.rungs = [Rung() for _ in fidelities]
+        self.rungs = [rung() for _ in fidelities]
         self.spent = 0.0
         """Fidelity handed out, counted from zero for every job, as Hyperband counts."""
 
@@ -77,7 +74,7 @@ class Asha:
 
     ``brackets``: how many, 1 to the number of rungs (None: all of them, asynchronous Hyperband). Bracket s leaves the
     lowest s rungs out. A free worker works in the bracket in which least has been trained, all jobs counted from zero:
-    like Hyperband's, they get equal shares of the budget.
+    like Hyperband's, they get equal shares of the budget. ``rung`` makes the rungs, for orders of other kinds.
 
     Every note says ``bracket``, ``trial`` (a number of its own for each configuration) and ``rung`` (0 is the lowest
     of the bracket), which together are unique. Reports of jobs that this search is not waiting for only go to the
@@ -90,6 +87,7 @@ class Asha:
         sampler: Sampler,
         rule: str = "promotion",
         brackets: int | None = 1,
+        rung: Callable[[], Rung] = Rung,
     ) -> None:
         n = len(fidelities) if brackets is None else brackets
         if not 1 <= n <= len(fidelities):
@@ -97,7 +95,7 @@ class Asha:
         if rule not in RULES:
             raise unknown("rule of asynchronous halving", rule, RULES)
         self.eta, self.sampler, self.rule = eta, sampler, rule
-        self.brackets = [Bracket(fidelities[s:]) for s in range(n)]
+        self.brackets = [Bracket(fidelities[s:], rung) for s in range(n)]
         self._trials = 0
         self._waiting: dict[tuple[int, int], Proposal] = {}
         """By (trial, rung)."""
@@ -156,8 +154,9 @@ class Asha:
         bracket = self.brackets[s]
         if self.rule == "promotion":
             for rung in range(len(bracket.rungs) - 2, -1, -1):
-                if self.promotable(bracket, rung) is not None:
-                    return self._upwards(bracket.rungs[rung].promote())
+                if (report := self.promotable(bracket, rung)) is not None:
+                    bracket.rungs[rung].promote(report)
+                    return self._upwards(report)
         if (fresh := drawn(self.sampler, running)) is None:
             return None
         config, origin = fresh
