@@ -69,8 +69,8 @@ class SyneTuneBOHB(_ASHA):
     """Syne Tune's BOHB: ASHA by stopping, with configurations from kernel densities of good and bad ones."""
 
     num_min_data_points: int | None = None
-    """Good trials that the model has at least. None: as many as parameters, d, with which it waits until ``top_n_percent``
-    of the trials are more than d."""
+    """Good trials that the model has at least. None: as many as there are parameters, with which it waits until
+    ``top_n_percent`` of the trials are more than these."""
     top_n_percent: int = 15
     """Share of the trials that count as good, per cent."""
     min_bandwidth: float = 1e-3
