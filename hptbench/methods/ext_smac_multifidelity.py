@@ -11,8 +11,8 @@ configuration goes on from its job at the lower fidelity.
 
 The space, pending trials and failed jobs are as in :mod:`.ext_smac`; the number of trials in a budget of full
 evaluations, by which SMAC sizes its random design, is that of Hyperband's brackets. Reports of other people's jobs, at
-the full fidelity, are trials that it did not ask for; if they come before its first suggestion, SMAC puts their
-configurations into its first brackets.
+the full fidelity, are trials that it did not ask for; it gets them after its first suggestion (SMAC would make
+a bracket of those that come before, and come to a halt where they are too few for its rungs).
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ class _Search(RungSearch):
     tells_failures = False
 
     def _start(self) -> None:
+        self._early: list[tuple[Config, float]] = []
+        """Reports of other people's jobs that wait for the first suggestion."""
+        self._began = False
         self._smac = self.method.optimiser(
             self.space,
             deterministic=True,
@@ -83,6 +86,10 @@ class _Search(RungSearch):
         if (asked := ask(self._smac, self.space)) is None:
             return None
         config, info = asked
+        self._began = True
+        early, self._early = self._early, []
+        for known, value in early:
+            tell(self._smac, foreign(self._smac, known), value)
         return config, _Trial(info, self.fidelity.snap(info.budget))
 
     def _observe(self, handle: Any, config: Config, values: Values | None) -> None:
@@ -91,4 +98,9 @@ class _Search(RungSearch):
         tell(self._smac, handle.info, values[0])
 
     def _observe_foreign(self, config: Config, values: Values | None) -> None:
-        self._observe(_Trial(foreign(self._smac, config), self._high), config, values)
+        if values is None:
+            raise ValueError("failed jobs are told with a value")
+        if self._began:
+            tell(self._smac, foreign(self._smac, config), values[0])
+        else:
+            self._early.append((config, values[0]))
