@@ -3,10 +3,10 @@
 Both run asynchronous successive halving (eta = 3, rungs at 1, 3, 9 and 27 epochs, random configurations) on one table
 of 1,296 configurations with made-up learning curves and recorded times, which both hold in memory: ours in ``simulate``
 with ``asha_stopping``, which is the rule of Syne Tune's ASHA, and with ``asha``; Syne Tune in its Tuner with its
-simulator back-end for tables (UserBlackboxBackend), whose results and tuner are saved at the end only. A job is the
-training from one rung to the next; every trial begins with one. Syne Tune's back-end makes an event of every value in
-the table: it is timed with tables that hold all epochs, and with such as hold the rungs only, which suits it best.
-Processor time of the run alone, without imports or the making of tables.
+simulator back-end for tables (UserBlackboxBackend), whose results are saved at the end only. A job is the training from
+one rung to the next; every trial begins with one. Ours gets more trials, for its time to be measurable. Syne Tune's
+back-end makes an event of every value in the table: it is timed with tables that hold all epochs, and with such as hold
+the rungs only, which suits it best. Processor time of the run alone, without imports or the making of tables.
 """
 
 from __future__ import annotations

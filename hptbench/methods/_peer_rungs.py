@@ -1,8 +1,9 @@
 """Other people's multi-fidelity optimisers behind our protocol: what their wrappers share, beside :mod:`._peers`.
 
 - **Rungs** are those of our own methods: high / eta^k, snapped to what the task can train. A library that counts them
-  itself, down from the highest fidelity, is given the range from the lowest of ours to the highest. Where it counts
-  from the lowest one up, as pruners and stopping rules do, or in whole numbers only, it is told 1, eta, eta^2, ...
+  itself, down from the highest fidelity, is given the lowest of ours, less a billionth, so that its logarithm in
+  floating point loses none. Where it counts from the lowest one up, as pruners and stopping rules do, it is told 1,
+  eta, eta^2, ...
 - **Segments.** Every job trains to a rung. A library that names a fidelity with every suggestion (:class:`RungSearch`)
   may name a configuration again that it had trained to a lower one: the job then goes on from there (``source``), as
   our own methods do, where the library trains anew. One that judges trials while they train (:class:`StoppingSearch`)
@@ -39,6 +40,11 @@ class RungSearch(PeerSearch):
         self._reached: dict[frozenset[tuple[str, object]], Report] = {}
         """Configuration -> the job that trained it furthest, until another goes on from it."""
         super().__init__(method, problem, rng)
+
+    @property
+    def lowest(self) -> float:
+        """The lowest rung, not snapped, and a little less."""
+        return float(self._high / self.method.eta ** (len(self.levels) - 1) * (1 - 1e-9))
 
     def tell(self, reports: Sequence[Report]) -> None:
         with self._sandbox():

@@ -4,9 +4,8 @@ N. Awad, N. Mallik and F. Hutter, "DEHB: Evolutionary Hyperband for scalable, ro
 optimization", IJCAI 2021, arXiv:2105.09821. Written for DEHB 0.1.2 (2024), whose defaults the fields have.
 
 It is asked and told. While a rung waits for its results, the next bracket begins, which is how it keeps workers busy.
-Rungs are counted down from the highest fidelity; its logarithm in floating point may lose the lowest one (eta = 3, six
-rungs). It knows of no continued training: here a configuration that it promotes, which it does while the first of each
-bracket run, goes on from its job at the lower fidelity.
+It knows of no continued training: here a configuration that it promotes, which it does while the first of each bracket
+run, goes on from its job at the lower fidelity.
 
 The space: a copy of the problem's ConfigSpace, conditions included, forbidden clauses left out. DEHB ignores pending
 trials. Failed jobs are told with the worst value so far (with an infinite one its promotion breaks down where a whole
@@ -75,7 +74,7 @@ class _Search(RungSearch):
             mutation_factor=self.method.mutation_factor,
             crossover_prob=self.method.crossover_prob,
             strategy=self.method.strategy,
-            min_fidelity=self.levels[0],
+            min_fidelity=self.lowest,
             max_fidelity=self.levels[-1],
             eta=self.method.eta,
             min_clip=None,

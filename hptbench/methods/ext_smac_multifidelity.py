@@ -5,9 +5,9 @@ M. Lindauer, K. Eggensperger, M. Feurer, A. Biedenkapp, D. Deng, C. Benjamins, T
 Written for SMAC 2.4 (2026), whose defaults the fields have.
 
 Hyperband whose configurations come from a random forest, that of the highest budget with enough trials. While a rung is
-not complete, workers begin the next bracket. SMAC counts budgets down from the highest fidelity; its logarithm in
-floating point may lose the lowest one (eta = 3, six rungs). It knows of no continued training: here a promoted
-configuration goes on from its job at the lower fidelity.
+not complete, workers begin the next bracket. SMAC draws a bracket at a time, and may draw a configuration twice; it
+evaluates it once, so that rungs are smaller then. It knows of no continued training: here a promoted configuration goes
+on from its job at the lower fidelity.
 
 The space, pending trials and failed jobs are as in :mod:`.ext_smac`; the number of trials in a budget of full
 evaluations, by which SMAC sizes its random design, is that of Hyperband's brackets. Reports of other people's jobs, at
@@ -78,7 +78,7 @@ class _Search(RungSearch):
             deterministic=True,
             n_trials=segments(self.problem.budget, self.levels, self.method.eta, otherwise=100),
             seed=self.seed,
-            min_budget=self.levels[0],
+            min_budget=self.lowest,
             max_budget=self.levels[-1],
         )
 
