@@ -45,6 +45,7 @@ Values = tuple[float, ...]
 INSTALL = 'pip install "hptbench[peers]"'
 _SPECIAL: Mapping[str, str] = {
     "syne_tune": "pip install --no-deps syne-tune (it requires xgboost, the same module as xgboost-cpu)",
+    "hpbandster": "pip install --no-deps hpbandster (it requires netifaces, which only its network needs)",
     "dehb": "pip install --no-deps dehb (it pins numpy < 2, but works with later ones)",
 }
 """Modules that the extra does not bring."""

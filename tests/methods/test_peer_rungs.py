@@ -39,6 +39,8 @@ def peer(name: str, **settings: object) -> Method:
         pytest.skip(lack)
     if name == "ext_smac_multifidelity":
         settings = {"challengers": 50, "retrain_after": 50, "n_configs_per_hyperparameter": 2, **settings}
+    if name == "ext_hpbandster_bohb":
+        settings = {"num_samples": 2, **settings}
     return cls(**settings)  # type: ignore[no-any-return]
 
 
@@ -51,7 +53,7 @@ def value_of(record: Record) -> float:
 
 
 def test_all_are_here() -> None:
-    assert {"ext_dehb", "ext_smac_multifidelity", *STOPPING} <= set(PEERS)
+    assert {"ext_dehb", "ext_hpbandster_bohb", "ext_smac_multifidelity", *STOPPING} <= set(PEERS)
 
 
 @every_peer
@@ -221,3 +223,21 @@ def test_dehb_is_asked_and_told_as_in_its_own_loop_and_writes_nothing(
         assert (dict(job["config"]), job["fidelity"]) == (dict(record.job.proposal.config), record.job.stop)
         native.tell(job, {"fitness": value_of(record), "cost": 1.0})
     assert capsys.readouterr().out == ""
+
+
+def test_hpbandster_uses_its_model_in_a_conditional_space() -> None:
+    """Where it cannot, it falls back on random configurations without a word."""
+    method = peer("ext_hpbandster_bohb", random_fraction=0.0)
+    search = method.begin(problem_of(TASK), np.random.default_rng(0))
+    for i in range(60):
+        [proposal] = search.ask(1, [])
+        TASK.space.check(proposal.config)
+        value, reached = (float(proposal.config["x"]) ** 2,), float(proposal.fidelity or 27)  # type: ignore[arg-type]
+        search.tell([Report(i, i, proposal, reached, Status.OK, value, (Point(reached, value),), 1.0)])
+    by_model = [
+        datum.config_info["model_based_pick"]
+        for bracket in search._brackets  # type: ignore[attr-defined]
+        for datum in bracket.data.values()
+    ]
+    assert not any(by_model[:15])
+    assert all(by_model[16:])

@@ -29,6 +29,7 @@ from hptbench.testing.problems import Bowl
 PEERS = [name for name, cls in registry.methods().items() if cls.traits.requires]  # type: ignore[attr-defined]
 SLOW = {
     "ext_ax": 7,
+    "ext_hpbandster_bohb": 16,
     "ext_optuna_gp": 12,
     "ext_skopt_gp": 12,
     "ext_smac_blackbox": 5,
@@ -321,7 +322,7 @@ def test_what_is_missing_is_named_with_what_brings_it(monkeypatch: pytest.Monkey
     assert "the installed json has no json.gone" in str(missing(("json", "json.gone")))
     assert missing(("json", "no_such_module")) == 'no_such_module is not installed: pip install "hptbench[peers]"'
     monkeypatch.setattr("hptbench.methods._peers.find_spec", lambda module: None)
-    assert "--no-deps" in str(missing(("syne_tune",)))
+    assert all("--no-deps" in str(missing((name,))) for name in ("syne_tune", "dehb", "hpbandster"))
 
 
 def test_catcma_gets_binary_numbers_as_categories_and_very_wide_ones_as_floats() -> None:
