@@ -68,7 +68,7 @@ class FrontRung(Rung):
         """Rows."""
         self._ranks: Ints | None = None
         """(n,) the front of each row, 0 is the best; n of failed jobs; None: not known since the last one came."""
-        self._net = self._order = np.empty(0, dtype=np.intp)
+        self._net = self._spread = np.empty(0, dtype=np.intp)
         """Rows of the front that was looked at last, and these in the order of its net: it mostly stays as it is."""
         self._best: tuple[Report | None] | None = None
         """What may be promoted; None: not known."""
@@ -111,8 +111,8 @@ class FrontRung(Rung):
         front = np.flatnonzero(ranks == rank)
         if not np.array_equal(front, self._net):
             self._net = front
-            self._order = front[epsilon_net(self._values.array[front])]
-        return self._order[: max(0, most - int(np.sum(ranks < rank)))]
+            self._spread = front[epsilon_net(self._values.array[front])]
+        return self._spread[: max(0, most - int(np.sum(ranks < rank)))]
 
     def _fronts(self) -> Ints:
         if self._ranks is None:
