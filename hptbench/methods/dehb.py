@@ -2,7 +2,7 @@
 
 N. Awad, N. Mallik and F. Hutter, "DEHB: Evolutionary hyperband for scalable, robust and efficient hyperparameter
 optimization", IJCAI 2021, arXiv:2105.09821, with the defaults and the details of the authors' code (package dehb):
-Hyperband's brackets, in which a subpopulation of differential evolution per fidelity takes the place of random draws.
+Hyperband's brackets, with a subpopulation of differential evolution per fidelity in place of random draws.
 
 Every fidelity has a subpopulation, as large as the largest rung that any bracket has there, initially random. While
 the brackets are gone through for the first time, the rungs above a bracket's lowest one are filled by promotion: the
@@ -168,16 +168,15 @@ class _Search:
         self._known[level].add(key_of(config))
         before = self._trained.get(key_of(config))
         source = before.job if before is not None and before.fidelity < self._levels[level] else None
-        place = {"bracket": bracket.number, "rung": bracket.rung, "slot": bracket.sent, "member": target}
-        proposal = Proposal(config, self._levels[level], source, place)
+        note = {"bracket": bracket.number, "rung": bracket.rung, "slot": bracket.sent, "member": target}
+        proposal = Proposal(config, self._levels[level], source, note)
         bracket.sent += 1
         self._waiting.append(_Sent(proposal, bracket, level, target, u))
         return proposal
 
     def _chosen(self, bracket: _Bracket, level: int, target: int) -> tuple[Floats, Config]:
         """Genes and configuration: promoted, a random member itself, or bred; new at this level if possible."""
-        population, known = self._populations[level], self._known[level]
-        first = bracket.rung == 0
+        population, known, first = self._populations[level], self._known[level], bracket.rung == 0
         if not first and bracket.number < len(self._plan):
             below = self._populations[level - 1]
             best = below.best(int(np.isfinite(below.losses).sum()))
