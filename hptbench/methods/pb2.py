@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -95,6 +96,8 @@ class _Search(Population):
         """What the process sees of a configuration."""
         self._growths: deque[Growth] = deque(maxlen=method.window)
         self._seen = 0
+        self._fitted: TimeVaryingGP | None = None
+        """To the growths; None: not yet to the latest."""
         self._theta = START
 
     def _learn(self, sent: Sent, value: float) -> None:
@@ -107,7 +110,7 @@ class _Search(Population):
                 return
             growth = min(row.growth for row in self._growths)
         self._growths.append(Growth(n, before, self._seen_of([sent.proposal.config])[0], growth))
-        self._seen += 1
+        self._seen, self._fitted = self._seen + 1, None
 
     def _seen_of(self, configs: list[Config]) -> Floats:
         """(n, c) of the configurations what the process sees."""
@@ -140,24 +143,24 @@ class _Search(Population):
 
     def _processes(self, donor: Member) -> tuple[TimeVaryingGP, TimeVaryingGP, float]:
         """One for means, one for variances, and the donor's value between the extremes of the data."""
-        rows = list(self._growths)
-        before = np.array([row.before for row in rows])
+        before = np.array([row.before for row in self._growths])
         low, spread = before.min(), np.ptp(before) or 1.0
 
-        def scaled(value: float | Floats) -> Floats:
-            return np.asarray((np.clip(value, low, low + spread) - low) / spread)
+        def scaled(values: Sequence[float]) -> Floats:
+            return np.asarray((np.clip(values, low, low + spread) - low) / spread)
 
-        x = np.column_stack([scaled(before), np.array([row.u for row in rows])])
-        growth = np.array([row.growth for row in rows])
-        y = np.clip((growth - growth.mean()) / (growth.std() + 1e-8), -2.0, 2.0)
-        process = fit(x, np.array([row.time for row in rows], dtype=float), y, self._theta)
-        self._theta = process.theta
-        value = float(scaled(donor.values[-1]))
+        if self._fitted is None:
+            x = np.column_stack([scaled(before.tolist()), np.array([row.u for row in self._growths])])
+            growth = np.array([row.growth for row in self._growths])
+            y = np.clip((growth - growth.mean()) / (growth.std() + 1e-8), -2.0, 2.0)
+            times = np.array([float(row.time) for row in self._growths])
+            self._fitted = fit(x, times, y, self._theta)
+            self._theta = self._fitted.theta
+        [value] = scaled(donor.values[-1:])
         pending = [sent for sent in self.waiting if sent.before]
         if not pending:
-            return process, process, value
-        lies = np.column_stack([
-            scaled(np.array([sent.before[-1] for sent in pending])),
-            self._seen_of([sent.proposal.config for sent in pending]),
-        ])  # fmt: skip
-        return process, process.given(lies, np.array([float(len(sent.before)) for sent in pending])), value
+            return self._fitted, self._fitted, float(value)
+        configs = self._seen_of([sent.proposal.config for sent in pending])
+        lies = np.column_stack([scaled([sent.before[-1] for sent in pending]), configs])
+        times = np.array([float(len(sent.before)) for sent in pending])
+        return self._fitted, self._fitted.given(lies, times), float(value)

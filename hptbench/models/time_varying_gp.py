@@ -15,7 +15,12 @@ from scipy.linalg import cho_solve, lapack
 
 from hptbench.space import Floats
 
-_BOUNDS = ((math.log(1e-2), math.log(1e2)), (math.log(1e-2), math.log(1e1)), (0.0, 0.5), (math.log(1e-4), math.log(2.0)))
+_BOUNDS = (
+    (math.log(1e-2), math.log(1e2)),
+    (math.log(1e-2), math.log(1e1)),
+    (0.0, 0.5),
+    (math.log(1e-4), math.log(2.0)),
+)
 """Of the logarithm of the scale, of that of the length, of epsilon, and of the logarithm of the noise's variance."""
 START: Floats = np.array([0.0, 0.0, 0.1, math.log(0.1)])
 """Where the search for them begins."""
@@ -80,7 +85,7 @@ def negative_log_likelihood(theta: Floats, x: Floats, t: Floats, y: Floats) -> t
 def _kernel(x: Floats, t: Floats, other: Floats, at: Floats, theta: Floats) -> Floats:
     """(m, n), without noise."""
     space = theta[0] - _squares(x, other) / math.exp(theta[1])
-    return np.exp(space + math.log1p(-theta[2]) * np.abs(t[:, None] - at) / 2)
+    return np.asarray(np.exp(space + math.log1p(-theta[2]) * np.abs(t[:, None] - at) / 2))
 
 
 def _squares(a: Floats, b: Floats) -> Floats:

@@ -147,7 +147,9 @@ def test_conditional_defaults_have_their_place():
 
 
 def test_a_category_of_one_level_is_certain():
-    space = space_from_yaml({"c": {"type": "categorical", "choices": ["a"]}, "x": {"type": "float", "lower": 0, "upper": 1}})
+    space = space_from_yaml(
+        {"c": {"type": "categorical", "choices": ["a"]}, "x": {"type": "float", "lower": 0, "upper": 1}}
+    )
     belief = Belief(space, {}, 0.25, 0.75)
     u = belief.sample(np.random.default_rng(0), 5)
     assert {config["c"] for config in space.decode(u)} == {"a"}

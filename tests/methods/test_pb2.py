@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from evolving import MIXED, SPHERE
+from scipy.stats import mannwhitneyu
 from training import Jobs, begin
 
 from hptbench.errors import UserError
@@ -57,14 +58,14 @@ def test_the_bandit_learns_what_makes_members_grow(peak: float) -> None:
 
 
 def test_what_is_pending_is_not_chosen_again() -> None:
-    """Three members of four fail together: each is given other hyperparameters than those before it."""
-    jobs = grown(begin(PB2(interval=1), LINE, LONG, 1), 0.5, 3)
+    """Three members of four fail together, little is known: each is given other hyperparameters than those before."""
+    jobs = grown(begin(PB2(interval=1), LINE, LONG, 1), 0.5, 2)
     begun = jobs.ask(4)
     best = jobs.proposals[begun[-1]].note["member"]
     jobs.tell({job: 0.0 if jobs.proposals[job].note["member"] == best else math.inf for job in begun})
     chosen = [float(jobs.proposals[job].config["x"]) for job in jobs.ask(4) if "from" in jobs.proposals[job].note]
     assert len(chosen) == 3
-    assert min(abs(a - b) for i, a in enumerate(chosen) for b in chosen[:i]) > 1e-3
+    assert min(abs(a - b) for i, a in enumerate(chosen) for b in chosen[:i]) > 1e-2
 
 
 def test_conditions_and_categories() -> None:
@@ -77,14 +78,17 @@ def test_conditions_and_categories() -> None:
             MIXED.check(proposal.config)
 
 
-def test_better_than_pbt_with_four_members() -> None:
-    task, budget = TrainingTask("noisy_quadratic"), Budget(max_full_evals=4)
+@pytest.mark.parametrize("task", [TrainingTask("toy"), TrainingTask("noisy_quadratic", log=True)], ids=repr)
+def test_better_than_pbt_with_four_members(task: TrainingTask) -> None:
+    budget = Budget(max_full_evals=4)
 
-    def final(method: Any) -> float:
-        runs = [records_of(method, task, seed, budget, workers=4) for seed in range(8)]
-        return float(np.median([min(r.outcome.curve[-1].values[0] for r in run) for run in runs]))
+    def finals(method: Any) -> list[float]:
+        runs = [records_of(method, task, seed, budget, workers=4) for seed in range(4)]
+        return [min(r.outcome.curve[-1].values[0] for r in run) for run in runs]
 
-    assert final(PB2()) < final(PBT(population=4, truncation=0.25))
+    ours, theirs = finals(PB2(interval=10)), finals(PBT(population=4, truncation=0.25, interval=10))
+    assert np.median(ours) < np.median(theirs)
+    assert mannwhitneyu(ours, theirs, alternative="less").pvalue < 0.2
 
 
 def test_an_ask_stays_cheap() -> None:
@@ -94,7 +98,7 @@ def test_an_ask_stays_cheap() -> None:
         jobs.tell({job: float(rng.random()) for job in jobs.ask(100)})
     begun = time.process_time()
     assert len(jobs.ask(100)) == 100
-    assert time.process_time() - begun < 10
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize("wrong", [{"population": 1}, {"truncation": 0.6}, {"window": 1}])

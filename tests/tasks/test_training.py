@@ -54,6 +54,13 @@ def test_the_best_schedule_of_the_noisy_quadratic_reaches_the_optimum() -> None:
         assert chain(task, off)[-1].curve[-1].values[0] > task.optimum
 
 
+def test_the_logarithm_is_of_the_same_loss() -> None:
+    plain, log = (chain(TrainingTask("toy", 20, log), [{"h0": 0.3, "h1": 0.9}], every=20)[0] for log in (False, True))
+    assert log.curve[-1].values[0] == pytest.approx(math.log10(plain.curve[-1].values[0]))
+    assert log.hidden["test"] == pytest.approx(log.hidden["value"] - TrainingTask("toy", 20, True).optimum)
+    assert TrainingTask("toy", 20, True).objectives == ("log_loss",)
+
+
 def test_no_constant_rate_comes_near_the_best_schedule() -> None:
     task, T = TrainingTask("noisy_quadratic"), 100
     rates = np.geomspace(0.001, 1, 300)
