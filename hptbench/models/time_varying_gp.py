@@ -89,7 +89,8 @@ def _kernel(x: Floats, t: Floats, other: Floats, at: Floats, theta: Floats) -> F
 
 
 def _squares(a: Floats, b: Floats) -> Floats:
-    return np.asarray(((a[:, None] - b) ** 2).sum(axis=2))
+    out = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
+    return np.asarray(np.maximum(out, 0.0))
 
 
 def _cholesky(k: Floats) -> Floats:
