@@ -15,10 +15,10 @@ Deviations from either:
 
 - The bound is mean + sqrt(beta) times the standard deviation (the paper; Ray takes the variance), beta at least 0.
 - Time counts intervals (the paper; Ray scales it to the unit interval). All that is being trained is conditioned on,
-  with its own time and value (Ray: what has been replaced in this round, with those of the member in question), and
-  hyperparameters of the process are not fitted again for that.
+  with its own time and value (Ray: what has been replaced in this round, with those of the member in question).
+- The process's own hyperparameters are fitted when there are 8 more intervals, and a fifth more, not every time.
 - The last 200 intervals count, as in Ray, which then tries longer windows up to 1000 and keeps the most likely.
-- The bound is maximised over 512 draws, and steps from the best of these, not by gradients from 10 starts.
+- The bound is maximised over 128 draws, and steps from the best of these, not by gradients from 10 starts.
 - Without any growth known, hyperparameters are drawn uniformly (Ray keeps those of the best).
 - Ray takes numbers only. Here ordinals are numbers; categories are drawn uniformly, which J. Parker-Holder et al.,
   "Tuning mixed input hyperparameters on the fly for efficient population based AutoRL", NeurIPS 2021, arXiv:2106.15883,
@@ -45,7 +45,7 @@ from hptbench.registry import method
 from hptbench.space import Config, Floats, Kind
 
 _C1, _C2 = 0.2, 0.4
-_DRAWS, _BEST, _NEAR, _STEPS = 512, 8, 16, (0.1, 0.02)
+_DRAWS, _BEST, _NEAR, _STEPS = 128, 8, 8, (0.1, 0.02)
 
 
 @method("pb2")
@@ -98,7 +98,8 @@ class _Search(Population):
         self._seen = 0
         self._fitted: TimeVaryingGP | None = None
         """To the growths; None: not yet to the latest."""
-        self._theta = START
+        self._theta, self._due = START, 0
+        """Hyperparameters of the process, and after how many intervals they are fitted again."""
 
     def _learn(self, sent: Sent, value: float) -> None:
         if not sent.before:
@@ -120,13 +121,13 @@ class _Search(Population):
         u = self._space.sample(self._rng, _DRAWS)
         if len(self._growths) < 2 or not len(self._columns):
             return self._space.decode(u[:1])[0]
-        mean, variance, value = self._processes(donor)
+        process, value = self._process(donor)
         beta = max(0.0, _C1 * math.log(_C2 * self._seen))
 
         def bounds(u: Floats) -> Floats:
             x = np.column_stack([np.full(len(u), value), np.nan_to_num(u[:, self._columns], nan=0.5)])
-            time = float(len(donor.values))
-            return mean.predict(x, time)[0] + math.sqrt(beta) * np.sqrt(variance.predict(x, time)[1])
+            mean, variance = process.predict(x, float(len(donor.values)))
+            return mean + math.sqrt(beta) * np.sqrt(variance)
 
         for std in (None, *_STEPS):
             if std is not None:
@@ -141,8 +142,8 @@ class _Search(Population):
             u = u[np.argsort(-bounds(u), kind="stable")[:_BEST]]
         return self._space.decode(u[:1])[0]
 
-    def _processes(self, donor: Member) -> tuple[TimeVaryingGP, TimeVaryingGP, float]:
-        """One for means, one for variances, and the donor's value between the extremes of the data."""
+    def _process(self, donor: Member) -> tuple[TimeVaryingGP, float]:
+        """The process that has seen what is pending, and the donor's value between the extremes of the data."""
         before = np.array([row.before for row in self._growths])
         low, spread = before.min(), np.ptp(before) or 1.0
 
@@ -154,13 +155,15 @@ class _Search(Population):
             growth = np.array([row.growth for row in self._growths])
             y = np.clip((growth - growth.mean()) / (growth.std() + 1e-8), -2.0, 2.0)
             times = np.array([float(row.time) for row in self._growths])
-            self._fitted = fit(x, times, y, self._theta)
-            self._theta = self._fitted.theta
+            if self._seen >= self._due:
+                self._theta = fit(x, times, y, self._theta).theta
+                self._due = self._seen + max(8, len(times) // 5)
+            self._fitted = TimeVaryingGP(x, times, y, self._theta)
         [value] = scaled(donor.values[-1:])
         pending = [sent for sent in self.waiting if sent.before]
         if not pending:
-            return self._fitted, self._fitted, float(value)
+            return self._fitted, float(value)
         configs = self._seen_of([sent.proposal.config for sent in pending])
         lies = np.column_stack([scaled([sent.before[-1] for sent in pending]), configs])
         times = np.array([float(len(sent.before)) for sent in pending])
-        return self._fitted, self._fitted.given(lies, times), float(value)
+        return self._fitted.given(lies, times), float(value)

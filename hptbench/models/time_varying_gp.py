@@ -44,10 +44,13 @@ class TimeVaryingGP:
         return np.asarray(k @ self._alpha), np.maximum(math.exp(self.theta[0]) - np.einsum("ij,ij->j", v, v), 1e-12)
 
     def given(self, x: Floats, t: Floats) -> TimeVaryingGP:
-        """The process that has also seen targets 0 at (m, d) inputs and (m,) times: of use for its variances, which
-        do not depend on targets."""
+        """The process that has also seen targets at (m, d) inputs and (m,) times, just as it predicts them: its means
+        stay, its variances, which do not depend on targets, fall."""
+        n = len(t)
         x, t = np.concatenate([self._x, x]), np.concatenate([self._t, t])
-        return TimeVaryingGP(x, t, np.concatenate([self.y, np.zeros(len(t) - len(self.y))]), self.theta)
+        out = TimeVaryingGP(x, t, np.concatenate([self.y, np.zeros(n)]), self.theta)
+        out._alpha = np.concatenate([self._alpha, np.zeros(n)])
+        return out
 
 
 def fit(x: Floats, t: Floats, y: Floats, start: Floats = START, steps: int = 30) -> TimeVaryingGP:

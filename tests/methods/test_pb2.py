@@ -66,9 +66,12 @@ def test_what_is_pending_is_conditioned_on() -> None:
     chosen = [float(jobs.proposals[job].config["x"]) for job in jobs.ask(4) if "from" in jobs.proposals[job].note]
     assert len(set(chosen)) == len(chosen) == 3
     donor = jobs.search._members[best]
-    mean, variance, value = jobs.search._processes(donor)
+    process, value = jobs.search._process(donor)
     there = np.array([[value, x] for x in chosen])
-    assert (variance.predict(there, len(donor.values))[1] < mean.predict(there, len(donor.values))[1]).all()
+    before = jobs.search._fitted.predict(there, len(donor.values))
+    after = process.predict(there, len(donor.values))
+    np.testing.assert_allclose(after[0], before[0])
+    assert (after[1] < before[1]).all()
 
 
 def test_conditions_and_categories() -> None:
