@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError
 from hptbench.results.collect import KEY, Study
+from hptbench.results.table import DEFAULT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,16 +58,17 @@ class Schedule:
 
 def schedule(study: Study, job: int | None = None) -> Schedule:
     """The schedule behind ``job`` of the study's only run, or, without a job, behind the best of all jobs that were
-    trained furthest. UserError if there is no such job, or none that succeeded, or several tasks to choose from."""
-    jobs = study.jobs[study.jobs["status"] == "ok"]
+    trained furthest; reference runs of the default configuration do not count. UserError if there is no such job, or none that succeeded, or several tasks to choose from."""
+    jobs = study.jobs[(study.jobs["status"] == "ok") & (study.jobs["method"] != DEFAULT)]
+    runs = study.runs[study.runs["method"] != DEFAULT]
     if job is not None:
-        if len(study.runs) != 1:
-            raise UserError(f"expected one run to find job {job} in, got {len(study.runs)}; choose it with --where")
+        if len(runs) != 1:
+            raise UserError(f"expected one run to find job {job} in, got {len(runs)}; choose it with --where")
         chosen = jobs[jobs["job"] == job]
         if chosen.empty:
             raise UserError(f"expected a job that succeeded, got {job}, which did not or is not there")
     else:
-        tasks = sorted(study.runs["task"].unique())
+        tasks = sorted(runs["task"].unique())
         if len(tasks) != 1:
             raise UserError(f"expected one task, got {', '.join(tasks)}; choose with --where task=NAME")
         chosen = jobs[jobs["stop"] == jobs["stop"].max()]
@@ -82,7 +84,7 @@ def _path(run: pd.DataFrame, job: int) -> tuple[Step, ...]:
     steps: list[Step] = []
     at: int | None = job
     while at is not None:
-        row = run.loc[at]
+        row: Any = run.loc[at]
         config = json.loads(row["config"])
         steps.append(Step(at, int(row["trial"]), float(row["start"]), float(row["stop"]), float(row["value"]), config))
         at = int(row["source"]) if row["start"] > 0 else None
