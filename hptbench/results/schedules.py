@@ -58,7 +58,8 @@ class Schedule:
 
 def schedule(study: Study, job: int | None = None) -> Schedule:
     """The schedule behind ``job`` of the study's only run, or, without a job, behind the best of all jobs that were
-    trained furthest; reference runs of the default configuration do not count. UserError if there is no such job, or none that succeeded, or several tasks to choose from."""
+    trained furthest; reference runs of the default configuration do not count. UserError if there is no such job, or
+    none that succeeded, or several tasks to choose from."""
     jobs = study.jobs[(study.jobs["status"] == "ok") & (study.jobs["method"] != DEFAULT)]
     runs = study.runs[study.runs["method"] != DEFAULT]
     if job is not None:
