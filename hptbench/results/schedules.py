@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError
-from hptbench.results.collect import KEY, Study
+from hptbench.results.collect import Study
+from hptbench.results.schema import KEY
 from hptbench.results.table import DEFAULT
 
 if TYPE_CHECKING:
