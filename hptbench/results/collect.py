@@ -31,8 +31,10 @@ class Study:
 
 KEY = ["task", "method", "seed", "run"]
 """What names a run in both tables."""
-_LATER = ("cpu", "memory", "constraints")
-"""Columns that runs of versions before 0.2 lack: null."""
+_LATER = ("cpu", "memory", "constraints", "trained")
+"""Columns that runs of versions before 0.2, or those before 0.3, lack: null."""
+_SIMPLE = '{"overhead": 0.0, "spread": 0.0}'
+"""The simulation of runs before 0.3."""
 
 
 def collect(folder: Path, only: Collection[tuple[str, str, int, str]] | None = None) -> Study:
@@ -71,7 +73,7 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
 
 def _row(path: Path) -> dict[str, Any]:
     try:
-        row = {"constraints": [], "front": None} | json.loads(path.read_text(encoding="utf-8"))
+        row = {"constraints": [], "front": None, "simulation": _SIMPLE} | json.loads(path.read_text(encoding="utf-8"))
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
         table(RUNS, [row])
