@@ -192,7 +192,7 @@ class Outcome:
     """Highest resident memory of its worker during the job, libraries and data included, 10^6 bytes; or None."""
     trained: float | None = None
     """Fidelity at which the training was stopped early. Charged is what lies between the segment's start and it:
-    nothing if it was stopped in an earlier segment. The curve goes on to the segment's end, level. None: not stopped."""
+    nothing if that was in an earlier segment. The curve goes on to the segment's end, level. None: not stopped."""
 
     def bare(self) -> Outcome:
         """Without the state."""
