@@ -3,14 +3,15 @@
 The study holds runs with several numbers of workers, e.g. after
 python -m hptbench --multirun +method=bohb suite=synthetic workers=1,4,16,64 study=scaling
 
-Into the folder of the study it writes speedup.png with speedup.json, and speedup.csv (a row per task, method and number of
-workers; its columns are explained in docs/WORKERS.md)."""
+Into the folder of the study it writes speedup.png with speedup.json, and speedup.csv (a row per task, method and number
+of workers; docs/WORKERS.md explains its columns)."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +21,9 @@ from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.results.collect import collect
 from hptbench.results.speedup import over_tasks, speedups, targets, times_to_target
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def main(argv: list[str]) -> int:
@@ -58,16 +62,15 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _shown(table: object, target: float) -> Table:
-    means = over_tasks(table)  # type: ignore[arg-type]
+def _shown(table: pd.DataFrame, target: float) -> Table:
     out = Table(
         title=f"Speed-up of the expected running time to a normalised regret of {target:g}: geometric mean over tasks"
     )
     for name in ("method", "workers", "speed-up", "efficiency", "workers busy", "tasks"):
         out.add_column(name, justify="left" if name == "method" else "right")
-    for row in means.itertuples(index=False):
+    for _, row in over_tasks(table).iterrows():
         out.add_row(
-            row.method, f"{row.workers}", f"{row.speedup:.2f}", f"{row.efficiency:.0%}", f"{row.busy:.0%}",
-            f"{row.tasks} of {row.of}",
+            str(row["method"]), f"{row['workers']}", f"{row['speedup']:.2f}", f"{row['efficiency']:.0%}",
+            f"{row['busy']:.0%}", f"{row['tasks']} of {row['of']}",
         )  # fmt: skip
     return out

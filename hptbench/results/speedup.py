@@ -140,22 +140,22 @@ def _interval(before: Floats, after: Floats) -> tuple[float, float]:
 
 def over_tasks(table: pd.DataFrame) -> pd.DataFrame:
     """A row per method and number of workers of :func:`speedups`: the geometric mean of the speed-ups over the tasks
-    on which every number of workers of the method reached the target (tasks), of all (of); mean busy; efficiency."""
+    on which every number of workers of the method reached the target (tasks), of all (of); efficiency; mean busy, over
+    all tasks. NaN speed-ups: there is no such task."""
     import pandas as pd
 
     rows = []
     for method, group in table.groupby("method", sort=True):
-        counts = group["workers"].nunique()
-        whole = group[np.isfinite(group["speedup"]) & (group["speedup"] > 0)].groupby("task").size()
-        tasks = list(whole.index[whole == counts])
-        for workers, rows_of in group[group["task"].isin(tasks)].groupby("workers", sort=True):
-            mean = math.exp(float(np.log(rows_of["speedup"]).mean()))
+        every, fewest = group["workers"].nunique(), group["workers"].min()
+        found = group[np.isfinite(group["speedup"]) & (group["speedup"] > 0)]
+        whole = found[found.groupby("task")["workers"].transform("nunique") == every]
+        for workers, of_workers in group.groupby("workers", sort=True):
+            mean = float(np.exp(np.log(whole.loc[whole["workers"] == workers, "speedup"]).mean()))
             rows.append(
                 {
-                    "method": method, "workers": int(str(workers)), "tasks": len(tasks), "of": group["task"].nunique(),
-                    "speedup": mean, "efficiency": mean * group["workers"].min() / int(str(workers)),
-                    "busy": rows_of["busy"].mean(),
+                    "method": method, "workers": int(str(workers)), "tasks": whole["task"].nunique(),
+                    "of": group["task"].nunique(), "speedup": mean, "efficiency": mean * fewest / int(str(workers)),
+                    "busy": of_workers["busy"].mean(),
                 }
             )  # fmt: skip
-    columns = ["method", "workers", "tasks", "of", "speedup", "efficiency", "busy"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows)
