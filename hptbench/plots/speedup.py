@@ -36,7 +36,8 @@ def speedup(table: pd.DataFrame, path: Path, *, regret: float, command: str = ""
     write_whole(path, lambda part: _draw(shown, part, labels))
     caption = (
         f"Expected running time to a normalised regret of {regret:g} with the fewest workers, divided by that with "
-        "more, a panel per task. Bands: 95 % bootstrap interval over runs. Dashed: as many times faster as there are workers."
+        "more, a panel per task. Bands: 95 % bootstrap interval over runs. Dashed: as many times as fast as there are "
+        "workers."
     )
     return write_beside(path, shown, "workers", labels, caption, command)
 
