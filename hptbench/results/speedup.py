@@ -116,7 +116,9 @@ def speedups(times: pd.DataFrame) -> pd.DataFrame:
             if samples is None:
                 samples, first, fewest = resampled, mean, int(str(workers))
             ratio = first / mean if math.isfinite(first) else math.nan
-            low, high = _interval(samples, resampled) if int(str(workers)) > fewest else (ratio, ratio)
+            low, high = ratio, ratio
+            if math.isfinite(first) and int(str(workers)) > fewest:
+                low, high = _interval(samples, resampled)
             restricted, horizon = restricted_mean(time, reached)
             rows.append(
                 {
@@ -130,7 +132,7 @@ def speedups(times: pd.DataFrame) -> pd.DataFrame:
 
 
 def _interval(before: Floats, after: Floats) -> tuple[float, float]:
-    """Bounds of the ratio of two bootstrapped times; NaN where the first one is infinite in too many samples."""
+    """Bounds of the ratio of two bootstrapped times; infinite where the first one is in too many samples."""
     with np.errstate(invalid="ignore"):
         ratio = np.where(np.isinf(before), np.inf, before / after)
     tail = (1 - _LEVEL) / 2
