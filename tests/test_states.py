@@ -32,8 +32,8 @@ from hptbench.states import LIMIT, States
 from hptbench.testing.problems import Bowl
 from hptbench.workers import Limits
 
-MEMBERS, INTERVALS = 8, 25
-LONG = Bowl(over="sphere", fidelity=Fidelity(1, INTERVALS + 1, "epoch", continues=True), noise=0.1)
+MEMBERS, SEGMENTS = 8, 200
+LONG = Bowl(over="sphere", fidelity=Fidelity(1, 1000, "epoch", continues=True), noise=0.1)
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,16 @@ class _Members:
     queue: list[int] = field(default_factory=lambda: list(range(MEMBERS)))
 
     def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
-        out = [self._next(self.queue.pop(0)) for _ in range(min(n, len(self.queue)))]
-        return [proposal for proposal in out if proposal is not None]
+        return [self._next(self.queue.pop(0)) for _ in range(min(n, len(self.queue)))]
 
-    def _next(self, member: int) -> Proposal | None:
+    def _next(self, member: int) -> Proposal:
         [new] = self.problem.space.decode(self.problem.space.sample(self.rng, 1))
         if member not in self.at:
             return Proposal(new, 1.0, note={"member": member})
         own = self.at[member]
         ranked = sorted(self.at.values(), key=lambda r: (r.values[0], r.job))
-        if own.fidelity >= INTERVALS:
-            return None
         copies = own in ranked[-2:] and len(ranked) == MEMBERS
         source, config = (ranked[0], new) if copies else (own, own.proposal.config)
-        if source.fidelity >= INTERVALS:
-            source, config = own, own.proposal.config
         return Proposal(config, source.fidelity + 1, source.job, {"member": member})
 
     def tell(self, reports: Sequence[Report]) -> None:
@@ -92,7 +87,7 @@ class Watched:
 
 
 def problem(workers: int) -> Problem:
-    budget = Budget(max_jobs=MEMBERS * INTERVALS)
+    budget = Budget(max_jobs=SEGMENTS)
     return Problem(LONG.space, LONG.objectives, LONG.fidelity, budget, workers)
 
 
@@ -123,7 +118,7 @@ def test_a_population_keeps_as_many_states_as_it_has_members_and_loses_none(work
     records = runs[0]
     assert records is not None
     assert records == runs[1]
-    assert len(records) == MEMBERS * INTERVALS
+    assert len(records) == SEGMENTS
     trials = {r.job.trial for r in records}
     assert len(trials) > MEMBERS + 20, "many were copied"
     with_few = Watched(States(limit=1))
@@ -132,7 +127,6 @@ def test_a_population_keeps_as_many_states_as_it_has_members_and_loses_none(work
 
 
 def test_the_default_store_is_bounded_however_long_the_run_is() -> None:
-    assert MEMBERS * INTERVALS == 200
     states = States()
     for job in range(10_000):
         states.keep(job, "state", 1.0, float(job))

@@ -30,7 +30,7 @@ from hptbench.tasks._wrapper import Wrapper, wrapper
 
 _NOTHING_S = 1e-9
 """Cost of a segment of a training that was stopped before; a cost must be above 0."""
-_EXPONENTS = np.geomspace(0.05, 4.0, 24)
+_EXPONENTS = np.geomspace(0.05, 4.0, 48)
 """c of the power law: with it the other two parameters are linear."""
 _Curve: TypeAlias = Sequence[tuple[float, float]]
 _R = TypeVar("_R")
@@ -194,7 +194,7 @@ def _will_improve(curve: _Curve, high: float, min_delta: float) -> bool:
 def power_law(t: Floats, y: Floats) -> Callable[[Floats], Floats]:
     """t -> a + b t^-c, Huber's M-estimate through the points: t > 0 and y of shape (points,), at least two different t.
 
-    c is one of 24 values from 0.05 to 4; a and b are solved for by iteratively reweighted least squares."""
+    c is one of 48 values from 0.05 to 4; a and b are solved for by iteratively reweighted least squares."""
     x = t[None, :] ** -_EXPONENTS[:, None]
     weight = np.ones_like(y)
     for _ in range(_ROUNDS):
@@ -206,9 +206,9 @@ def power_law(t: Floats, y: Floats) -> Callable[[Floats], Floats]:
         best = int(np.argmin(residuals**2 @ w))
         size = np.abs(residuals[best])
         scale = 1.4826 * float(np.median(size))
-        if scale == 0:
+        if scale <= _ROUNDING * np.abs(y).max():  # exact, but for rounding
             break
-        weight = np.minimum(1.0, _HUBER * scale / np.maximum(size, _HUBER * scale * _ROUNDING))
+        weight = _HUBER * scale / np.maximum(size, _HUBER * scale)
     return lambda at: a[best] + b[best] * at ** -_EXPONENTS[best]
 
 
