@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +20,7 @@ from hptbench.commands.compare import check_comparable, chosen
 from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.results.collect import collect
+from hptbench.results.regret import Worth, worth
 from hptbench.results.speedup import over_tasks, speedups, targets, times_to_target
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ def main(argv: list[str]) -> int:
         "--target", type=float, default=0.1, metavar="REGRET",
         help="normalised regret: 0 the best value known, 1 a median random one (default: 0.1)",
     )  # fmt: skip
+    parser.add_argument(
+        "--worth", default="seen", choices=get_args(Worth),
+        help="what an incumbent is worth: the value seen at the full fidelity (default), or that of its configuration "
+        "trained in full, which the task knows",
+    )  # fmt: skip
     parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="only these runs, as in compare")
     parser.add_argument(
         "--unequal", nargs="+", default=[], metavar="WHAT", help="what may differ besides workers, as in compare"
@@ -44,8 +50,10 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     study = chosen(collect(options.results), options.where)
     check_comparable(study.runs, ["workers", *options.unequal])
-    by = targets(study.jobs, study.runs, options.target)
-    table = speedups(times_to_target(study.jobs, study.runs, by))
+    high = {str(task): float(level) for task, level in study.runs.groupby("task")["high"].max().items()}
+    jobs = worth(study.jobs, high, options.worth)
+    by = targets(jobs, study.runs, options.target)
+    table = speedups(times_to_target(jobs, study.runs, by, options.worth))
     if table["workers"].nunique() < 2:
         raise UserError(f"expected runs with at least two numbers of workers, got only {table['workers'].unique()}")
     console = Console()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError
 from hptbench.files import write_whole
-from hptbench.results.schema import JOBS, RUNS, table
+from hptbench.results.schema import JOBS, KEY, RUNS, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +29,10 @@ class Study:
     """Folders of runs that have begun, but not finished."""
 
 
-KEY = ["task", "method", "seed", "run"]
-"""What names a run in both tables."""
 _LATER = ("cpu", "memory", "constraints", "trained")
-"""Columns that runs of versions before 0.2, or those before 0.3, lack: null."""
-_SIMPLE = '{"overhead": 0.0, "spread": 0.0}'
-"""The simulation of runs before 0.3."""
+"""Columns that runs of earlier versions lack: null."""
+_PLAIN = '{"overhead": 0.0, "spread": 0.0}'
+"""The simulation of runs of versions that knew no other."""
 
 
 def collect(folder: Path, only: Collection[tuple[str, str, int, str]] | None = None) -> Study:
@@ -73,7 +71,8 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
 
 def _row(path: Path) -> dict[str, Any]:
     try:
-        row = {"constraints": [], "front": None, "simulation": _SIMPLE} | json.loads(path.read_text(encoding="utf-8"))
+        before: dict[str, Any] = {"constraints": [], "front": None, "optimum": None, "simulation": _PLAIN}
+        row = before | json.loads(path.read_text(encoding="utf-8"))
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
         table(RUNS, [row])

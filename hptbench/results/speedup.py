@@ -1,8 +1,9 @@
 """Time to a target, what more workers make of it, and how busy they are.
 
-A run reaches a task's target when a job at the full fidelity ends whose value is at most the target: values below it do
-not compare. The target is a normalised regret (:mod:`hptbench.results.regret`), so one number serves all tasks; best
-known and median random value are those of the full fidelity, too.
+A run reaches a task's target when what its incumbent is worth is at most the target: as ``seen``, the lowest value at
+the full fidelity, as values below it do not compare; or, where the task knows it, what the incumbent's configuration is
+worth in ``full`` (:class:`hptbench.results.regret.Axis`). The target is a normalised regret, so one number serves all
+tasks.
 
 Runs that never reach it: what they used counts, as expected running time, ERT = (sum over runs of the time until the
 target or the run's end) / (runs that reached it); Hansen, Auger, Ros, Mersmann, Tušar & Brockhoff, COCO, Optimization
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.results.fronts import several, usable
-from hptbench.results.regret import Reference, references
-from hptbench.results.table import DEFAULT
+from hptbench.results.fronts import several
+from hptbench.results.regret import Worth, references
+from hptbench.results.schema import KEY
+from hptbench.results.table import DEFAULT, incumbent_curve
 from hptbench.rng import entropy, stream
 from hptbench.space import Floats
 
@@ -33,46 +35,46 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESAMPLES = 1000
-_KEY = ["task", "method", "seed", "run"]
 _LEVEL = 0.95
 
 
-def full_fidelity(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The jobs that ended at their task's full fidelity."""
-    high = jobs["task"].map(runs.drop_duplicates("task").set_index("task")["high"])
-    return jobs[jobs["stop"] == high]
-
-
 def targets(jobs: pd.DataFrame, runs: pd.DataFrame, regret: float) -> dict[str, float]:
-    """The value of each task that stands for a normalised regret, 0 < regret < 1. UserError as in
-    :func:`hptbench.results.regret.references`, and for several objectives."""
+    """The value of each task that stands for a normalised regret, 0 < regret < 1. ``jobs``: with the column ``worth``
+    of :func:`hptbench.results.regret.worth`. UserError as in :func:`hptbench.results.regret.references`, and for
+    several objectives."""
     if not 0 < regret < 1:
         raise UserError(f"expected a target between 0 (the best known value) and 1 (a random one), got {regret}")
     if several(runs).any():
         raise UserError("expected tasks of one objective, got several; choose with --where task=…")
-    found: Mapping[str, Reference] = references(full_fidelity(jobs, runs))
+    known = {str(task): float(least) for task, least in runs.groupby("task")["optimum"].min().dropna().items()}
+    found = references(jobs, known)
     return {task: one.best + regret * (one.random - one.best) for task, one in found.items()}
 
 
-def times_to_target(jobs: pd.DataFrame, runs: pd.DataFrame, by: Mapping[str, float]) -> pd.DataFrame:
-    """A row per run on the tasks in ``by`` (task -> target): its key, workers, reached, time (until it reached the
-    target, or until its last job ended), busy (the share of its workers' time until then that jobs took; of a run that
-    goes on after the target, too), all in the run's clock."""
+def times_to_target(
+    jobs: pd.DataFrame, runs: pd.DataFrame, by: Mapping[str, float], what: Worth = "seen"
+) -> pd.DataFrame:
+    """A row per run on the tasks in ``by`` (task -> target): its key, workers, reached, time (until it first reached
+    the target, or until its last job ended; in the run's clock), busy (the share of its workers' time that jobs took,
+    until the last one ended). ``jobs``: with the column ``worth`` of :func:`hptbench.results.regret.worth` for
+    ``what``."""
     import pandas as pd
 
-    of_runs = runs[(runs["method"] != DEFAULT) & runs["task"].isin(list(by))]
-    full = full_fidelity(jobs, runs)
-    hits = full[usable(full) & (full["value"] <= full["task"].map(by))].groupby(_KEY)["ended"].min()
-    worked = (jobs["ended"] - jobs["began"]).groupby([jobs[name] for name in _KEY]).sum()
-    ends = jobs.groupby(_KEY)["ended"].max()
+    if what == "seen":
+        jobs = jobs.assign(status=jobs["status"].where(jobs["worth"].notna(), "failed"))
+    runs = runs[(runs["method"] != DEFAULT) & runs["task"].isin(list(by))]
+    of_runs = dict(zip(runs[KEY].itertuples(index=False, name=None), runs["workers"], strict=True))
     rows = []
-    for key, workers in zip(of_runs[_KEY].itertuples(index=False, name=None), of_runs["workers"], strict=True):
-        end = float(ends.get(key, 0.0))
-        time = float(hits.get(key, math.nan))
-        row = dict(zip(_KEY, key, strict=True)) | {"workers": int(workers), "reached": not math.isnan(time)}
-        busy = float(worked.get(key, 0.0)) / (workers * end) if end else math.nan
-        rows.append(row | {"time": end if math.isnan(time) else time, "busy": busy})
-    return pd.DataFrame(rows, columns=[*_KEY, "workers", "reached", "time", "busy"])
+    for key, run in jobs.sort_values(["ended", "job"]).groupby(KEY, sort=True):
+        if key not in of_runs:
+            continue
+        workers, end = int(of_runs[key]), float(run["ended"].max())
+        curve = incumbent_curve(run, "time", ("worth",))
+        hits = curve.loc[curve["worth"] <= by[str(key[0])], "x"]
+        row = {"workers": workers, "reached": len(hits) > 0, "time": float(hits.iloc[0]) if len(hits) else end}
+        row["busy"] = float((run["ended"] - run["began"]).sum()) / (workers * end)
+        rows.append(dict(zip(KEY, key, strict=True)) | row)
+    return pd.DataFrame(rows)
 
 
 def ert(time: Floats, reached: Floats) -> Floats:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hptbench.errors import UserError
+from hptbench.results.regret import worth
 from hptbench.results.speedup import ert, over_tasks, restricted_mean, speedups, targets, times_to_target
 
 
@@ -16,13 +18,15 @@ def study(**runs: list[tuple[int, list[tuple[float, float, float, float]]]]) -> 
     for method, of_seeds in runs.items():
         for seed, (workers, segments) in enumerate(of_seeds):
             key = {"task": "t", "method": method, "seed": seed, "run": f"{method}{seed}"}
-            rows.append(key | {"workers": workers, "high": 9.0, "objectives": ["loss"], "constraints": []})
+            about = {"workers": workers, "high": 9.0, "objectives": ["loss"], "constraints": [], "optimum": None}
+            rows.append(key | about)
             for began, ended, stop, value in segments:
                 jobs.append(key | {
                     "began": began, "ended": ended, "stop": stop, "value": value, "constraints": [],
-                    "status": "failed" if math.isnan(value) else "ok",
+                    "job": len(jobs), "status": "failed" if math.isnan(value) else "ok",
+                    "hidden": json.dumps({"value": 2 * value}),
                 })  # fmt: skip
-    return pd.DataFrame(jobs), pd.DataFrame(rows)
+    return pd.DataFrame(jobs), pd.DataFrame(rows).astype({"optimum": float})
 
 
 def test_a_target_is_reached_by_a_job_at_the_full_fidelity_only() -> None:
@@ -32,14 +36,19 @@ def test_a_target_is_reached_by_a_job_at_the_full_fidelity_only() -> None:
             (2, [(0, 2, 9, 0.9), (0, 4, 9, 0.8)]),
         ]
     )
-    times = times_to_target(jobs, runs, {"t": 0.5})
+    seen = worth(jobs, {"t": 9.0}, "seen")
+    times = times_to_target(seen, runs, {"t": 0.5})
     assert times[["workers", "reached", "time"]].to_numpy().tolist() == [[1, True, 4.0], [2, False, 4.0]]
     assert times["busy"].tolist() == [1.0, 6 / 8]
+    full = times_to_target(worth(jobs, {"t": 9.0}, "full"), runs, {"t": 0.5}, "full")
+    assert full["time"].tolist() == [1.0, 4.0], "worth twice what is seen: 0 after the first job"
 
 
 def test_targets_are_regrets_of_the_full_fidelity() -> None:
     jobs, runs = study(random=[(1, [(0, 1, 3, -9.0), (1, 2, 9, 1.0), (2, 3, 9, 3.0), (3, 4, 9, 5.0)])])
+    jobs = worth(jobs, {"t": 9.0}, "seen")
     assert targets(jobs, runs, 0.25) == {"t": 1.5}  # best 1, median 3
+    assert targets(jobs, runs.assign(optimum=-1.0), 0.25) == {"t": 0.0}
     for wrong in (0.0, 1.0, math.nan):
         with pytest.raises(UserError, match="between 0"):
             targets(jobs, runs, wrong)
