@@ -36,6 +36,7 @@ def _command(argv: list[str]) -> int:
         "compare": _compare,
         "publish": _publish,
         "schedule": _schedule,
+        "speedup": _speedup,
         "list": _list,
         "fetch": _fetch,
         "collect-evaluations": _evaluations,
@@ -109,6 +110,12 @@ def _publish(argv: list[str]) -> int:
 
 def _schedule(argv: list[str]) -> int:
     from hptbench.commands.schedule import main
+
+    return main(argv)
+
+
+def _speedup(argv: list[str]) -> int:
+    from hptbench.commands.speedup import main
 
     return main(argv)
 

@@ -67,7 +67,8 @@ class Bowl:
         return [self._one(job) for job in jobs]
 
     def _one(self, job: Job) -> Outcome:
-        u, distance = self._place(job)
+        u = self.space.encode([job.proposal.config])[0]
+        distance = _distance(u)
         high = self.fidelity.high if self.fidelity else 1.0
         fate = stream(entropy(*job.seed, "fate", str(job.stop))).random()
         cost = (job.stop - job.start) / high * (1.0 + (0.0 if math.isnan(u[0]) else u[0]))
@@ -85,16 +86,12 @@ class Bowl:
     def _point(self, epoch: float, loss: float, distance: float) -> Point:
         return Point(epoch, (loss,) * len(self.objectives), (distance - 0.5,) * len(self.constraints))
 
-    def _place(self, job: Job) -> tuple[Floats, float]:
-        """The configuration in the unit cube, (d,), and its squared distance from the bottom."""
-        u = self.space.encode([job.proposal.config])[0]
-        return u, math.fsum((0.0 if math.isnan(x) else x - 0.3) ** 2 for x in u)
-
     def _loss(self, job: Job | None) -> float:
-        """The state that ``job`` left, made again: it may have had another configuration."""
+        """The state that ``job`` left, made again with its own configuration."""
         if job is None:
             return 1.0
-        loss, (_, distance) = self._loss(job.before), self._place(job)
+        loss = self._loss(job.before)
+        distance = _distance(self.space.encode([job.proposal.config])[0])
         for epoch in range(int(job.start) + 1, int(job.stop) + 1):
             loss = self._step(job, epoch, loss, distance)
         return loss
@@ -104,3 +101,8 @@ class Bowl:
             return 0.25
         noise = self.noise * float(stream(entropy(*job.seed, "epoch", epoch)).standard_normal())
         return 0.7 * loss + 0.3 * distance + noise if self.fidelity else distance + noise
+
+
+def _distance(u: Floats) -> float:
+    """From the bottom, squared; inactive parameters do not count."""
+    return math.fsum((0.0 if math.isnan(x) else x - 0.3) ** 2 for x in u)
