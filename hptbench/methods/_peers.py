@@ -4,7 +4,7 @@ A peer is run as its users run it. It gets the problem's space in its own terms,
 interface with every argument given (a library's changed default must not change our results), and nothing that it
 proposes is improved: a configuration that it proposes twice is evaluated twice. What holds for all of them:
 
-- **Full fidelity only.** Reports below it are ignored.
+- **Full fidelity only.** Reports below it are ignored (:mod:`hptbench.methods._peer_rungs` is for the others).
 - **Failed jobs** are told in the library's own way if it has one, else with the worst value told so far; before there
   is one they are held back. The wrapper's docstring says which.
 - **Reports of jobs that it did not propose** (warm starts) become data where the library takes such, else nothing.
@@ -28,7 +28,9 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar
 
 import ConfigSpace as CS
@@ -43,6 +45,7 @@ Values = tuple[float, ...]
 INSTALL = 'pip install "hptbench[peers]"'
 _SPECIAL: Mapping[str, str] = {
     "syne_tune": "pip install --no-deps syne-tune (it requires xgboost, the same module as xgboost-cpu)",
+    "dehb": "pip install --no-deps dehb (it pins numpy < 2, but works with later ones)",
 }
 """Modules that the extra does not bring."""
 UNAVAILABLE: Mapping[str, str] = {
@@ -54,10 +57,15 @@ _REDRAWS = 20
 
 
 def missing(modules: Sequence[str]) -> str | None:
-    """What to install for the first of ``modules`` that is not there; None if all are."""
+    """What to install for the first of ``modules`` that is not there; None if all are. Imports none of them."""
     for module in modules:
-        if find_spec(module) is None:
-            return f"{module} is not installed: {_SPECIAL.get(module, INSTALL)}"
+        package, *parts = module.split(".")
+        found = find_spec(package)
+        if found is None:
+            return f"{package} is not installed: {_SPECIAL.get(package, INSTALL)}"
+        places = [Path(place, *parts) for place in found.submodule_search_locations or ()]
+        if parts and not any(place.is_dir() or place.with_suffix(".py").is_file() for place in places):
+            return f"the installed {package} has no {module}: {_SPECIAL.get(package, INSTALL)}"
     return None
 
 
@@ -146,8 +154,8 @@ class PeerSearch(ABC):
         self._sandbox = Sandbox(self.seed, "torch" in needed)
         self._high = problem.fidelity.high if problem.fidelity else 1.0
         self._count = 0
-        self._open: dict[int, tuple[Config, Any]] = {}
-        """Number of a suggestion that was not told of yet -> configuration, the library's handle."""
+        self._open: dict[int, tuple[Proposal, Any]] = {}
+        """Number of a suggestion that was not told of yet -> proposal, the library's handle."""
         self._worst: Values | None = None
         self._held: list[tuple[Any, Config]] = []
         """Failed jobs that wait for a value that they can be told with."""
@@ -173,7 +181,7 @@ class PeerSearch(ABC):
 
     def pending(self) -> list[tuple[Config, Any]]:
         """Suggestions that were not told of yet, in the order in which they were made."""
-        return list(self._open.values())
+        return [(proposal.config, handle) for proposal, handle in self._open.values()]
 
     def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
         with self._sandbox():
@@ -194,21 +202,30 @@ class PeerSearch(ABC):
             if self.space.configspace.forbidden_clauses and not self.space.legal(self.space.encode([config]))[0]:
                 self._tell(handle, config, None)
                 continue
-            return self._proposal(config, handle, {})
+            return self._hand_out(self._proposal(config, handle), handle)
         config, _ = self._uniform.draw()
-        return self._proposal(config, None, {"drawn": "uniform"})
+        return self._hand_out(Proposal(config, note={"drawn": "uniform"}), None)
 
-    def _proposal(self, config: Config, handle: Any, note: Mapping[str, Any]) -> Proposal:
+    def _proposal(self, config: Config, handle: Any) -> Proposal:
+        """What to evaluate for a suggestion."""
+        return Proposal(config)
+
+    def _hand_out(self, proposal: Proposal, handle: Any) -> Proposal:
         number, self._count = self._count, self._count + 1
-        self._open[number] = (config, handle)
-        return Proposal(config, note={"suggestion": number, **note})
+        proposal = replace(proposal, note={"suggestion": number, **proposal.note})
+        self._open[number] = (proposal, handle)
+        return proposal
+
+    def _claim(self, report: Report) -> Any:
+        """The handle of the suggestion that the report answers; None if it is not one of the library's."""
+        return self._open.pop(report.proposal.note["suggestion"])[1] if self._is_own(report) else None
+
+    def _is_own(self, report: Report) -> bool:
+        number = report.proposal.note.get("suggestion")
+        return isinstance(number, int) and number in self._open and self._open[number][0] == report.proposal
 
     def _take(self, report: Report) -> None:
-        config, number = report.proposal.config, report.proposal.note.get("suggestion")
-        handle = None
-        if isinstance(number, int) and number in self._open and self._open[number][0] == config:
-            _, handle = self._open.pop(number)
-        values = report.values if all(map(math.isfinite, report.values)) else None
+        config, handle, values = report.proposal.config, self._claim(report), finite(report)
         if values is not None:
             self._worst = values if self._worst is None else tuple(map(max, self._worst, values))
         self._tell(handle, config, values)
@@ -229,6 +246,11 @@ class PeerSearch(ABC):
             self._observe_foreign(config, values)
         else:
             self._observe(handle, config, values)
+
+
+def finite(report: Report) -> Values | None:
+    """The objectives' values; None if the job failed."""
+    return report.values if all(map(math.isfinite, report.values)) else None
 
 
 def trials(budget: Budget, otherwise: int) -> int:

@@ -16,18 +16,17 @@ people's jobs are added as finished trials (with ``flat`` their inactive paramet
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import ConfigSpace as CS
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.methods._peers import PeerSearch, Values, filled, grow, is_ordinal, number_of, plain, values_of, varied
+from hptbench.methods._peer_optuna import distribution, suggested, tpe
+from hptbench.methods._peers import PeerSearch, Values, filled, grow, is_ordinal, number_of, varied
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Floats, Value
+from hptbench.space import Config
 
 
 @dataclass(frozen=True)
@@ -69,24 +68,7 @@ class OptunaTPE(_Optuna):
             raise UserError("expected multivariate=true for group=true, got multivariate=false")
 
     def sampler(self, seed: int, objectives: int) -> Any:
-        from optuna.samplers import TPESampler
-
-        return TPESampler(
-            consider_prior=True,
-            prior_weight=1.0,
-            consider_magic_clip=True,
-            consider_endpoints=False,
-            n_startup_trials=self.n_startup_trials,
-            n_ei_candidates=self.n_ei_candidates,
-            gamma=_gamma if objectives == 1 else _gamma_of_several,
-            weights=_weights,
-            seed=seed,
-            multivariate=self.multivariate,
-            group=self.group,
-            warn_independent_sampling=False,
-            constant_liar=self.constant_liar,
-            constraints_func=None,
-        )
+        return tpe(self, seed, objectives)
 
 
 @method("ext_optuna_tpe_univariate")
@@ -207,19 +189,6 @@ class OptunaNSGA2(_Optuna):
         )
 
 
-def _gamma(n: int) -> int:
-    return min(math.ceil(0.1 * n), 25)
-
-
-def _gamma_of_several(n: int) -> int:
-    return math.ceil(0.1 * n)
-
-
-def _weights(n: int) -> Floats:
-    """Of n trials, the oldest first: the last 25 count in full."""
-    return np.ones(n) if n < 25 else np.concatenate([np.linspace(1 / n, 1, n - 25), np.ones(25)])
-
-
 class _Search(PeerSearch):
     method: _Optuna
 
@@ -235,7 +204,7 @@ class _Search(PeerSearch):
 
     def _suggest(self) -> tuple[Config, Any]:
         trial = self._study.ask()
-        return grow(self.space, lambda hp: _suggested(trial, hp), self.method.flat), trial
+        return grow(self.space, lambda hp: suggested(trial, hp), self.method.flat), trial
 
     def _observe(self, handle: Any, config: Config, values: Values | None) -> None:
         from optuna.trial import TrialState
@@ -252,27 +221,5 @@ class _Search(PeerSearch):
             given = filled(self.space, config) if self.method.flat else config
             hps = [hp for hp in varied(self.space) if hp.name in given]
             params = {hp.name: number_of(hp, given[hp.name]) if is_ordinal(hp) else given[hp.name] for hp in hps}
-            distributions = {hp.name: _distribution(hp) for hp in hps}
+            distributions = {hp.name: distribution(hp) for hp in hps}
             self._study.add_trial(create_trial(values=list(values), params=params, distributions=distributions))
-
-
-def _suggested(trial: Any, hp: Any) -> Value:
-    if isinstance(hp, CS.UniformFloatHyperparameter):
-        return float(trial.suggest_float(hp.name, hp.lower, hp.upper, log=hp.log))
-    if isinstance(hp, CS.UniformIntegerHyperparameter):
-        return int(trial.suggest_int(hp.name, hp.lower, hp.upper, log=hp.log))
-    if is_ordinal(hp):
-        return values_of(hp)[int(trial.suggest_int(hp.name, 0, len(values_of(hp)) - 1))]
-    return plain(trial.suggest_categorical(hp.name, values_of(hp)))
-
-
-def _distribution(hp: Any) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(hp, CS.UniformFloatHyperparameter):
-        return FloatDistribution(hp.lower, hp.upper, log=hp.log)
-    if isinstance(hp, CS.UniformIntegerHyperparameter):
-        return IntDistribution(hp.lower, hp.upper, log=hp.log)
-    if is_ordinal(hp):
-        return IntDistribution(0, len(values_of(hp)) - 1)
-    return CategoricalDistribution(values_of(hp))

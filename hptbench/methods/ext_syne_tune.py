@@ -17,13 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import ConfigSpace as CS
 import numpy as np
 
-from hptbench.methods._peers import PeerSearch, Values, filled, is_ordinal, number_of, value_at, values_of, varied
+from hptbench.methods._peer_syne_tune import configuration, domains, in_its_terms
+from hptbench.methods._peers import PeerSearch, Values
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Space
+from hptbench.space import Config
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,12 @@ class _Search(PeerSearch):
     method: _SyneTune
 
     def _start(self) -> None:
-        self._searcher = self.method.searcher(_domains(self.space), self.seed)
+        self._searcher = self.method.searcher(domains(self.space), self.seed)
         self._trials = 0
 
     def _suggest(self) -> tuple[Config, Any]:
         chosen = self._searcher.suggest()
-        values = {hp.name: value_at(hp, chosen[hp.name]) for hp in varied(self.space)}
-        return self.space.canonical(filled(self.space, values)), chosen
+        return configuration(self.space, chosen), chosen
 
     def _observe(self, handle: Any, config: Config, values: Values | None) -> None:
         if values is None:
@@ -123,20 +122,4 @@ class _Search(PeerSearch):
         self._trials += 1
 
     def _observe_foreign(self, config: Config, values: Values | None) -> None:
-        whole = filled(self.space, config)
-        self._observe({hp.name: number_of(hp, whole[hp.name]) for hp in varied(self.space)}, config, values)
-
-
-def _domains(space: Space) -> dict[str, Any]:
-    """The search space in Syne Tune's terms."""
-    from syne_tune import config_space as syne
-
-    def domain(hp: Any) -> Any:
-        if values := values_of(hp):
-            positions = list(range(len(values)))
-            return syne.ordinal(positions, kind="equal") if is_ordinal(hp) else syne.choice(positions)
-        if isinstance(hp, CS.UniformIntegerHyperparameter):
-            return (syne.lograndint if hp.log else syne.randint)(int(hp.lower), int(hp.upper))
-        return (syne.loguniform if hp.log else syne.uniform)(float(hp.lower), float(hp.upper))
-
-    return {hp.name: domain(hp) for hp in varied(space)}
+        self._observe(in_its_terms(self.space, config), config, values)

@@ -33,6 +33,7 @@ SLOW = {
     "ext_skopt_gp": 12,
     "ext_smac_blackbox": 5,
     "ext_smac_hpo": 7,
+    "ext_smac_multifidelity": 9,
     "ext_syne_tune_bore": 8,
     "ext_syne_tune_cqr": 7,
 }
@@ -45,6 +46,7 @@ LEARNS = {
     "ext_optuna_tpe_univariate",
 }
 """Beat random search within 40 evaluations of the sphere."""
+EPOCHS = Fidelity(1, 9, continues=True)
 MIXED, SPHERE = Bowl(fidelity=None, noise=0.0), Bowl(over="sphere", fidelity=None, noise=0.0)
 
 
@@ -53,6 +55,12 @@ def peer(name: str) -> Method:
     if lack := missing(cls.traits.requires):  # type: ignore[attr-defined]
         pytest.skip(lack)
     return cls()  # type: ignore[no-any-return]
+
+
+def suited(method: Method, task: Bowl) -> Bowl:
+    """``task`` with what the method needs of it."""
+    wants = type(method).traits.fidelity and task.fidelity is None
+    return fitting(method, replace(task, fidelity=EPOCHS) if wants else task)
 
 
 def marked(names: Sequence[str]) -> list[object]:
@@ -68,7 +76,7 @@ def enough(name: str) -> int:
 
 def run(name: str, task: Bowl, jobs: int | None = None, seed: int = 0, workers: int = 1) -> list[Record]:
     method = peer(name)
-    return records_of(method, fitting(method, task), seed, Budget(max_jobs=jobs or enough(name)), workers)
+    return records_of(method, suited(method, task), seed, Budget(max_jobs=jobs or enough(name)), workers)
 
 
 def configs(records: Sequence[Record]) -> list[dict[str, object]]:
@@ -82,7 +90,7 @@ def test_there_are_peers_and_all_show_what_they_need_where_they_are_missing() ->
         is_a_frozen_recipe(cls())
         if missing(cls.traits.requires):  # type: ignore[attr-defined]
             with pytest.raises(UserError, match="pip install"):
-                cls().begin(problem_of(fitting(cls(), MIXED)), np.random.default_rng(0))
+                cls().begin(problem_of(suited(cls(), MIXED)), np.random.default_rng(0))
 
 
 @every_peer
@@ -150,7 +158,7 @@ def test_global_states_are_left_alone(name: str) -> None:
 def test_two_searches_side_by_side_do_as_each_alone(name: str) -> None:
     """Runs in lockstep share a process."""
     method = peer(name)
-    task = fitting(method, MIXED)
+    task = suited(method, MIXED)
 
     def steps(seed: int):  # type: ignore[no-untyped-def]
         search = method.begin(problem_of(task, Budget(max_jobs=enough(name))), np.random.default_rng(seed))
@@ -164,15 +172,16 @@ def test_two_searches_side_by_side_do_as_each_alone(name: str) -> None:
 
 
 def report_of(task: Bowl, proposal: Proposal, job: int) -> Report:
-    [outcome] = task.evaluate([Job(job, job, proposal, 0.0, 1.0, (job,))])
+    stop = proposal.fidelity or (task.fidelity.high if task.fidelity else 1.0)
+    [outcome] = task.evaluate([Job(job, job, proposal, 0.0, stop, (job,))])
     value = outcome.curve[-1].values
-    return Report(job, job, proposal, 1.0, Status.OK, value, outcome.curve, 1.0)
+    return Report(job, job, proposal, stop, Status.OK, value, outcome.curve, 1.0)
 
 
 @every_peer
 def test_other_peoples_reports_are_no_error_not_even_such_as_look_like_its_own(name: str) -> None:
     method = peer(name)
-    task = fitting(method, MIXED)
+    task = suited(method, MIXED)
     donor = method.begin(problem_of(task), np.random.default_rng(5))
     foreign = [report_of(task, proposal, i) for i, proposal in enumerate(donor.ask(6, []))]
     failed = replace(foreign[0], status=Status.FAILED, values=(np.inf,) * len(task.objectives))
@@ -189,7 +198,9 @@ def test_other_peoples_reports_are_no_error_not_even_such_as_look_like_its_own(n
 @every_peer
 def test_reports_of_lower_fidelities_are_ignored(name: str) -> None:
     method = peer(name)
-    task = fitting(method, replace(MIXED, fidelity=Fidelity(1, 9)))
+    if type(method).traits.fidelity:
+        pytest.skip("looks at them")
+    task = fitting(method, replace(MIXED, fidelity=EPOCHS))
     traces = []
     for low in ([], [1.0, 3.0]):
         search = method.begin(problem_of(task), np.random.default_rng(0))
@@ -211,15 +222,16 @@ def test_forbidden_configurations_are_not_proposed(name: str) -> None:
     configspace.add(kind, x, CS.Integer("n", (1, 9)))
     configspace.add(CS.ForbiddenInClause(kind, ["a", "b"]))
     method = peer(name)
-    names = fitting(method, MIXED).objectives
+    task = suited(method, MIXED)
+    names = task.objectives
     search = method.begin(
-        Problem(Space(configspace), names, None, Budget(max_jobs=enough(name)), 1), np.random.default_rng(0)
+        Problem(Space(configspace), names, task.fidelity, Budget(max_jobs=enough(name)), 1), np.random.default_rng(0)
     )
     for i in range(enough(name)):
         [proposal] = search.ask(1, [])
         assert proposal.config["kind"] == "c"
-        value = (float(proposal.config["x"]),) * len(names)
-        search.tell([Report(i, i, proposal, 1.0, Status.OK, value, (Point(1.0, value),), 1.0)])
+        value, reached = (float(proposal.config["x"]),) * len(names), proposal.fidelity or 9.0
+        search.tell([Report(i, i, proposal, reached, Status.OK, value, (Point(reached, value),), 1.0)])
 
 
 @pytest.mark.parametrize("name", marked(sorted(LEARNS)))
@@ -305,6 +317,8 @@ def test_the_number_of_trials_is_that_of_the_first_limit() -> None:
 
 def test_what_is_missing_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing(("json", "csv")) is None
+    assert missing(("json", "json.decoder", "importlib.resources")) is None
+    assert "the installed json has no json.gone" in str(missing(("json", "json.gone")))
     assert missing(("json", "no_such_module")) == 'no_such_module is not installed: pip install "hptbench[peers]"'
     monkeypatch.setattr("hptbench.methods._peers.find_spec", lambda module: None)
     assert "--no-deps" in str(missing(("syne_tune",)))
