@@ -18,9 +18,9 @@ class History:
     def __init__(self, problem: Problem) -> None:
         self._space = problem.space
         self._high = problem.fidelity.high if problem.fidelity else None
-        self._u = _Rows(len(problem.space))
-        self._values = _Rows(len(problem.objectives))
-        self._constraints = _Rows(len(problem.constraints))
+        self._u = Rows(len(problem.space))
+        self._values = Rows(len(problem.objectives))
+        self._constraints = Rows(len(problem.constraints))
         self._keys: set[frozenset[tuple[str, object]]] = set()
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ def key_of(config: Config) -> frozenset[tuple[str, object]]:
     return frozenset(config.items())
 
 
-class _Rows:
+class Rows:
     """A growing array: twice the room whenever it is full, so that n appends cost O(n)."""
 
     def __init__(self, width: int) -> None:
