@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,12 +151,12 @@ class FreezeThaw(ABC):
 
     def _own(self, proposal: Proposal, take: bool = False) -> _Trial | None:
         """The trial of a proposal that this search waits for; None if it is someone else's."""
-        number = proposal.note.get("segment")
-        waiting = self._waiting.get(number) if isinstance(number, int) else None
+        number: Any = proposal.note.get("segment")
+        waiting = self._waiting.get(number)
         if waiting is None or waiting[0] != proposal:
             return None
         if take:
-            del self._waiting[number]
+            self._waiting.pop(number)
         return waiting[1]
 
     def _observe(self, trial: _Trial, report: Report) -> None:
@@ -198,9 +199,7 @@ class FreezeThaw(ABC):
                 return self._propose(self._trial(config, own=True))
         return self._propose(self._trial(self._uniform.draw()[0], own=True))  # all is known
 
-    def _first_new(
-        self, configs: Iterable[Config], pending: set[frozenset[tuple[str, object]]]
-    ) -> Config | None:
+    def _first_new(self, configs: Iterable[Config], pending: set[frozenset[tuple[str, object]]]) -> Config | None:
         return next((c for c in configs if (key := key_of(c)) not in self._keys and key not in pending), None)
 
     def _propose(self, trial: _Trial) -> Proposal:

@@ -1,7 +1,7 @@
 """Freeze-thaw Bayesian optimisation.
 
-K. Swersky, J. Snoek and R. P. Adams, "Freeze-thaw Bayesian optimization", 2014, arXiv:1406.3896: all learning curves are
-one Gaussian process (:mod:`hptbench.models.freeze_thaw`), and the next step of training goes where it is expected to
+K. Swersky, J. Snoek and R. P. Adams, "Freeze-thaw Bayesian optimization", 2014, arXiv:1406.3896: all learning curves
+are one Gaussian process (:mod:`hptbench.models.freeze_thaw`), and the next step of training goes where it is expected to
 tell most about which configuration has the lowest asymptote (Algorithm 1): among a basket of the trials and of the new
 configurations with the greatest expected improvement, one more value is fantasised for each, and the entropy of the
 distribution over where the minimum is (P_min) is compared before and after.
@@ -9,7 +9,7 @@ distribution over where the minimum is (P_min) is compared before and after.
 Deviations from the paper, whose code was not published:
 
 - Hyperparameters at the posterior's mode, not slice-sampled, with the prior over length scales of the method ``gp``;
-  they are fitted again when the values have grown by a tenth. Inputs are not warped.
+  they are fitted again when the values have grown by a fifth. Inputs are not warped.
 - A curve's kernel has a scale of its own (the paper's is 1 before the values are scaled).
 - The fantasised values are at evenly spaced quantiles, not drawn; P_min is estimated from the same draws before and
   after, so that noise cancels.
@@ -39,7 +39,7 @@ from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 from hptbench.space import Floats
 
-_ANEW = 1.1
+_ANEW = 1.2
 """Growth of the data after which hyperparameters are fitted again."""
 
 
@@ -114,31 +114,30 @@ class _Search(FreezeThaw):
         """Algorithm 1: the expected gain of information; -inf outside of the basket."""
         method, frozen = self._method, curves.frozen
         known = np.array(list(rows), dtype=np.intp)
-        x, new = self._embed(curves.u[known]), self._embed(pool)
-        mean, variance = model.asymptotes(np.concatenate([x, new]))
-        best = mean[: len(x)].min()
+        x = np.concatenate([self._embed(curves.u[known]), self._embed(pool)])
+        mean, variance = model.asymptotes(x)
         std = np.sqrt(variance)
-        improvement = log_h((best - mean) / std) + np.log(std)
+        improvement = log_h((mean[: len(known)].min() - mean) / std) + np.log(std)
         order = np.argsort(-improvement, kind="stable")
-        old, fresh = order[order < len(x)][: method.old], order[order >= len(x)][: method.new]
-        basket = np.concatenate([old, fresh])
+        old, new = order[order < len(known)][: method.old], order[order >= len(known)][: method.new]
+        basket = np.concatenate([old, new])
         reached = np.zeros(len(curves.u), dtype=np.intp)
         np.maximum.at(reached, curves.trial, curves.step)
         place = {int(row): i for i, row in enumerate(frozen)}
         candidates, where = [], []
         for i, at in enumerate(basket.tolist()):
-            row = int(known[at]) if at < len(x) else None
-            if row is None:
-                candidates.append((i, *model.given_asymptote(None, 1.0)[1:]))
-                where.append(len(frozen) + at - len(x))
-            elif row in place:
-                candidates.append((i, *model.given_asymptote(rows[row], reached[row] + 1.0)[1:]))
-                where.append(place[row])
+            row = int(known[at]) if at < len(known) else None
+            if row is None or row in place:
+                given = model.given_asymptote(None, 1.0) if row is None else model.given_asymptote(
+                    rows[row], reached[row] + 1.0
+                )  # fmt: skip
+                candidates.append((i, *given[1:]))
+                where.append(len(frozen) + at - len(known) if row is None else place[row])
         out = np.full(len(frozen) + len(pool), -np.inf)
         if candidates:
-            joint = model.joint(np.concatenate([x, new])[basket])
-            gains = information(*joint, candidates, method.fantasies, self.rng.standard_normal((method.draws, len(basket))))
-            out[where] = gains + 1e-9 * np.arange(len(gains), 0, -1)  # equal gains: in the order of improvement
+            normal = self.rng.standard_normal((method.draws, len(basket)))
+            gains = information(*model.joint(x[basket]), candidates, method.fantasies, normal)
+            out[where] = gains + 1e-9 * improvement[basket[[i for i, _, _ in candidates]]]  # where gains are equal
         return out
 
 
@@ -153,21 +152,23 @@ def information(
 ) -> Floats:
     """By how much one more value of each candidate is expected to reduce the entropy of P_min, nats.
 
-    ``mean``, (b,), and ``covariance`` of the basket's asymptotes; a candidate is (i, b, v): its value is normal with the
-    slope b in asymptote i and the variance v. ``normal``: (draws, b) standard normal draws."""
-    before = _entropy(mean[None] + normal @ cholesky(covariance).T)
+    ``mean``, (b,), and ``covariance`` of the basket's asymptotes; a candidate is (i, b, v): its value is normal with
+    the slope b in asymptote i and the variance v. ``normal``: (draws, b) standard normal draws."""
+    before = _entropies(mean + normal @ cholesky(covariance).T)
+    steps = ndtri((np.arange(fantasies) + 0.5) / fantasies)[:, None, None]
     out = []
     for i, slope, variance in candidates:
         by_f = slope * covariance[i]
         total = slope * by_f[i] + variance
-        after = covariance - np.outer(by_f, by_f) / total
-        shifts = ndtri((np.arange(fantasies) + 0.5) / fantasies)[:, None] * by_f / np.sqrt(total)
-        draws = mean + normal @ cholesky(after).T
-        out.append(before - np.mean([_entropy(draws + shift) for shift in shifts]))
+        draws = mean + normal @ cholesky(covariance - np.outer(by_f, by_f) / total).T
+        out.append(float(before - _entropies(draws + steps * (by_f / np.sqrt(total))).mean()))
     return np.array(out)
 
 
-def _entropy(draws: Floats) -> float:
-    """Of the distribution over which column of (draws, b) is the least."""
-    shares = np.bincount(draws.argmin(axis=1), minlength=draws.shape[1]) / len(draws)
-    return -float(np.sum(shares * np.log(np.maximum(shares, 1e-300))))
+def _entropies(draws: Floats) -> Floats:
+    """(...) of the distributions over which column of (..., draws, b) is the least."""
+    b = draws.shape[-1]
+    least = draws.argmin(axis=-1).reshape(-1, draws.shape[-2])
+    cells = least + b * np.arange(len(least))[:, None]
+    shares = np.bincount(cells.ravel(), minlength=b * len(least)).reshape(*draws.shape[:-2], b) / draws.shape[-2]
+    return np.asarray(-np.sum(shares * np.log(np.maximum(shares, 1e-300)), axis=-1))

@@ -22,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
-from hptbench.models.gp import Inputs, cholesky, matern_and_slope, squares
+from hptbench.models.gp import Inputs, cholesky, inverse_of, matern_and_slope, squares
 from hptbench.space import Floats
 
 Integers = NDArray[np.intp]
 _BOUNDS = {"noise": (1e-6, 1.0), "scale": (1e-2, 1e2), "alpha": (0.1, 10.0), "beta": (0.1, 100.0)}
+_SILENT = -9.0
+"""Logarithm of a noise variance that is small by any means."""
 _LENGTHS = (1e-3, 1e3)
 _SIGNAL = (1e-2, 1e2)
 
@@ -158,15 +160,18 @@ class _Solved:
 def fit(data: Data, inputs: Inputs, starts: Sequence[Floats] = (), steps: int = 20) -> FreezeThawGP:
     """The process with the most probable hyperparameters, given standardised values.
 
-    L-BFGS, at most ``steps`` iterations from each of ``starts`` (``theta`` of earlier fits); without any, from where
-    the priors have their medians. The most probable end counts."""
+    L-BFGS, at most ``steps`` iterations, from the medians of the priors, with the noise of the prior and with much less
+    (curves that look like noise to a model of few data are a mode of their own), or from ``starts``, the ``theta`` of
+    earlier fits, and the latter. The most probable end counts."""
     from scipy.optimize import minimize
 
     posterior = Posterior(data, inputs)
+    silent = posterior.medians.copy()
+    silent[inputs.scales + 2] = _SILENT
     ends = [
-        minimize(posterior, np.clip(start, *posterior.bounds.T), jac=True, method="L-BFGS-B",
+        minimize(posterior, start, jac=True, method="L-BFGS-B",
                  bounds=posterior.bounds.tolist(), options={"maxiter": steps, "ftol": 1e-6, "gtol": 1e-3})
-        for start in starts or (posterior.medians,)
+        for start in [*(starts or [posterior.medians]), silent]
     ]  # fmt: skip
     return FreezeThawGP(data, inputs, min(ends, key=lambda end: float(end.fun)).x)
 
@@ -174,7 +179,8 @@ def fit(data: Data, inputs: Inputs, starts: Sequence[Floats] = (), steps: int = 
 class Posterior:
     """Minus the log posterior density of ``theta``, up to the priors' constants, and its gradient.
 
-    Priors: length scales as in :mod:`hptbench.models.gp`; the others are log-normal, the mean normal."""
+    Priors: of the logarithms of length scales as in :mod:`hptbench.models.gp`; of the logarithms of the others, and of
+    the mean, normal."""
 
     def __init__(self, data: Data, inputs: Inputs) -> None:
         self._data, self._inputs, self._patterns = data, inputs, data.patterns()
@@ -201,7 +207,7 @@ class Posterior:
         z = data.x * np.exp(-theta[:g])[inputs.groups]
         m, slope = matern_and_slope(squares(z, z))
         root = cholesky(signal * m + np.diag(variance))
-        inverse = cho_solve((root, True), np.eye(len(z)))
+        inverse = inverse_of(root)
         alpha = inverse @ (estimate - mean)
         value += 0.5 * float((estimate - mean) @ alpha) + float(np.log(np.diag(root)).sum())
         value += 0.5 * len(z) * math.log(2 * math.pi)
@@ -217,8 +223,8 @@ class Posterior:
 
 
 def _by_decay(decay: _Decay, part: _Solved, times: Floats, by_estimate: Floats, by_variance: Floats) -> Floats:
-    """(4,) derivatives of minus the log likelihood by the logarithms of noise, scale, alpha and beta, given those by the
-    curves' estimates and their variances, (c,) each."""
+    """(4,) derivatives of minus the log likelihood by the logarithms of noise, scale, alpha and beta, given those by
+    the curves' estimates and their variances, (c,) each."""
     ones, v, r = part.ones, part.variance, part.residuals
     # By S: of the curve given its estimate, of the estimate (-v 1'S^-1 dS r), of its variance (v^2 1'S^-1 dS S^-1 1).
     inverse = part.solve(np.eye(len(times)))

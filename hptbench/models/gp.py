@@ -193,8 +193,7 @@ class _Posterior:
         alpha = cho_solve((root, True), self._y)
         standard = (theta - self._mean) / self._std
         value = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * standard @ standard + theta.sum()
-        inverse, _ = lapack.dpotri(root, lower=1)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        inverse = inverse_of(root)
         by_k = 0.5 * (inverse - np.outer(alpha, alpha))  # (5.9)
         by_r2 = scale * by_k * slope
         # The squared distance is a sum over columns: all derivatives by z at once, without a matrix per column.
@@ -276,3 +275,11 @@ def cholesky(k: Floats) -> Floats:
             return np.asarray(root)
         jitter = max(10 * jitter, 1e-10 * float(np.trace(k)) / len(k))
         k = k + jitter * np.eye(len(k))
+
+
+def inverse_of(root: Floats) -> Floats:
+    """The inverse of the matrix with the lower root ``root``."""
+    half, _ = lapack.dpotri(root, lower=1)
+    half = np.tril(half)
+    half += np.tril(half, -1).T
+    return np.asarray(half)
