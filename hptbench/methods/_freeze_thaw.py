@@ -51,13 +51,19 @@ class Curves:
     steps: int
     """S, the step at which a training ends."""
 
-    def believed(self, values: Floats) -> Curves:
-        """With the pending ones observed as ``values``, (P,), and none pending."""
+    @property
+    def reached(self) -> Integers:
+        """(T,) the last observed step of each trial; 0 without any."""
+        out = np.zeros(len(self.u), dtype=np.intp)
+        np.maximum.at(out, self.trial, self.step)
+        return out
+
+    def with_pending(self, values: Floats, believed: Floats) -> tuple[Integers, Integers, Floats]:
+        """``trial``, ``step`` and ``values``, (N,), with the pending steps, which end at ``believed``, (P,)."""
         trial = np.concatenate([self.trial, self.pending[:, 0]])
         step = np.concatenate([self.step, self.pending[:, 1]])
         order = np.lexsort([step, trial])
-        value = np.concatenate([self.value, values])
-        return Curves(self.u, trial[order], step[order], value[order], self.pending[:0], self.frozen, self.steps)
+        return trial[order], step[order], np.concatenate([values, believed])[order]
 
 
 @dataclass(eq=False)
@@ -108,6 +114,8 @@ class FreezeThaw(ABC):
         self.space, self.rng, self._initial, self._pool, self._most = problem.space, rng, initial, pool, most
         self._levels = steps_of(fidelity_of(problem), steps)
         self._ends = np.array(self._levels)
+        self.last = len(self._levels)
+        """The step at which a training ends."""
         self._design, self._uniform = sobol(problem.space, rng), Uniform(problem.space, rng)
         self._varies = bool((problem.space.sizes != 1).any())
         self._categorical = np.array([kind is Kind.CATEGORICAL for kind in problem.space.kinds])
@@ -219,7 +227,7 @@ class FreezeThaw(ABC):
         ends = [(rows[id(t)], self._step(self._levels[-1] if level is None else level)) for t, level in running]
         frozen = [
             row for row, t in enumerate(trials)
-            if t.own and not t.failed and id(t) not in busy and t.reached < len(self._levels)
+            if t.own and not t.failed and id(t) not in busy and t.reached < self.last
         ]  # fmt: skip
         seen = np.concatenate([t.seen for t in trials]) if trials else np.empty((0, 2))
         return Curves(
@@ -229,7 +237,7 @@ class FreezeThaw(ABC):
             np.where(np.isfinite(seen[:, 1]), seen[:, 1], self._worst),
             np.array(ends, dtype=np.intp).reshape(-1, 2),
             np.array(frozen, dtype=np.intp),
-            len(self._levels),
+            self.last,
         ), trials
 
     def _fresh(self) -> Floats:

@@ -13,8 +13,12 @@ Deviations from the authors' code:
 - Losses are standardised, not accuracies; the network sees curves as (worst - value) / (worst - best).
 - A candidate's curve holds all its values, as in the paper; in the code the budgets of observations are one lower than
   those of candidates, and curves lack their last value.
-- The first ten trainings share out ``train_steps`` and go on from each other; there, each begins anew with all of
-  them. Later ones take ``refine_steps`` once the data have grown by a fifth; there, with every value.
+- The first configuration is trained for ``first_steps`` steps before there is a model. There it is one, and until
+  some trial has a second value, what the network makes of curves and budgets, and so whether it ever asks for one,
+  is a matter of its random weights.
+- Less training, with steps ten times as large (learning rate 0.01, there 0.001): the first ten trainings share out
+  ``train_steps`` (300) and go on from each other, there each takes 1000 from new weights; later ones take
+  ``refine_steps`` (30) once the data have grown by a tenth, there 50 with every value.
 - A step of training takes ``batch`` observations (the code has the parameter, but takes all), and at most
   ``max_points`` condition the process: the latest values of each curve.
 - Pending steps are believed to end at their predicted means. Failed trials count as the worst value seen.
@@ -42,7 +46,7 @@ from hptbench.space import Floats
 
 _FIRST = 10
 """Trainings that share out ``train_steps``."""
-_ANEW = 1.2
+_ANEW = 1.1
 """Growth of the data after which the network is refined."""
 _PATIENCE = 1.2
 """Full trainings' worth of values without a new best one after which the network begins anew."""
@@ -57,11 +61,13 @@ class DyHPO:
     """Configurations before the first model."""
     steps: int = 52
     """Steps of a full training, at most: epochs, if there are no more."""
-    train_steps: int = 1000
+    first_steps: int = 5
+    """Steps of the first configuration before the first model."""
+    train_steps: int = 300
     """Steps of Adam for a new network."""
-    refine_steps: int = 50
+    refine_steps: int = 30
     """Steps of Adam when it is refined."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-2
     """Of Adam."""
     batch: int = 64
     """Observations per step of Adam."""
@@ -73,7 +79,7 @@ class DyHPO:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("initial", 1), ("steps", 1), ("train_steps", _FIRST), ("refine_steps", 0), ("batch", 2), ("pool", 1),
+            ("initial", 1), ("steps", 1), ("first_steps", 1), ("train_steps", _FIRST), ("refine_steps", 0), ("batch", 2), ("pool", 1),
             ("max_points", 10),
         ):  # fmt: skip
             if getattr(self, name) < least:
@@ -102,6 +108,11 @@ class _Search(FreezeThaw):
             self._barren = 0 if better else self._barren + 1
 
     def scores(self, curves: Curves, pool: Floats) -> Floats:
+        reached = curves.reached
+        if reached.max() < min(self._method.first_steps, curves.steps):
+            out = np.zeros(len(curves.frozen) + len(pool))
+            out[: len(curves.frozen)] = reached[curves.frozen]
+            return out
         y = standardised(curves.value)
         table = _table(curves)
         x = self._embed(curves.u)
@@ -114,8 +125,6 @@ class _Search(FreezeThaw):
             believed, _ = model.predict(seen, y_seen, pending)
             seen = Rows(np.concatenate([seen.x, pending.x]), np.concatenate([seen.curve, pending.curve]))
             y_seen = np.concatenate([y_seen, believed])
-        reached = np.zeros(len(curves.u), dtype=np.intp)
-        np.maximum.at(reached, curves.trial, curves.step)
         ends = np.concatenate([reached[curves.frozen] + 1, np.ones(len(pool), dtype=np.intp)])
         rows = _rows(
             np.concatenate([x[curves.frozen], self._embed(pool)]),

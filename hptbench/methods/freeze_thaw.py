@@ -89,10 +89,7 @@ class _Search(FreezeThaw):
         if len(curves.pending):
             x = self._embed(curves.u)
             means = [model.predict(rows.get(row), x[row], step)[0] for row, step in curves.pending.tolist()]
-            place = np.concatenate([curves.trial, curves.pending[:, 0]])
-            step = np.concatenate([curves.step, curves.pending[:, 1]])
-            order = np.lexsort([step, place])
-            model, rows = self._given(curves.u, place[order], step[order], np.concatenate([values, means])[order])
+            model, rows = self._given(curves.u, *curves.with_pending(values, np.array(means)))
         return self._information(model, rows, curves, pool)
 
     def _model(self, curves: Curves, values: Floats) -> tuple[FreezeThawGP, dict[int, int]]:
@@ -121,8 +118,7 @@ class _Search(FreezeThaw):
         order = np.argsort(-improvement, kind="stable")
         old, new = order[order < len(known)][: method.old], order[order >= len(known)][: method.new]
         basket = np.concatenate([old, new])
-        reached = np.zeros(len(curves.u), dtype=np.intp)
-        np.maximum.at(reached, curves.trial, curves.step)
+        reached = curves.reached
         place = {int(row): i for i, row in enumerate(frozen)}
         candidates, where = [], []
         for i, at in enumerate(basket.tolist()):

@@ -90,13 +90,14 @@ class DeepKernel:
             self._all -= rate / (1 - _DECAY**step) * first / size
 
     def loss(self, rows: Rows, y: Floats) -> tuple[float, dict[str, Floats]]:
-        """Minus the log marginal likelihood per observation and its gradient; the batch normalises itself, and moves the
-        running statistics."""
+        """Minus the log marginal likelihood per observation and its gradient; the batch normalises itself, and
+        moves the running statistics."""
         p, n = self.parameters, len(y)
         made = _Pass(p, rows, None)
-        self._running = tuple(  # type: ignore[assignment]
-            _KEEP * old + (1 - _KEEP) * new
-            for old, new in zip(self._running, (made.mean, made.variance * n / (n - 1)), strict=True)
+        mean, variance = self._running
+        self._running = (
+            _KEEP * mean + (1 - _KEEP) * made.mean,
+            _KEEP * variance + (1 - _KEEP) * made.variance * n / (n - 1),
         )
         length, signal, noise = self._scales()
         z = made.features / length
@@ -105,7 +106,9 @@ class DeepKernel:
         root = cholesky(signal * bare + noise * np.eye(n))
         inverse = inverse_of(root)
         alpha = inverse @ (y - p["mean"])
-        value = 0.5 * float((y - p["mean"]) @ alpha) + float(np.log(np.diag(root)).sum()) + n / 2 * math.log(2 * math.pi)
+        value = (
+            0.5 * float((y - p["mean"]) @ alpha) + float(np.log(np.diag(root)).sum()) + n / 2 * math.log(2 * math.pi)
+        )
         by_k = 0.5 * (inverse - np.outer(alpha, alpha)) / n
         by_bare = signal * by_k * bare
         by_z = -2 * (by_bare.sum(axis=1)[:, None] * z - by_bare @ z)
@@ -140,7 +143,8 @@ class _Pass:
         """``running``: statistics of the batch normalisation; None for those of the batch."""
         self._rows = rows
         linear = rows.x @ p["w1"] + p["c1"]
-        self.mean, self.variance = (linear.mean(axis=0), linear.var(axis=0)) if running is None else running
+        self.mean: Floats = linear.mean(axis=0) if running is None else running[0]
+        self.variance: Floats = linear.var(axis=0) if running is None else running[1]
         self._scale = 1 / np.sqrt(self.variance + _EPSILON)
         self._normal = (linear - self.mean) * self._scale
         self._first = self._normal * p["gain"] + p["shift"]
