@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from hptbench.errors import UserError, unknown
 from hptbench.protocol import JSON, Fidelity, Problem, Proposal, Report
@@ -71,13 +71,29 @@ def plan(table: str, s_max: int, eta: int) -> list[Sizes]:
 class Sampler(Protocol):
     """Where the configurations of the lowest rungs come from."""
 
-    def draw(self) -> tuple[Config, Mapping[str, JSON]]:
-        """A configuration and what its note shall say."""
+    def draw(self) -> tuple[Config, Mapping[str, JSON]] | None:
+        """A configuration and what its note shall say; None: there is none until more has been learned."""
         ...
 
     def learn(self, reports: Sequence[Report]) -> None:
         """Take in finished jobs, whoever proposed them."""
         ...
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A sampler that wants to know what is running."""
+
+    def pending(self, running: Sequence[Proposal]) -> None:
+        """Called before every draw, with all proposals that are running or about to."""
+        ...
+
+
+def drawn(sampler: Sampler, running: Sequence[Proposal]) -> tuple[Config, Mapping[str, JSON]] | None:
+    """A draw of ``sampler``, which is told what is running if it is attentive."""
+    if isinstance(sampler, Attentive):
+        sampler.pending(running)
+    return sampler.draw()
 
 
 class Brackets:
@@ -86,7 +102,8 @@ class Brackets:
     With one worker this is the sequential algorithm. With more, no worker waits for a rung to fill up: where
     the brackets at work have nothing to hand out, the next one begins (as in HpBandSter). Failed
     configurations are never promoted; a rung that lacks candidates is smaller. Reports of jobs that this
-    search is not waiting for only go to the sampler."""
+    search is not waiting for only go to the sampler. Where the sampler has nothing to draw, workers wait; if nothing is
+    running then, the bracket goes on with the configurations that it has."""
 
     def __init__(self, plan: Sequence[Sizes], fidelities: Sequence[float], sampler: Sampler) -> None:
         self._plan, self._fidelities, self._sampler = plan, fidelities, sampler
@@ -94,7 +111,10 @@ class Brackets:
         self._active: list[_Bracket] = []
 
     def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
-        return [self._next() for _ in range(n)]
+        out: list[Proposal] = []
+        while len(out) < n and (proposal := self._next([*running, *out])) is not None:
+            out.append(proposal)
+        return out
 
     def tell(self, reports: Sequence[Report]) -> None:
         self._sampler.learn(reports)
@@ -102,14 +122,16 @@ class Brackets:
             any(bracket.take(report) for bracket in self._active)  # the one that waits for it takes it
         self._active = [bracket for bracket in self._active if not bracket.over]
 
-    def _next(self) -> Proposal:
+    def _next(self, running: Sequence[Proposal]) -> Proposal | None:
         for bracket in self._active:
-            if (proposal := bracket.next(self._sampler)) is not None:
+            if (proposal := bracket.next(self._sampler, running)) is not None:
                 return proposal
+            if bracket.starved:
+                return None if running or not bracket.go_on() else self._next(running)
         sizes = self._plan[self._begun % len(self._plan)]
         self._active.append(_Bracket(self._begun, sizes, self._fidelities[-len(sizes) :]))
         self._begun += 1
-        return self._next()
+        return self._next(running)
 
 
 class _Bracket:
@@ -128,14 +150,28 @@ class _Bracket:
     def over(self) -> bool:
         return self._size == 0
 
-    def next(self, sampler: Sampler) -> Proposal | None:
-        """The rung's next proposal; None if all are handed out."""
+    @property
+    def starved(self) -> bool:
+        """Whether the lowest rung is short of configurations."""
+        return self._rung == 0 and self._slot < self._size
+
+    def go_on(self) -> bool:
+        """End a starved rung, whose jobs have all ended, with what it has; False if that is nothing."""
+        if self._slot:
+            self._size = self._slot
+            self._promote()
+        return self._rung > 0
+
+    def next(self, sampler: Sampler, running: Sequence[Proposal]) -> Proposal | None:
+        """The rung's next proposal; None if all are handed out, or if there is none (see ``starved``)."""
         if self._slot == self._size:
             return None
         place = {"bracket": self._number, "rung": self._rung, "slot": self._slot}
         fidelity = self._fidelities[self._rung]
         if self._rung == 0:
-            config, origin = sampler.draw()
+            if (fresh := drawn(sampler, running)) is None:
+                return None
+            config, origin = fresh
             proposal = Proposal(config, fidelity, note={**origin, **place})
         else:
             below = self._promoted[self._slot]
