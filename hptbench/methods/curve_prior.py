@@ -14,8 +14,8 @@ Other differences from the paper:
 - Losses have no bounds in general, so they are made scores (r - y) / (2 (r - b)) with r the median after the first step
   and b the best so far: f is 1/2, and as much can still be gained as has been. Scores below -1 count as -1.
 - Candidates are the trials that can go on and ``pool`` new configurations (uniform draws and draws near the best).
-- The process over asymptotes has the length scales of a Gaussian process (as in the method ``gp``) fitted to the best
-  scores of the trials, anew when their number has grown by a fifth.
+- The process over asymptotes has the length scales of a Gaussian process (as in the method ``gp``) fitted to the scores
+  after the first step, anew when their number has grown by a fifth.
 - Pending steps are believed to end at their predicted means. Failed trials count as the worst value seen.
 """
 
@@ -83,7 +83,7 @@ class _Search(FreezeThaw):
         horizon = int(self.rng.integers(1, curves.steps + 1))
         threshold = best + 10 ** self.rng.uniform(*_TAU) * (1 - best)
         x = self._embed(curves.u)
-        inverse = self._inverse(x, score, curves.trial)
+        inverse = self._inverse(x, score, curves)
         z = x * inverse
         known, model = self._weigh(z, curves.trial, curves.step, score)
         if len(curves.pending):
@@ -102,16 +102,14 @@ class _Search(FreezeThaw):
         known, rows = np.unique(trial, return_inverse=True)
         return known, CurvePosterior(self._shapes, _kernel(z[known], z[known]), rows, step, score)
 
-    def _inverse(self, x: Floats, score: Floats, trial: Integers) -> Floats:
+    def _inverse(self, x: Floats, score: Floats, curves: Curves) -> Floats:
         """(D,) the inverse length scales."""
-        known, rows = np.unique(trial, return_inverse=True)
         inputs = self._embed.inputs
-        if self._theta is None or len(known) >= self._anew:
-            tops = np.full(len(known), -np.inf)
-            np.maximum.at(tops, rows, score)
+        first = curves.step == curves.step.min()
+        if self._theta is None or first.sum() >= self._anew:
             starts = [modes(inputs)] if self._theta is None else [self._theta, modes(inputs)]
-            self._theta = fit(x[known], standardised(tops), inputs, starts=starts, steps=20).theta
-            self._anew = _ANEW * len(known)
+            self._theta = fit(x[curves.trial[first]], standardised(score[first]), inputs, starts=starts, steps=20).theta
+            self._anew = _ANEW * first.sum()
         return np.asarray(np.exp(-self._theta[: inputs.scales])[inputs.groups])
 
 

@@ -1,7 +1,7 @@
-"""Learning curves under a parametric prior, by weighted draws of their shapes, with asymptotes tied by a Gaussian process.
+"""Learning curves under a parametric prior, by weighted draws of their shapes; asymptotes are a Gaussian process.
 
-The prior over shapes is that of FT-PFN: H. Rakotoarison, S. Adriaensen, N. Mallik, S. Garibov, E. Bergman and F. Hutter,
-"In-context freeze-thaw Bayesian optimization for hyperparameter optimization", ICML 2024, arXiv:2404.16795, appendix A:
+The prior over shapes is that of FT-PFN: H. Rakotoarison, S. Adriaensen, N. Mallik, S. Garibov, E. Bergman and
+F. Hutter, "In-context freeze-thaw Bayesian optimization for hyperparameter optimization", ICML 2024, arXiv:2404.16795, appendix A:
 a curve of scores (higher is better) goes from y0 to y_inf along a convex combination of four ways (power law,
 exponential, logarithm, Hill) that each saturate at a point of their own, and may turn afterwards. There a transformer
 that was trained on draws from this prior predicts; here the posterior is approximated by hand:
@@ -11,8 +11,8 @@ that was trained on draws from this prior predicts; here the posterior is approx
 - y_inf of configuration x is a Gaussian process over configurations (there a random network makes all parameters of a
   curve from x). Every curve's own information on y_inf is summed up by a normal factor; the process, without the curve
   itself, gives the prior with which the curve is weighed again.
-- Shapes that explain the other curves weigh more: their prior weights are the mean of the curves' weights and ``share``
-  uniform ones.
+- The prior is adapted to the curves, in a few rounds of expectation maximisation: the shapes' weights are ``share``
+  uniform ones and the mean of the curves', long curves counting more; and the mean and the variance of y_inf.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ from hptbench.space import Floats
 Integers = NDArray[np.intp]
 _LEVEL, _SPREAD = 0.25, 0.4
 """Mean and standard deviation of y_inf before anything is known, in units of the score."""
+_ROUNDS = 3
+"""In which the prior is adapted to the curves."""
+_FREE = 3
+"""So many values of a curve say nothing of its shape: y0, y_inf and the noise are free."""
+_PSEUDO = 2.0
+"""Curves that the prior of y_inf counts for."""
 _START = 0.3
 """Mean distance of y0 below 0."""
 
@@ -80,22 +86,35 @@ class CurvePosterior:
     """What T curves with N scores, over configurations with the kernel matrix ``k``, (T, T), tell."""
 
     def __init__(
-        self, shapes: Shapes, k: Floats, trial: Integers, step: Integers, score: Floats, share: float = 0.3
+        self, shapes: Shapes, k: Floats, trial: Integers, step: Integers, score: Floats, share: float = 0.1
     ) -> None:
         """``trial``: (N,) rows of ``k``, each at least once; ``step``: (N,) 1 .. S; ``score``: (N,). ``k`` holds shares
         of the prior variance of y_inf: 1 on its diagonal."""
         self._shapes = shapes
         self._sums = _sums(shapes, len(k), trial, step, score)
         uniform = np.full(len(shapes.start), 1 / len(shapes.start))
-        level, spread = np.full(len(k), _LEVEL), np.full(len(k), _SPREAD**2)
-        weights, mean, variance = self._posterior(uniform, level, spread)
-        self.prior = share * uniform + (1 - share) * weights.mean(axis=0)
+        self.prior = uniform
         """(M,) weights of the shapes for a new curve."""
+        self._level, self._spread = _LEVEL, _SPREAD
+        lengths = np.maximum(self._sums[0] - _FREE, 0.0)
+        told = share if lengths.any() else 1.0
+        lengths /= max(lengths.sum(), 1.0)
+        for _ in range(_ROUNDS):
+            level, spread = np.full(len(k), self._level), np.full(len(k), self._spread**2)
+            weights, mean, variance = self._posterior(self.prior, level, spread)
+            self.prior = told * uniform + (1 - told) * (lengths @ weights)
+            centre, width = _mixed(weights, mean, variance)
+            self._level = float((_PSEUDO * _LEVEL + centre.sum()) / (_PSEUDO + len(k)))
+            squares = float((width + (centre - self._level) ** 2).sum())
+            self._spread = math.sqrt((_PSEUDO * _SPREAD**2 + squares) / (_PSEUDO + len(k)))
+        level, spread = np.full(len(k), self._level), np.full(len(k), self._spread**2)
+        weights, mean, variance = self._posterior(self.prior, level, spread)
         precision = np.maximum(1 / _mixed(weights, mean, variance)[1] - 1 / spread, 1e-6)
         factor = (_mixed(weights, mean, variance)[0] * (precision + 1 / spread) - level / spread) / precision
-        root = cholesky(_SPREAD**2 * k + np.diag(1 / precision))
+        precision = np.minimum(precision, 1e8)
+        root = cholesky(self._spread**2 * k + np.diag(1 / precision))
         inverse = inverse_of(root)
-        self._alpha, self._root = cho_solve((root, True), factor - _LEVEL), root
+        self._alpha, self._root = cho_solve((root, True), factor - self._level), root
         without = 1 / np.diag(inverse)
         """Variances of the factors given all others."""
         self.weights, self.mean, self.variance = self._posterior(
@@ -116,9 +135,9 @@ class CurvePosterior:
 
     def asymptotes(self, k: Floats) -> tuple[Floats, Floats]:
         """Means and variances of y_inf, (m,) each, of new configurations with the kernel ``k``, (m, T)."""
-        c = _SPREAD**2 * k
+        c = self._spread**2 * k
         v = np.einsum("ij,ji->i", c, cho_solve((self._root, True), c.T))
-        return np.asarray(_LEVEL + c @ self._alpha), np.maximum(_SPREAD**2 - v, 1e-6)
+        return np.asarray(self._level + c @ self._alpha), np.maximum(self._spread**2 - v, 1e-6)
 
     def expected(self, rows: Integers, step: Integers) -> Floats:
         """(m,) means of the scores of curves ``rows``, (m,), after the steps ``step``, (m,)."""
