@@ -79,8 +79,8 @@ class DyHPO:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("initial", 1), ("steps", 1), ("first_steps", 1), ("train_steps", _FIRST), ("refine_steps", 0), ("batch", 2), ("pool", 1),
-            ("max_points", 10),
+            ("initial", 1), ("steps", 1), ("first_steps", 1), ("train_steps", _FIRST), ("refine_steps", 0), ("batch", 2),
+            ("pool", 1), ("max_points", 10),
         ):  # fmt: skip
             if getattr(self, name) < least:
                 raise UserError(f"expected dyhpo.{name} >= {least}, got {getattr(self, name)}")
@@ -163,7 +163,8 @@ def _table(curves: Curves) -> Floats:
 
 
 def _rows(x: Floats, table: Floats, trial: Integers, step: Integers, steps: int) -> Rows:
-    """Observations, or candidates, of the trials in these rows after these steps, of ``steps``: what was seen before."""
+    """Observations, or candidates, of the trials in these rows after these steps, of ``steps``: what was seen before
+    them."""
     before = np.arange(table.shape[1]) < step[:, None] - 1
     return Rows(np.column_stack([x[trial], step / steps]), np.where(before, table[trial], 0.0))
 

@@ -10,17 +10,16 @@ rung that it runs to.
 Deviations from Syne Tune:
 
 - The improvement is over the lowest posterior mean at that rung among the observed configurations, and its logarithm is
-  maximised as in the method ``gp``; hyperparameters are at the posterior's mode (priors as there), fitted again when the
-  data have grown by a tenth. Inputs are not warped.
+  maximised as in the method ``gp``; hyperparameters are at the posterior's mode (priors as there), fitted again when
+  the data have grown by a tenth. Inputs are not warped.
 - At most ``max_points`` observations: those of the highest rungs, and the latest in each.
 - The first configurations are points of a Sobol sequence. Failed jobs count as the worst value seen.
-- Resources are in units of the lowest rung. Promotion and stopping differ from Syne Tune's as in the methods ``asha`` and
-  ``asha_stopping``.
+- Resources are in units of the lowest rung. Promotion and stopping differ from Syne Tune's as in the methods ``asha``
+  and ``asha_stopping``.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
