@@ -79,8 +79,8 @@ class DyHPO:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("initial", 1), ("steps", 1), ("first_steps", 1), ("train_steps", _FIRST), ("refine_steps", 0), ("batch", 2),
-            ("pool", 1), ("max_points", 10),
+            ("initial", 1), ("steps", 1), ("first_steps", 1), ("train_steps", _FIRST), ("refine_steps", 0),
+            ("batch", 2), ("pool", 1), ("max_points", 10),
         ):  # fmt: skip
             if getattr(self, name) < least:
                 raise UserError(f"expected dyhpo.{name} >= {least}, got {getattr(self, name)}")

@@ -2,8 +2,8 @@
 
 K. Swersky, J. Snoek and R. P. Adams, "Freeze-thaw Bayesian optimization", 2014, arXiv:1406.3896: all learning curves
 are one Gaussian process (:mod:`hptbench.models.freeze_thaw`), and the next step of training goes where it is expected
-to tell most about which configuration has the lowest asymptote (Algorithm 1): among a basket of the trials and of the new
-configurations with the greatest expected improvement, one more value is fantasised for each, and the entropy of the
+to tell most about which configuration has the lowest asymptote (Algorithm 1): among a basket of the trials and of the
+new configurations with the greatest expected improvement, one more value is fantasised for each, and the entropy of the
 distribution over where the minimum is (P_min) is compared before and after.
 
 Deviations from the paper, whose code was not published:

@@ -4,7 +4,8 @@ Y. Li, Y. Shen, H. Jiang, W. Zhang, J. Li, J. Liu, C. Zhang and B. Cui, "Hyper-T
 tuning at scale", VLDB 2022, arXiv:2201.06834, with the defaults of the authors' code:
 
 - Bracket selection (section 4.1): new configurations begin at the rungs of Hyperband's brackets in turn until
-  3 * ``full`` have been trained fully, then at a random one of the two rungs with the greatest weight times bracket size.
+  3 * ``full`` have been trained fully, then at a random one of the two rungs with the greatest weight times
+  bracket size.
 - D-ASHA (section 4.2): a trial is promoted out of a rung if it is among the best 1/eta and not more than 1/eta of the
   rung will have been promoted, and not before eta^(rungs above) trials have ended there.
 - Optimiser (section 4.3, MFES): a random forest per rung; their weighted means and squared-weighted variances ("idp")
