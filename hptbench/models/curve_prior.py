@@ -4,8 +4,7 @@ The prior over shapes is that of FT-PFN: H. Rakotoarison, S. Adriaensen, N. Mall
 F. Hutter, "In-context freeze-thaw Bayesian optimization for hyperparameter optimization", ICML 2024, arXiv:2404.16795,
 appendix A: a curve of scores (higher is better) goes from y0 to y_inf along a convex combination of four ways (power
 law, exponential, logarithm, Hill) that each saturate at a point of their own, and may turn afterwards. There a
-transformer
-that was trained on draws from this prior predicts; here the posterior is approximated by hand:
+transformer that was trained on draws from this prior predicts; here the posterior is approximated by hand:
 
 - ``draws`` shapes (with y0 and the noise) are drawn once. Given a shape a curve is linear in y_inf, which is normal:
   its posterior and the shape's weight, the marginal likelihood of the curve, are exact.

@@ -23,7 +23,7 @@ def test_gradients_are_those_of_differences() -> None:
         for i, old in enumerate(flat.tolist()):
             ends = []
             for flat[i] in (old + 1e-6, old - 1e-6):
-                ends.append(model.loss(rows, y)[0])  # noqa: PERF401
+                ends.append(model.loss(rows, y)[0])
             flat[i] = old
             numeric[i] = (ends[0] - ends[1]) / 2e-6
         np.testing.assert_allclose(gradient[name].reshape(-1), numeric, atol=1e-7, err_msg=name)
