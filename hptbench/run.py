@@ -288,6 +288,7 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
         "objectives": list(plan.task.objectives),
         "constraints": list(plan.task.constraints),
         "front": _json(dataclasses.asdict(front)) if front else None,
+        "optimum": getattr(plan.task, "optimum", None),
         "high": high,
         "fidelity_unit": fidelity.unit if fidelity else None,
         "protocol": _hash(plan.protocol),

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hptbench.results import claims as rule
-from hptbench.results.claims import Comparison, Judgement, Results, verdict_of
-from hptbench.results.table import DEFAULT
+from hptbench.results.claims import Judgement, Results, verdict_of
+from hptbench.results.table import DEFAULT, USED
 from hptbench.stats.intervals import median_interval
 from hptbench.stats.pairwise import Pair
 
@@ -32,6 +32,7 @@ def entry(
         "verdict": verdict_of(judgements),
         "command": command,
         "spec": dict(spec),
+        "counted": USED[found.axis.by],
         "comparisons": [_comparison(judgement, found) for judgement in judgements],
         "runs": len(runs),
         "evaluations": int(runs["jobs"].sum()),
@@ -51,23 +52,27 @@ def _comparison(judgement: Judgement, found: Results) -> dict[str, Any]:
         "better": c.better,
         "than": c.than,
         "at": c.at,
+        "than_at": c.than_at,
         "margin": c.margin,
         "verdict": judgement.verdict,
         "over_units": judgement.over_units and _pair(judgement.over_units),
         "problems": {
-            problem: {"better": _side(c.better, c, found, problem), "than": _side(c.than, c, found, problem)}
+            problem: {
+                name: _side(method, at, found, problem)
+                for name, (method, at) in zip(("better", "than"), c.ends, strict=True)
+            }
             | _pair(pair)
             for problem, pair in judgement.problems.items()
         },
     }
 
 
-def _side(method: str, comparison: Comparison, found: Results, problem: str) -> dict[str, Any]:
-    median = median_interval(found.values[problem, method][:, comparison.at - 1])
-    used = found.used[problem, method].clip(max=comparison.at)
+def _side(method: str, at: float, found: Results, problem: str) -> dict[str, Any]:
+    median = median_interval(found.values[problem, method][:, found.axis.index(at)])
+    used = found.used[problem, method].clip(max=at)
     return {
         "median": _plain(median.estimate), "low": _plain(median.low), "high": _plain(median.high),
-        "evaluations": sorted({int(n) for n in used}),
+        "used": [_plain(used.min()), _plain(used.max())],
     }  # fmt: skip
 
 
@@ -86,14 +91,14 @@ def raw(claim: str, judgements: Sequence[Judgement], found: Results) -> pd.DataF
     """A row per run and number of evaluations compared: claim, problem, method, seed, at, value, score."""
     import pandas as pd
 
-    at: dict[str, set[int]] = {}
-    for c in (judgement.comparison for judgement in judgements):
-        at.setdefault(c.better, set()).add(c.at)
-        at.setdefault(c.than, set()).add(c.at)
+    at: dict[str, set[float]] = {}
+    for judgement in judgements:
+        for method, end in judgement.comparison.ends:
+            at.setdefault(method, set()).add(end)
     frames = [
         pd.DataFrame({
             "claim": claim, "problem": problem, "method": method, "seed": range(len(values)), "at": n,
-            "value": values[:, n - 1], "score": found.scores[problem, method][:, n - 1],
+            "value": values[:, found.axis.index(n)], "score": found.scores[problem, method][:, found.axis.index(n)],
         })
         for (problem, method), values in sorted(found.values.items()) for n in sorted(at.get(method, ()))
     ]  # fmt: skip
@@ -110,7 +115,7 @@ def markdown(entries: Mapping[str, Mapping[str, Any]], missing: Iterable[str]) -
     lines += ["", "## The rule", "", doc.partition("\n\n")[2], ""]
     lines += [
         "In the tables: medians over the seeds of the incumbents' values (with several objectives: of the hypervolume "
-        "regrets), with the evaluations really used where they are fewer; on how many seeds the first was better / as "
+        "regrets), with what was really used where it is less; on how many seeds the first was better / as "
         "good / worse; Hodges–Lehmann difference of the scores, negative if the first is better; intervals of 95 %, "
         "not corrected. –: nothing found that keeps the constraints."
     ]
@@ -132,11 +137,13 @@ def _section(name: str, one: Mapping[str, Any]) -> list[str]:
     lines += [f"Study, {spec['seeds']} seeds:", "", *(f"    {' '.join(line.split())}" for line in spec["study"])]
     for c in one["comparisons"]:
         margin = f" (up to {c['margin']:g})" if c["margin"] else ""
-        lines += ["", f"**{c['better']}** {'no worse' if margin else 'better'} than **{c['than']}**{margin} after "
-                  f"{c['at']} evaluations: **{c['verdict']}**." + _over(c["over_units"]), ""]  # fmt: skip
+        than_at = c["at"] if c["than_at"] is None else c["than_at"]
+        after = f" after {c['at']:g}" if than_at != c["at"] else ""
+        lines += ["", f"**{c['better']}**{after} {'no worse' if margin else 'better'} than **{c['than']}**{margin} "
+                  f"after {than_at:g} {one['counted']}: **{c['verdict']}**." + _over(c["over_units"]), ""]  # fmt: skip
         lines += [f"| problem | {c['better']} | {c['than']} | seeds | difference | p Holm |", "|---" * 6 + "|"]
         for problem, row in c["problems"].items():
-            sides = " | ".join(_median(row[side], c["at"]) for side in ("better", "than"))
+            sides = " | ".join(_median(row[side], at) for side, at in (("better", c["at"]), ("than", than_at)))
             counts = f"{row['wins']}/{row['ties']}/{row['losses']}"
             difference = f"{_number(row['difference'])}{_interval(row)}"
             lines.append(f"| {problem} | {sides} | {counts} | {difference} | {row['p_holm']:.2g} |")
@@ -161,9 +168,9 @@ def _over(pair: Mapping[str, Any] | None) -> str:
     )
 
 
-def _median(side: Mapping[str, Any], at: int) -> str:
-    least = min(side["evaluations"])
-    fewer = "" if least == at else f" (after {least})" if len(side["evaluations"]) == 1 else f" (after {least} or more)"
+def _median(side: Mapping[str, Any], at: float) -> str:
+    least, most = side["used"]
+    fewer = "" if least == at else f" (after {least:g})" if least == most else f" (after {least:g} or more)"
     return f"{_number(side['median'])}{_interval(side)}{fewer}"
 
 

@@ -12,11 +12,12 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -31,17 +32,23 @@ from hptbench.commands.shell import user_error
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Executor
 from hptbench.files import write_whole
-from hptbench.protocol import Task
+from hptbench.protocol import Budget
 from hptbench.results.claims import Comparison, judged, results
 from hptbench.results.collect import collect
-from hptbench.results.table import DEFAULT, RANDOM
+from hptbench.results.regret import Axis, Worth
+from hptbench.results.table import DEFAULT, RANDOM, Accounting
 from hptbench.run import Plan
-from hptbench.tasks._wrapper import Wrapper
-from hptbench.tasks.constrained import Constrained
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_LIMITS: Mapping[Accounting, Callable[[Budget], tuple[float | None, ...]]] = {
+    "evaluations": lambda b: (b.max_jobs, b.max_full_evals),
+    "credited": lambda b: (b.max_full_evals,),
+    "from_zero": lambda b: (b.max_full_evals,),
+    "time": lambda b: (b.max_time,),
+}
+"""What of a budget limits each of what is counted."""
 _OWN = {"experiment", "claims", "seeds", "executor", "results", "study"}
 """Settings that are the whole's; others belong to the studies of the claims."""
 
@@ -57,6 +64,10 @@ class Claim:
     """Overrides of the configuration; in them ``${seeds.0}`` is the seed of the run."""
     seeds: int
     compare: tuple[Comparison, ...]
+    by: Accounting = "evaluations"
+    """What ``at`` counts in the comparisons."""
+    worth: Worth = "seen"
+    """What incumbents are worth (:class:`hptbench.results.regret.Axis`)."""
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -124,7 +135,11 @@ def read(cfg: DictConfig) -> tuple[list[Claim], list[Claim]]:
 
 def _claim(name: str, given: Any, common: Sequence[str], seeds: Any) -> Claim:
     where = f"claims.tests.{name}"
-    _check_fields(where, given, {f.name for f in fields(Claim)} - {"name"}, set())
+    _check_fields(where, given, {f.name for f in fields(Claim)} - {"name"}, {"by", "worth"})
+    by, worth = given.get("by", "evaluations"), given.get("worth", "seen")
+    for field, value, known in (("by", by, get_args(Accounting)), ("worth", worth, get_args(Worth))):
+        if value not in known:
+            raise unknown(f"{where}.{field}", str(value), known)
     seeds = given["seeds"] if seeds is None else seeds
     if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
         raise UserError(f"expected {where}.seeds to be a number >= 1, got {seeds!r}")
@@ -132,15 +147,20 @@ def _claim(name: str, given: Any, common: Sequence[str], seeds: Any) -> Claim:
         raise UserError(f"expected {where}.compare to be a list of comparisons, got {given['compare']!r}")
     compare = []
     for one in given["compare"]:
-        _check_fields(f"{where}.compare", one, {f.name for f in fields(Comparison)}, {"margin"})
-        at, margin = one["at"], one.get("margin", 0.0)
-        if not isinstance(at, int) or isinstance(at, bool) or at < 1:
-            raise UserError(f"expected {where}.compare.at to be a number >= 1, got {at!r}")
+        _check_fields(f"{where}.compare", one, {f.name for f in fields(Comparison)}, {"margin", "than_at"})
+        margin = one.get("margin", 0.0)
+        for field in ("at", "than_at"):
+            at = one.get(field, one["at"])
+            if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at < math.inf:
+                raise UserError(f"expected {where}.compare.{field} to be a number > 0, got {at!r}")
+            if by == "evaluations" and not float(at).is_integer():
+                raise UserError(f"expected {where}.compare.{field} to be a whole number of evaluations, got {at!r}")
         if not isinstance(margin, int | float) or isinstance(margin, bool) or not 0 <= margin < math.inf:
             raise UserError(f"expected {where}.compare.margin to be a number >= 0, got {margin!r}")
-        compare.append(Comparison(str(one["better"]), str(one["than"]), at, float(margin)))
+        than_at = float(one["than_at"]) if "than_at" in one else None
+        compare.append(Comparison(str(one["better"]), str(one["than"]), float(one["at"]), float(margin), than_at))
     study = (*common, *_texts(f"{where}.study", given["study"]))
-    return Claim(name, str(given["paper"]), str(given["claim"]), study, seeds, tuple(compare))
+    return Claim(name, str(given["paper"]), str(given["claim"]), study, seeds, tuple(compare), by, worth)
 
 
 def _check_fields(where: str, given: Any, known: set[str], optional: set[str]) -> None:
@@ -178,8 +198,8 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
         if label not in labels:
             raise UserError(f"claim {claim.name}: {unknown('method', label, labels)}")
     budgets = [plan.budget for plan in plans if plan.label != DEFAULT]
-    limit = min(limit for b in budgets for limit in (b.max_jobs, b.max_full_evals, math.inf) if limit is not None)
-    if (latest := max(one.at for one in claim.compare)) > limit:
+    limit = min(limit for b in budgets for limit in (*_LIMITS[claim.by](b), math.inf) if limit is not None)
+    if (latest := max(at for one in claim.compare for _, at in one.ends)) > limit:
         raise UserError(f"claim {claim.name}: expected to compare within the budget of {limit:g}, got at={latest}")
     moving = [plan for plan in plans if problems[plan.task.name] != plan.task.name]
     optima_of(moving, problems)  # what is wrong with them shall be known before anything is run
@@ -203,19 +223,12 @@ def optima_of(plans: Sequence[Plan], problems: Mapping[str, str]) -> dict[str, f
     """Problem -> its optimum, where it is known; UserError if its tasks have several."""
     out: dict[str, float] = {}
     for name, task in {plan.task.name: plan.task for plan in plans}.items():
-        if (optimum := _optimum(task)) is not None and optimum != out.setdefault(problems[name], optimum):
+        if (optimum := getattr(task, "optimum", None)) is not None and optimum != out.setdefault(
+            problems[name], optimum
+        ):
             raise UserError(f"expected the tasks of {problems[name]} to have one optimum for all seeds, got "
                             f"{out[problems[name]]:g} and {optimum:g}; give them a fixed instance")  # fmt: skip
     return out
-
-
-def _optimum(task: Task) -> float | None:
-    while isinstance(task, Wrapper):
-        if isinstance(task, Constrained):
-            return None  # the inner one is that without the constraints
-        task = task.inner
-    optimum: float | None = getattr(task, "optimum", None)
-    return optimum
 
 
 def _found(study: Study) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -225,7 +238,9 @@ def _found(study: Study) -> tuple[dict[str, Any], pd.DataFrame]:
         f"claims.only=[{study.claim.name}]",
     ])  # fmt: skip
     tables = collect(study.plans[0].study, only={plan.key_in_tables for plan in study.plans})
-    found = results(tables.jobs, tables.runs, study.problems, optima_of(study.plans, study.problems))
+    at = np.array(sorted({at for one in claim.compare for _, at in one.ends}))
+    optima, axis = optima_of(study.plans, study.problems), Axis(at, claim.by, claim.worth)
+    found = results(tables.jobs, tables.runs, study.problems, optima, axis)
     judgements = judged(claim.compare, found, list(dict.fromkeys(study.problems.values())))
     return entry(claim.spec, judgements, found, tables.runs, command), raw(claim.name, judgements, found)
 
@@ -235,7 +250,12 @@ def _write(home: Path, claims: Sequence[Claim], name: str, found: Mapping[str, A
     import pandas as pd
 
     stored, table = home / "claims.json", home / "claims.parquet"
-    before = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    try:
+        before = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    except ValueError as error:
+        raise UserError(
+            f"{stored} is damaged ({error}); delete it: the claims are read from their runs again"
+        ) from error
     kept = {one.name: before[one.name] for one in claims if before.get(one.name, {}).get("spec") == one.spec}
     kept[name] = found
     kept = {one.name: kept[one.name] for one in claims if one.name in kept}

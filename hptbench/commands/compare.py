@@ -7,13 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
-from hptbench.results.collect import KEY, Study, collect
+from hptbench.results.collect import Study, collect
 from hptbench.results.collect import chosen as only
-from hptbench.results.table import DEFAULT
+from hptbench.results.schema import KEY
+from hptbench.results.table import DEFAULT, Accounting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("results", type=Path, help="folder of a study, e.g. results/embedded")
     parser.add_argument("--measure", default="test", choices=("test", "validation"), help="score of the incumbents")
     parser.add_argument(
-        "--accounting", default="credited", choices=("credited", "from_zero", "time"),
-        help="what the anytime curves count: training with continuation credited, each training from zero, or time",
+        "--accounting", default="credited", choices=get_args(Accounting),
+        help="what the anytime curves count: continued training credited, each training from zero, time, or jobs",
     )  # fmt: skip
     parser.add_argument("--anchor", default="default", choices=("default", "none"), help="what scores are divided by")
     parser.add_argument(

@@ -14,9 +14,9 @@ from hptbench.commands._numbers import interval
 from hptbench.commands.drift import retuned, show_drift
 from hptbench.plots.anytime import anytime
 from hptbench.plots.attainment import attainment
-from hptbench.results.collect import KEY, Study, chosen
+from hptbench.results.collect import Study, chosen
 from hptbench.results.fronts import MEDIAN, Fronts
-from hptbench.results.schema import Measure
+from hptbench.results.schema import KEY, Measure
 from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, final_table, kind_of, mean_curves, scores
 from hptbench.stats.pairwise import Pair, pairwise
 from hptbench.stats.ranks import friedman, mean_ranks

@@ -13,7 +13,8 @@ from hptbench.methods._prior import LogPrior
 from hptbench.space import Floats
 
 _C1, _C2 = math.log(2 * math.pi) / 2, math.log(math.pi / 2) / 2
-_FAR = -1 / math.sqrt(np.finfo(float).eps)
+_FAR = -1e5
+"""Below it what the expansion of log h leaves out is lost in rounding; below -5e7 all of what precedes it is."""
 _STEP = 1e-5
 
 

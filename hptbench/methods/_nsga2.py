@@ -108,7 +108,7 @@ def crowding(values: Floats) -> Floats:
     if not np.isfinite(values).all():
         return np.zeros(len(values))
     order = np.argsort(values, axis=0, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=0)
+    ordered = np.take_along_axis(values, order, axis=0) / 2  # so that no difference overflows
     span = ordered[-1] - ordered[0]
     gaps = np.full(values.shape, np.inf)
     gaps[1:-1] = (ordered[2:] - ordered[:-2]) / np.where(span > 0, span, np.inf)

@@ -47,7 +47,7 @@ class Individual:
     values: tuple[float, ...] = ()
     """The objectives; +inf each if the job failed."""
     violation: float = 0.0
-    """Sum of the violated constraints; 0 if feasible, +inf if the job failed."""
+    """Sum of the violated constraints; 0 if feasible (or if there are none), +inf if the job failed."""
 
 
 class Evolution(ABC):

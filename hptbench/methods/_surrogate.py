@@ -33,6 +33,16 @@ class Fitted:
         """The points in the order of their targets."""
         return self.u[np.argsort(self.targets, kind="stable")]
 
+    def given(self, embed: Embedding, pending: Floats, fantasies: int, rng: np.random.Generator) -> tuple[GP, Floats]:
+        """The process with that many draws of what the points ``pending``, (p, d), will return, a column each, and
+        the lowest mean of each column, (S,), at the points that are known or pending; one column if p is 0."""
+        best = self.gp.predict(embed(self.u))[0].min(axis=0)
+        if not len(pending):
+            return self.gp, best
+        x = embed(pending)
+        gp = self.gp.given(x, self.gp.draw(x, fantasies, rng))
+        return gp, np.minimum(best, gp.predict(x)[0].min(axis=0))
+
 
 class Surrogate:
     """Fits one Gaussian process after the other to growing data.
@@ -74,12 +84,16 @@ def transformed(values: Floats) -> Floats:
 
     Failures, +inf, count as the worst value seen. The transformation of I. Yeo and R. Johnson (Biometrika 87, 2000,
     doi:10.1093/biomet/87.4.954), with the most likely exponent in [-2, 4], brings skewed values nearer to a normal
-    distribution, as in HEBO (arXiv:2012.03826)."""
+    distribution, as in HEBO (arXiv:2012.03826). It bends where sizes are about 1: before it the unit is the
+    interquartile range about the median, so that one huge value does not press the others together."""
     from scipy.optimize import minimize_scalar
 
-    y = standardised(without_failures(values))
+    y = without_failures(values)
+    y = y / (np.abs(y).max() or 1.0)  # or differences of large numbers overflow
+    low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
+    y = (y - middle) / (high - low) if high - low > 1e-12 else standardised(y)
     if len(np.unique(y)) <= 2:
-        return y
+        return standardised(y)
     logs = (np.sign(y) * np.log1p(np.abs(y))).sum()
 
     def unlikely(exponent: float) -> float:

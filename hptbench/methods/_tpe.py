@@ -20,7 +20,7 @@ _RECENT = 25
 """Observations that ``old_decay`` does not yet take as old."""
 _REDRAWS = 1000
 """Random draws in search of a new configuration before a space counts as exhausted."""
-_LEAST_WEIGHT = 1e-12
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-12, 1e300
 _RULES = ("hyperopt", "neighbours", "scott", "optuna")
 
 
@@ -75,7 +75,10 @@ def decayed(n: int) -> Floats:
 def improvements(losses: Floats, threshold: float) -> Floats:
     """Weights of good observations by how far they are below ``threshold``, the best of the bad (EI; Watanabe 2023,
     section 3.2); equal ones where that is infinite."""
-    return np.maximum(threshold - losses, _LEAST_WEIGHT) if math.isfinite(threshold) else np.ones(len(losses))
+    if not math.isfinite(threshold):
+        return np.ones(len(losses))
+    with np.errstate(over="ignore"):  # of losses of diverged trainings
+        return np.clip(threshold - losses, _LEAST_WEIGHT, _MOST_WEIGHT)
 
 
 class Search:

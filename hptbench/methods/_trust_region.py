@@ -29,8 +29,6 @@ class Candidates:
         categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds])
         self._categories = np.flatnonzero(categorical & (space.sizes != 1))
         self._d = len(numbers) + len(self._categories)
-        sizes = space.sizes[numbers]
-        self._cells = np.divide(1.0, sizes, out=np.zeros(len(sizes)), where=sizes > 0)
         n = min(max(1, 100 * self._d), _MOST)
         self._n = 2 ** math.ceil(math.log2(n))
 
@@ -61,7 +59,9 @@ class Candidates:
     def _box(self, centre: Floats, length: float, scales: Floats) -> tuple[Floats, Floats]:
         """(k,) lower and (k,) upper ends."""
         logs = np.log(scales[: len(self._numbers)])
-        half = np.maximum(length / 2 * np.exp(logs - logs.mean()), self._cells)
+        begin, end = (edges[0, self._numbers] for edges in self._space.cells_of(centre[None]))
+        # From the middle of its cell an integer gets beyond it, however wide cells are on a logarithmic scale.
+        half = np.fmax(length / 2 * np.exp(logs - logs.mean()), end - begin)
         middle = centre[self._numbers]
         return np.clip(middle - half, 0.0, 1.0), np.clip(middle + half, 0.0, 1.0)
 

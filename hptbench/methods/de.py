@@ -78,7 +78,8 @@ class _Search(Evolution):
     def _breed(self) -> Individual:
         target, self._bred = self._bred % self._np, self._bred + 1
         first = self._bred <= self._np
-        u = self._u[target] if first and not self._there[target] else self._trial(target)
+        # A copy: others may take the place before it has been evaluated.
+        u = self._u[target].copy() if first and not self._there[target] else self._trial(target)
         [config] = self._space.decode(u[None])
         return Individual(u, config, target)
 

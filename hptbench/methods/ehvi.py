@@ -113,7 +113,7 @@ class _Search(Modelled):
         ok = np.asarray(np.isfinite(values).all(axis=1))
         front = values[ok][nondominated(values[ok])]
         complete = np.column_stack([without_failures(column) for column in values.T])
-        keep = kept(behind(complete, front), self._method.max_points)
+        keep = kept(np.where(ok, behind(complete, front), np.inf), self._method.max_points)
         transform = transformed if self._method.transform else standardised
         targets = [transform(column) for column in complete[keep].T]
         fits = [surrogate.fit(u[keep], y) for surrogate, y in zip(self._surrogates, targets, strict=True)]

@@ -98,6 +98,15 @@ class OptunaUnivariateTPE(OptunaTPE):
     """As in ``ext_optuna_tpe``."""
 
 
+@method("ext_optuna_tpe_group")
+@dataclass(frozen=True)
+class OptunaGroupTPE(OptunaTPE):
+    """Optuna's TPE, multivariate within groups of parameters that are active together, and with a constant liar."""
+
+    group: bool = True
+    """As in ``ext_optuna_tpe``."""
+
+
 @method("ext_optuna_gp")
 @dataclass(frozen=True)
 class OptunaGP(_Optuna):

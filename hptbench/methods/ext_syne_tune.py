@@ -6,10 +6,10 @@ optimization by density-ratio estimation", ICML 2021, arXiv:2102.09009; CQR: D. 
 hyperparameters with conformal quantile regression", ICML 2023, arXiv:2305.03623. Written for Syne Tune 0.16 (2026),
 whose defaults the fields have.
 
-The space: ``uniform``, ``loguniform``, ``randint``, ``lograndint``, ``choice`` and ``ordinal`` (of positions). It has
-no conditions: inactive parameters are left out of what is evaluated. Both searchers ignore pending trials; they are not
-told of failed jobs and forbidden suggestions, for they do nothing on an error. Reports of other people's jobs are told
-(inactive parameters get the default value).
+The space: ``uniform``, ``loguniform``, ``randint``, ``lograndint``, ``choice`` and ``ordinal`` (of positions), which
+CQR encodes as it does choices: without their order. It has no conditions: inactive parameters are left out of what is
+evaluated. Both searchers ignore pending trials; they are not told of failed jobs and forbidden suggestions, for they do
+nothing on an error. Reports of other people's jobs are told (inactive parameters get the default value).
 """
 
 from __future__ import annotations

@@ -20,26 +20,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import ClassVar
 
 import numpy as np
 
 from hptbench.errors import UserError, unknown
 from hptbench.methods._acquisition import ACQUISITIONS, Acquisition, Weighted
-from hptbench.methods._draws import Uniform, sobol
 from hptbench.methods._embedding import Embedding
-from hptbench.methods._history import History
 from hptbench.methods._maximise import Maximiser
+from hptbench.methods._modelled import Modelled
 from hptbench.methods._prior import LogPrior
 from hptbench.methods._surrogate import Fitted, Surrogate, standardised, transformed, without_failures
 from hptbench.models.gp import Priors
-from hptbench.protocol import Problem, Proposal, Report, Traits
+from hptbench.protocol import Problem, Report, Traits
 from hptbench.registry import method
-from hptbench.space import Config
+from hptbench.space import Config, Floats
 
-_TRIES = 64
-"""Points of the initial design that may be known already before one is drawn at random."""
 _NEAR = 10
 """Best points around which the acquisition function is looked at more densely."""
 
@@ -82,14 +78,12 @@ class GaussianProcess:
         return _Search(self, problem, rng, log_prior)
 
 
-class _Search:
+class _Search(Modelled):
     def __init__(
         self, method: GaussianProcess, problem: Problem, rng: np.random.Generator, log_prior: LogPrior | None
     ) -> None:
-        self._method, self._space, self._rng, self._log_prior = method, problem.space, rng, log_prior
-        self._history = History(problem)
-        self._design = sobol(problem.space, rng)
-        self._uniform = Uniform(problem.space, rng)
+        super().__init__(problem, rng, method.initial)
+        self._method, self._log_prior = method, log_prior
         self._embedding = Embedding(problem.space, method.warp)
         self._maximise = Maximiser(problem.space, method.candidates, method.starts)
         priors = Priors(by_dimension=method.by_dimension)
@@ -97,39 +91,17 @@ class _Search:
         self._fitted: Fitted | None = None
 
     def tell(self, reports: Sequence[Report]) -> None:
-        self._history.add(reports)
+        super().tell(reports)
         self._fitted = None
 
-    def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
-        out: list[Proposal] = []
-        for _ in range(n):
-            pending = [*running, *out]
-            config = self._history.first_new(self._candidates(pending), pending)
-            out.append(Proposal(self._uniform.draw()[0] if config is None else config))
-        return out
-
-    def _candidates(self, pending: Sequence[Proposal]) -> Iterator[Config]:
-        """What to try next, the best first."""
-        values = self._history.values[:, 0]
-        few = len(values) + len(pending) < self._method.initial or not np.isfinite(values).any()
-        if few or not len(self._embedding.inputs.groups):
-            return islice(self._design, _TRIES)
-        return self._promising(pending)
-
-    def _promising(self, pending: Sequence[Proposal]) -> Iterator[Config]:
+    def promising(self, pending: Floats) -> Iterator[Config]:
         if self._fitted is None:
-            values = self._history.values[:, 0]
+            values = self.history.values[:, 0]
             targets = transformed(values) if self._method.transform else standardised(without_failures(values))
-            self._fitted = self._surrogate.fit(self._history.u, targets)
-        fitted, gp = self._fitted, self._fitted.gp
-        best = gp.predict(self._embedding(fitted.u))[0].min(axis=0)
-        if pending:
-            x = self._embedding(self._space.encode([proposal.config for proposal in pending]))
-            gp = gp.given(x, gp.draw(x, self._method.fantasies, self._rng))
-            best = np.minimum(best, gp.predict(x)[0].min(axis=0))
+            self._fitted = self._surrogate.fit(self.history.u, targets)
+        fitted = self._fitted
+        gp, best = fitted.given(self._embedding, pending, self._method.fantasies, self.rng)
         acquisition: Acquisition = ACQUISITIONS[self._method.acquisition](gp, best, self._embedding)
-        weighted = (
-            acquisition if self._log_prior is None else Weighted(acquisition, self._log_prior, len(self._history))
-        )
-        for batch in self._maximise(weighted, fitted.best_first[:_NEAR], self._rng):
-            yield from self._space.decode(batch)
+        weighted = acquisition if self._log_prior is None else Weighted(acquisition, self._log_prior, len(self.history))
+        for batch in self._maximise(weighted, fitted.best_first[:_NEAR], self.rng):
+            yield from self.space.decode(batch)

@@ -38,7 +38,7 @@ from hptbench.methods._draws import Uniform, sobol
 from hptbench.methods._embedding import Embedding
 from hptbench.methods._history import History
 from hptbench.methods._nsga2 import InnerNSGA2
-from hptbench.methods._surrogate import Fitted, Surrogate, standardised
+from hptbench.methods._surrogate import Fitted, Surrogate, standardised, without_failures
 from hptbench.models.gp import GP, Priors
 from hptbench.protocol import Problem, Proposal, Report, Traits
 from hptbench.registry import method
@@ -128,9 +128,7 @@ class _Search:
     def _promising(self, n: int, pending: Sequence[Proposal]) -> Iterator[Config]:
         """What to try next: ``n`` of the Pareto set, then the rest of it, then the rest of the last population."""
         if self._fitted is None:
-            values = self._history.values[:, 0]
-            finite = np.isfinite(values)
-            worst = np.where(finite, values, values[finite].max())
+            worst = without_failures(self._history.values[:, 0])
             targets = power_transformed(worst) if self._method.transform else standardised(worst)
             self._fitted = self._surrogate.fit(self._history.u, targets)
         gp, best = self._fitted.gp, self._fitted.best_first[:1]

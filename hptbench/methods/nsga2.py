@@ -10,8 +10,9 @@ mutated.
 Deviations from the paper:
 
 - Genes are the coordinates of the unit cube, one per parameter that is not constant; integers and ordinals are cells
-  of [0, 1]. Those of inactive parameters are inherited, but not expressed. Categories are exchanged between the
-  children with probability 1/2, and mutate to any level.
+  of [0, 1]. Those of inactive parameters are inherited, but not expressed. Categories change places between the
+  children of a crossed pair with probability 1/4, as numbers do (one gene in two is crossed, and the results of one
+  in two of these are swapped), and mutate to any level.
 - The population is 20 to 50 instead of 100, as budgets are smaller here than the paper's 25,000: with 50, a budget of
   100 evaluations does no better than random search on ZDT1 to ZDT3 and DTLZ2.
 - A child whose configuration has been evaluated before joins with its known values, at no cost.

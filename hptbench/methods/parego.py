@@ -88,12 +88,7 @@ class _Search(Modelled):
         costs = without_failures(scalarised(values, weights, self._method.rho))
         transform = transformed if self._method.transform else standardised
         fitted = self._surrogate.fit(self.history.u, transform(costs))
-        gp = fitted.gp
-        best = gp.predict(self._embedding(fitted.u))[0].min(axis=0)
-        if len(pending):
-            x = self._embedding(pending)
-            gp = gp.given(x, gp.draw(x, self._method.fantasies, self.rng))
-            best = np.minimum(best, gp.predict(x)[0].min(axis=0))
+        gp, best = fitted.given(self._embedding, pending, self._method.fantasies, self.rng)
         acquisition = LogEI(gp, best, self._embedding)
         for batch in self._maximise(acquisition, fitted.best_first[:_NEAR], self.rng):
             yield from self.space.decode(batch)

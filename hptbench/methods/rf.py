@@ -20,6 +20,8 @@ Deviations from SMAC 2.4.1 (numbers: log10 regret after 100 evaluations, mean ov
 - Local search as in 2011: 4 draws around each number with a standard deviation of 0.2, the best neighbour is taken,
   and a local optimum is the end. There, 8 draws, 0.05 (adapted), the first better neighbour, walks over plateaus.
 - Pending jobs enter the model with the mean that it predicts for them; there, they are only not proposed again.
+- The variances in the leaves count, too; there, only that of the leaves' means over the trees. With leaves grown until
+  they are pure, the default, they are 0.
 - A failed job's value is the user's there (crash_cost), and no configuration is evaluated twice here.
 """
 
@@ -36,6 +38,7 @@ from hptbench.errors import UserError
 from hptbench.methods._climb import climb
 from hptbench.methods._modelled import Modelled
 from hptbench.methods._prior import LogPrior
+from hptbench.methods._surrogate import without_failures
 from hptbench.models.forest import Forest, imputed
 from hptbench.protocol import Problem, Report, Traits
 from hptbench.registry import method
@@ -47,6 +50,7 @@ _INTERLEAVED = 16
 """Random configurations of which the first new one is taken."""
 _PERCENTILE = 5
 _LEAST_VARIANCE, _LEAST_EI = 1e-10, 1e-300
+_HUGE = 1e300
 
 
 @method("rf")
@@ -150,10 +154,10 @@ def design_size(problem: Problem) -> int:
 def log_scaled(values: Floats) -> Floats:
     """(n,) logarithms of ``values``, at least one of them finite, with the best as near to 0 as the 5th percentile is
     to the best, and the worst at 1 (SMAC's ``RunHistoryLogScaledEncoder``). All 0 where all are equal."""
-    finite = np.isfinite(values)
-    y = np.where(finite, values, values[finite].max())
+    y = np.clip(without_failures(values), -_HUGE, _HUGE)  # or differences overflow
     best, worst = y.min(), y.max()
     low = best - (np.percentile(y, _PERCENTILE) - best) - 1e-10
+    low = min(low, np.nextafter(best, -np.inf))  # 1e-10 vanishes beside large values
     return np.log((y - low) / (worst - low)) if worst > best else np.zeros(len(y))
 
 

@@ -99,10 +99,10 @@ class _Search(Evolution):
         chance = self._rng.random()
         if loss <= self._current.values[0]:
             return True
-        if math.isinf(loss) or self._hot == 0:
-            return False
         spent = (self._spent - self._began) / (1 - self._began) if self._began < 1 else 1.0
         temperature = self._hot * self._method.cooling**spent
+        if math.isinf(loss) or temperature == 0:
+            return False
         return chance < math.exp((self._current.values[0] - loss) / temperature)
 
 
@@ -112,5 +112,6 @@ def first_temperature(losses: list[float], acceptance: float) -> float:
     finite = np.array([loss for loss in losses if math.isfinite(loss)])
     if len(finite) < 2:
         return 0.0
-    mean = np.abs(finite[:, None] - finite).sum() / (len(finite) * (len(finite) - 1))
+    with np.errstate(over="ignore"):  # of losses of diverged trainings: nearly all is accepted
+        mean = np.abs(finite[:, None] - finite).sum() / (len(finite) * (len(finite) - 1))
     return float(-mean / math.log(acceptance))

@@ -40,7 +40,7 @@ from hptbench.errors import UserError
 from hptbench.methods._draws import Uniform, sobol
 from hptbench.methods._embedding import Embedding
 from hptbench.methods._history import History, key_of
-from hptbench.methods._surrogate import Fitted, Surrogate, standardised
+from hptbench.methods._surrogate import Fitted, Surrogate, standardised, without_failures
 from hptbench.methods._trust_region import Candidates
 from hptbench.models.gp import Priors
 from hptbench.protocol import Problem, Proposal, Report, Traits
@@ -175,9 +175,7 @@ class _Search:
     def _thompson(self, n: int) -> list[Iterator[Config]]:
         """``n`` times what to try next, each the best first by a draw of its own."""
         if self._fitted is None:
-            values = self._local.values[:, 0]
-            finite = np.isfinite(values)
-            targets = standardised(np.where(finite, values, values[finite].max()))
+            targets = standardised(without_failures(self._local.values[:, 0]))
             self._fitted = self._surrogate.fit(self._local.u, targets)
         gp, u = self._fitted.gp, self._fitted.u
         centre = u[gp.predict(self._embedding(u))[0][:, 0].argmin()]

@@ -2,6 +2,9 @@
 
 F. Hutter, L. Xu, H. H. Hoos and K. Leyton-Brown, "Algorithm runtime prediction: methods & evaluation", Artificial
 Intelligence 206, 2014, arXiv:1211.0906, sections 4.3.1 (trees split at random places) and 4.3.2 (mean and variance).
+There the best split of a column is drawn between the two observations that it parts; here one threshold is drawn from
+all of a node, as in P. Geurts, D. Ernst and L. Wehenkel, "Extremely randomized trees", Machine Learning 63, 2006,
+doi:10.1007/s10994-006-6226-1, and in SMAC since 2.4.
 """
 
 from __future__ import annotations

@@ -23,17 +23,11 @@ from hptbench.plots._panels import (
 from hptbench.protocol import Front
 from hptbench.results.fronts import REGRET
 from hptbench.results.schema import Measure
-from hptbench.results.table import DEFAULT, Accounting
+from hptbench.results.table import DEFAULT, USED, Accounting
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-_X = {
-    "credited": "full evaluations consumed",
-    "from_zero": "full evaluations, each training from zero",
-    "time": "time of the run",
-}
 
 
 def anytime(
@@ -62,7 +56,7 @@ def anytime(
     kinds = [
         kind for kind, there in ((loss, set(tasks) - fronts.keys()), (regret, set(tasks) & fronts.keys())) if there
     ]
-    labels = _X[accounting] + (f" ({x_unit})" if x_unit else ""), " or ".join(kinds)
+    labels = USED[accounting] + (f" ({x_unit})" if x_unit else ""), " or ".join(kinds)
     bands = len(methods) <= BANDS
     write_whole(path, lambda part: _draw(curves, tasks, methods, part, labels, bands))
     caption = _caption(curves, labels, measure, bands, several=regret in kinds)

@@ -10,6 +10,7 @@ import numpy as np
 from hptbench.files import write_whole
 from hptbench.plots._panels import check_png, panels, style, write_beside
 from hptbench.results.regret import FLOOR, Standing
+from hptbench.results.table import USED
 from hptbench.space import Floats
 
 _TITLES = ("mean rank", "mean log10 normalised regret")
@@ -37,7 +38,7 @@ def ranks(found: Standing, path: Path, command: str = "") -> Path:
             rows.append(
                 pd.DataFrame(
                     {
-                        "task": title, "method": method, "x": np.arange(1, len(mean) + 1), "mean": mean[:, j],
+                        "task": title, "method": method, "x": found.axis.at, "mean": mean[:, j],
                         "low": mean[:, j] - error[:, j], "high": mean[:, j] + error[:, j], "seeds": len(found.units),
                     }
                 )
@@ -46,10 +47,10 @@ def ranks(found: Standing, path: Path, command: str = "") -> Path:
     write_whole(path, lambda part: _draw(found, of_units, part))
     caption = (
         f"Mean rank and mean log10 normalised regret of the incumbents of {len(found.methods)} methods over "
-        f"{len(found.units)} problems, against full evaluations. Regret 1: a median random configuration; 0: the best "
-        f"known; floored at {FLOOR:g}. Seeds are averaged first."
+        f"{len(found.units)} problems, against {USED[found.axis.by]}. Regret 1: a median random configuration; 0: the "
+        f"best known; floored at {FLOOR:g}. Seeds are averaged first."
     )
-    return write_beside(path, curves, "x", ("full evaluations", "see the panels"), caption, command)
+    return write_beside(path, curves, "x", (USED[found.axis.by], "see the panels"), caption, command)
 
 
 def _unit_ranks(scores: Floats) -> Floats:
@@ -65,15 +66,17 @@ def _draw(found: Standing, of_units: Floats, path: Path) -> None:
     figure.subplots_adjust(left=0.06, right=_RIGHT, bottom=0.13, top=0.9, wspace=0.18)
     final = of_units[-1].mean(axis=0)
     order = np.argsort(final, kind="stable")
-    x = np.arange(1, len(found.scores) + 1)
+    x = found.axis.at
     lines: list[Any] = []
     for number, j in enumerate(order):
         for one, values in zip(axes, (of_units, found.scores), strict=True):
             [line] = one.plot(x, values.mean(axis=1)[:, j], **style(number))
         lines.append(line)
     for one in axes:
-        one.set_xlabel("full evaluations", fontsize=9)
-        one.set_xlim(1, len(x))
+        one.set_xlabel(USED[found.axis.by], fontsize=9)
+        one.set_xlim(x[0], x[-1])
+        if found.axis.by != "evaluations":
+            one.set_xscale("log")
     axes[0].invert_yaxis()
     labels = [f"{found.methods[j]}  {final[j]:.1f}" for j in order]
     figure.legend(lines, labels, loc="center left", bbox_to_anchor=(_RIGHT + 0.01, 0.5), fontsize=8, frameon=False,

@@ -23,14 +23,15 @@ reproduced`` if some are; else ``not shown``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from hptbench.results.fronts import Fronts, several
-from hptbench.results.regret import FLOOR, incumbents, log_regrets, references
-from hptbench.results.table import DEFAULT
+from hptbench.results.regret import FLOOR, Axis, evaluations, incumbents, log_regrets, references, worth
+from hptbench.results.schema import KEY
+from hptbench.results.table import DEFAULT, used
 from hptbench.space import Floats
 from hptbench.stats.pairwise import Pair, against, corrected
 from hptbench.stats.power import units_needed
@@ -41,30 +42,38 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 REPRODUCED, PARTLY, NOT_SHOWN, CONTRADICTED = "reproduced", "partly reproduced", "not shown", "contradicted"
 Curves: TypeAlias = Mapping[tuple[str, str], Floats]
-"""(problem, method) -> (seeds, evaluations) after 1, 2, … evaluations, in order of seeds."""
+"""(problem, method) -> (seeds, m) along the axis, in order of seeds."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One part of a claim: ``better`` is better than ``than`` after ``at`` evaluations."""
+    """One part of a claim: ``better`` is better than ``than`` after ``at`` evaluations, or what the claim counts."""
 
     better: str
     than: str
-    at: int
+    at: float
     margin: float = 0.0
     """By how much log10 regret ``better`` may be worse; above 0: it is claimed to be no worse."""
+    than_at: float | None = None
+    """``than`` after so many; None: as many. With more it is claimed that ``better`` gets there sooner."""
+
+    @property
+    def ends(self) -> tuple[tuple[str, float], tuple[str, float]]:
+        """Each method and when it is looked at, ``better`` first."""
+        return (self.better, self.at), (self.than, self.at if self.than_at is None else self.than_at)
 
 
 @dataclass(frozen=True)
 class Results:
     """What the runs of a claim's study found."""
 
+    axis: Axis
     values: Curves
     """Of the incumbents, +inf before the first; of several objectives the hypervolume regret."""
     scores: Curves
     """See the module; finite."""
     used: Mapping[tuple[str, str], Floats]
-    """(problem, method) -> (seeds,) evaluations of each run."""
+    """(problem, method) -> (seeds,) what each run has used at its end, by the axis."""
     units: Mapping[str, str]
     """The unit of each problem."""
 
@@ -81,43 +90,57 @@ class Judgement:
     """Over the units, likewise; None if they are too few."""
 
 
-def results(jobs: pd.DataFrame, runs: pd.DataFrame, problems: Mapping[str, str], known: Mapping[str, float]) -> Results:
+def results(
+    jobs: pd.DataFrame,
+    runs: pd.DataFrame,
+    problems: Mapping[str, str],
+    known: Mapping[str, float],
+    axis: Axis | None = None,
+) -> Results:
     """Gathers a study: columns as in :mod:`hptbench.results.schema`; runs of the same method and seed pair up.
 
-    ``problems``: task -> problem, one task per problem and seed at most; ``known``: problem -> its optimum, where it is
-    known. UserError if random search found nothing on a problem of one objective."""
+    ``axis``: None for every evaluation; ``problems``: task -> problem, one task per problem and seed at most;
+    ``known``: problem -> its optimum, where it is known. UserError if random search found nothing on a problem of one
+    objective."""
     runs = runs[runs["method"] != DEFAULT]
     jobs, runs = (frame.assign(task=frame["task"].map(problems)) for frame in (jobs, runs))
-    longest = int(runs["jobs"].max())
+    axis = axis or evaluations(int(runs["jobs"].max()))
     single = jobs[jobs["task"].isin(runs.loc[~several(runs), "task"])]
     values, scores = dict[tuple[str, str], Floats](), dict[tuple[str, str], Floats]()
     if len(single):
-        values |= incumbents(single, longest)
+        single = worth(single, dict(zip(runs["task"], runs["high"], strict=True)), axis.worth)
+        values |= incumbents(single, axis)
         scores |= log_regrets(values, references(single, known))
-    regrets = _regrets(jobs, runs, longest)
+    regrets = _regrets(jobs, runs, axis)
     values |= regrets
     scores |= {key: np.log10(np.maximum(curve, FLOOR)) for key, curve in regrets.items()}
-    used = {
-        (str(problem), str(method)): of_both.sort_values("seed")["jobs"].to_numpy(float)
-        for (problem, method), of_both in runs.groupby(["task", "method"])
-    }
-    return Results(values, scores, used, dict(zip(runs["task"], runs["unit"], strict=True)))
+    ends: dict[tuple[str, str], list[float]] = {}
+    for (problem, method, _), run in jobs[jobs["method"] != DEFAULT].groupby(["task", "method", "seed"], sort=True):
+        ends.setdefault((str(problem), str(method)), []).append(float(used(run, axis.by).max()))
+    return Results(
+        axis,
+        values,
+        scores,
+        {key: np.array(x) for key, x in ends.items()},
+        dict(zip(runs["task"], runs["unit"], strict=True)),
+    )
 
 
-def _regrets(jobs: pd.DataFrame, runs: pd.DataFrame, evaluations: int) -> dict[tuple[str, str], Floats]:
-    """The hypervolume regrets of the runs on tasks of several objectives; a run that ended earlier keeps its own."""
+def _regrets(jobs: pd.DataFrame, runs: pd.DataFrame, axis: Axis) -> dict[tuple[str, str], Floats]:
+    """The hypervolume regrets of the runs on tasks of several objectives, 1 before the first evaluation; a run that
+    ended earlier keeps its own."""
     fronts, out = Fronts(jobs, runs), dict[tuple[str, str], list[Floats]]()
+    of_run = dict(iter(jobs.groupby(KEY, sort=False)))
     for key in sorted(fronts):
-        curve = fronts.regret(key, "validation")[:evaluations]
-        curve = np.concatenate([curve, np.full(evaluations - len(curve), curve[-1])])
-        out.setdefault((key[0], key[1]), []).append(curve)
+        curve = np.append(1.0, fronts.regret(key, "validation"))
+        out.setdefault((key[0], key[1]), []).append(curve[axis.places(used(of_run[key], axis.by)) + 1])
     return {key: np.stack(curves) for key, curves in out.items()}
 
 
 def judged(comparisons: Sequence[Comparison], found: Results, problems: Sequence[str]) -> list[Judgement]:
     """The verdict on each of ``comparisons`` on ``problems``: see the module."""
     shifted = _tests(comparisons, found, problems)
-    plain = _tests([Comparison(c.better, c.than, c.at) for c in comparisons], found, problems)
+    plain = _tests([replace(c, margin=0.0) for c in comparisons], found, problems)
     return [
         Judgement(comparison, _verdict(side(*less), side(*as_it_is)), *less)
         for comparison, less, as_it_is in zip(comparisons, shifted, plain, strict=True)
@@ -162,7 +185,7 @@ def _tests(
     on_problems, over_units = [], []
     for c in comparisons:
         methods = (c.better, c.than)
-        scores = [_paired(c, found.scores, problem) for problem in problems]
+        scores = [_paired(c, found, problem) for problem in problems]
         on_problems += [against(pairs, methods, c.better)[0] for pairs in scores]
         means = [
             np.mean(
@@ -177,9 +200,9 @@ def _tests(
     return [(dict(zip(problems, on_problems[i * n : (i + 1) * n], strict=True)), one) for i, one in enumerate(over)]
 
 
-def _paired(comparison: Comparison, scores: Curves, problem: str) -> Floats:
+def _paired(comparison: Comparison, found: Results, problem: str) -> Floats:
     """(seeds, 2) scores of the two methods; the first less the margin. ValueError if their seeds do not pair."""
-    first, second = (scores[problem, name][:, comparison.at - 1] for name in (comparison.better, comparison.than))
+    first, second = (found.scores[problem, name][:, found.axis.index(at)] for name, at in comparison.ends)
     if first.shape != second.shape:
         raise ValueError(f"expected as many runs of {comparison.better} as of {comparison.than} on {problem}")
     return np.stack([first - comparison.margin, second], axis=1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError
 from hptbench.files import write_whole
-from hptbench.results.schema import JOBS, RUNS, table
+from hptbench.results.schema import JOBS, KEY, RUNS, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,6 @@ class Study:
     """Folders of runs that have begun, but not finished."""
 
 
-KEY = ["task", "method", "seed", "run"]
-"""What names a run in both tables."""
 _LATER = ("cpu", "memory", "constraints")
 """Columns that runs of versions before 0.2 lack: null."""
 
@@ -71,7 +69,7 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
 
 def _row(path: Path) -> dict[str, Any]:
     try:
-        row = {"constraints": [], "front": None} | json.loads(path.read_text(encoding="utf-8"))
+        row = {"constraints": [], "front": None, "optimum": None} | json.loads(path.read_text(encoding="utf-8"))
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
         table(RUNS, [row])

@@ -1,30 +1,63 @@
-"""Normalised regret over evaluations: methods compared on problems whose values have nothing in common.
+"""Normalised regret along runs: methods compared on problems whose values have nothing in common.
 
-The regret of a run after t evaluations is (v - b) / (r - b): v its incumbent's validation value; b the lowest value
-that any job of the study found on the task, all methods and seeds together, or a lower one known from before; r the
-median of what random search evaluated there. So 0 is the best that is known, 1 a random configuration. References from
-random search alone would give negative regrets (YAHPO), and known optima are rarely at hand.
+The regret of a run after t evaluations (or that much training, or time: :class:`Axis`) is (v - b) / (r - b): v what its
+incumbent is worth, the validation value or that of its configuration trained to the end; b the lowest value that any
+job of the study found on the task, all methods and seeds together, or a lower one that is known: the optimum, where the
+task knows it, or what was found before; r the median of what random search evaluated there. So 0 is the best that is
+known, 1 a random configuration. References from random search alone would give negative regrets (YAHPO). Where the
+optimum is not known, the run that found b has the regret 0, which favours its method; where it is known and nobody
+comes near, no run has.
 
 What is averaged is the logarithm of the regret, floored at :data:`FLOOR`: below it differences do not count."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hptbench.errors import UserError
 from hptbench.results.fronts import usable
-from hptbench.results.table import DEFAULT, RANDOM
+from hptbench.results.table import DEFAULT, RANDOM, Accounting, incumbent_curve
 from hptbench.space import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Worth = Literal["seen", "full"]
+_ROUNDING = 1e-9
 FLOOR = 1e-4
 """Least regret that counts."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Along what runs are followed, where, and what their incumbents are worth."""
+
+    at: Floats
+    """(m,) rising: of what ``by`` counts."""
+    by: Accounting = "evaluations"
+    worth: Worth = "seen"
+    """The value ``seen`` by the method, of trainings to the full fidelity only; or ``full``: of the highest fidelity
+    seen so far the best, and its configuration's value at the full fidelity, without noise, which the task knows and
+    no method saw (``hidden``: ``value``)."""
+
+    def places(self, used: Floats) -> NDArray[np.intp]:
+        """(m,) the last position in ``used``, (jobs,) rising, not beyond each of ``at``; -1 before the first."""
+        return np.searchsorted(used, self.at * (1 + _ROUNDING), "right") - 1
+
+    def index(self, at: float) -> int:
+        """The last place that is not beyond ``at``."""
+        return int(np.searchsorted(self.at, at * (1 + _ROUNDING), "right")) - 1
+
+
+def evaluations(n: int) -> Axis:
+    """After 1, 2, …, n evaluations."""
+    return Axis(np.arange(1.0, n + 1))
 
 
 @dataclass(frozen=True)
@@ -37,47 +70,70 @@ class Reference:
     """r, the median value of random configurations."""
 
 
+def worth(jobs: pd.DataFrame, high: Mapping[str, float], what: Worth) -> pd.DataFrame:
+    """``jobs`` with a column ``worth``, NaN where it is nothing: see :class:`Axis`.
+
+    ``high``: the full fidelity of each task. UserError for a task that does not tell what was asked for."""
+    low = jobs["stop"].to_numpy(float) < jobs["task"].map(high).to_numpy(float)
+    counts = usable(jobs)
+    if what == "seen":
+        return jobs.assign(worth=np.where(counts & ~low, jobs["value"], np.nan))
+    hidden = [json.loads(text).get("value", np.nan) for text in jobs["hidden"]]
+    found = jobs.assign(worth=np.where(counts, hidden, np.nan))
+    for task, of_task in found[counts].groupby("task", sort=True):
+        if of_task["worth"].isna().all():
+            raise UserError(
+                f"expected a task that knows what a configuration is worth at the full fidelity, got {task}; compare "
+                "by what was seen there (worth seen)"
+            )
+    return found
+
+
 def references(jobs: pd.DataFrame, known: Mapping[str, float] | None = None) -> dict[str, Reference]:
-    """The reference of each task from the jobs of a study, and ``known``, the lowest values found before by task.
+    """The reference of each task from the jobs of a study (see :func:`worth`), and ``known``, the lowest values found
+    before by task.
 
     What violates a constraint is no value. UserError for a task on which random search found none, or on which nothing
     is better than its median."""
-    ok = jobs[usable(jobs) & jobs["value"].notna()]
     out = {}
-    for task, rows in ok.groupby("task", sort=True):
-        random = rows.loc[rows["method"] == RANDOM, "value"]
+    for task, rows in jobs[jobs["worth"].notna()].groupby("task", sort=True):
+        random = rows.loc[rows["method"] == RANDOM, "worth"]
         if random.empty:
             raise UserError(f"expected {RANDOM!r} to find something on {task} to measure regret by; run it, or longer")
-        best = min(float(rows["value"].min()), (known or {}).get(str(task), np.inf))
+        best = min(float(rows["worth"].min()), (known or {}).get(str(task), np.inf))
         if not best < random.median():
             raise UserError(f"expected something better than the median random configuration on {task}, got nothing")
         out[str(task)] = Reference(best, float(random.median()))
     return out
 
 
-def incumbents(jobs: pd.DataFrame, evaluations: int) -> dict[tuple[str, str], Floats]:
-    """(task, method) -> (seeds, evaluations): the value of each run's incumbent after 1, 2, … evaluations, in order of
-    seeds; +inf before the first.
+def incumbents(jobs: pd.DataFrame, axis: Axis) -> dict[tuple[str, str], Floats]:
+    """(task, method) -> (seeds, m): what each run's incumbent is worth along ``axis``, in order of seeds; +inf before
+    the first.
 
     Jobs count in the order of their end, failed ones and those that violate a constraint too. A run that ended earlier
     keeps its incumbent."""
+    if axis.worth == "seen":  # lower fidelities are used up, but nothing that they show counts
+        jobs = jobs.assign(status=jobs["status"].where(jobs["worth"].notna(), "failed"))
     out: dict[tuple[str, str], list[Floats]] = {}
-    jobs = jobs.assign(found=np.where(usable(jobs), jobs["value"].to_numpy(float), np.inf))
     for (task, method, _), run in jobs[jobs["method"] != DEFAULT].groupby(["task", "method", "seed"], sort=True):
-        values = np.fmin.accumulate(run.sort_values(["ended", "job"])["found"].to_numpy()[:evaluations])
-        values = np.concatenate([values, np.full(evaluations - len(values), values[-1])])
-        out.setdefault((str(task), str(method)), []).append(values)
+        curve = incumbent_curve(run.sort_values(["ended", "job"]), axis.by, ("worth",))
+        place = axis.places(curve["x"].to_numpy(float))
+        values = np.where(place < 0, np.nan, curve["worth"].to_numpy(float)[place])
+        out.setdefault((str(task), str(method)), []).append(np.where(np.isnan(values), np.inf, values))
     return {key: np.stack(runs) for key, runs in out.items()}
 
 
-def log_regrets(found: Mapping[tuple[str, str], Floats], by: Mapping[str, Reference]) -> dict[tuple[str, str], Floats]:
-    """log10 of the normalised regret of :func:`incumbents`: the same keys and shapes. Before its first incumbent a run
-    has the largest regret of its task."""
+def log_regrets(
+    found: Mapping[tuple[str, str], Floats], by: Mapping[str, Reference], floor: float = FLOOR
+) -> dict[tuple[str, str], Floats]:
+    """log10 of the normalised regret of :func:`incumbents`, floored: the same keys and shapes. Before its first
+    incumbent a run has the largest regret of its task."""
     regrets = {
         (task, method): (values - by[task].best) / (by[task].random - by[task].best)
         for (task, method), values in found.items()
     }
-    curves = {key: np.log10(np.maximum(regret, FLOOR)) for key, regret in regrets.items()}
+    curves = {key: np.log10(np.maximum(regret, floor)) for key, regret in regrets.items()}
     for task in {task for task, _ in curves}:
         of_task = [curve for (name, _), curve in curves.items() if name == task]
         worst = max(float(curve[np.isfinite(curve)].max()) for curve in of_task if np.isfinite(curve).any())
@@ -88,22 +144,27 @@ def log_regrets(found: Mapping[tuple[str, str], Floats], by: Mapping[str, Refere
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the methods of a study stand after each number of evaluations."""
+    """Where the methods of a study stand along their runs."""
 
+    axis: Axis
     units: tuple[str, ...]
     methods: tuple[str, ...]
     scores: Floats
-    """(evaluations, units, methods): log10 regret, averaged over seeds, then over the tasks of a unit."""
+    """(m, units, methods): log10 regret, averaged over seeds, then over the tasks of a unit."""
+
+    def after(self, at: float) -> Floats:
+        """(units, methods) scores after ``at`` evaluations, or whatever the axis counts."""
+        return np.asarray(self.scores[self.axis.index(at)])
 
     def ranks(self) -> Floats:
-        """(evaluations, methods) mean ranks over the units, 1 the best."""
+        """(m, methods) mean ranks over the units, 1 the best."""
         from hptbench.stats.ranks import mean_ranks
 
         return np.stack([mean_ranks(scores) for scores in self.scores])
 
 
-def standing(curves: Mapping[tuple[str, str], Floats], units: Mapping[str, str]) -> Standing:
-    """Averages the curves of :func:`log_regrets`; ``units``: the unit of each task.
+def standing(curves: Mapping[tuple[str, str], Floats], units: Mapping[str, str], axis: Axis) -> Standing:
+    """Averages the curves of :func:`log_regrets`; ``units``: the unit of each task; ``axis``: that of the curves.
 
     UserError, naming what is missing, unless every method has runs on every task."""
     tasks, methods = sorted({task for task, _ in curves}), sorted({method for _, method in curves})
@@ -115,4 +176,4 @@ def standing(curves: Mapping[tuple[str, str], Floats], units: Mapping[str, str])
     scores = [
         [np.mean([means[task, m] for task in tasks if units[task] == name], axis=0) for m in methods] for name in names
     ]
-    return Standing(tuple(names), tuple(methods), np.moveaxis(np.array(scores), 2, 0))
+    return Standing(axis, tuple(names), tuple(methods), np.moveaxis(np.array(scores), 2, 0))

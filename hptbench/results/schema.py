@@ -30,6 +30,9 @@ RUN_KEY = (
     Column("run", "string", "", "id of the run: hash of all that can change its result"),
 )
 
+KEY = ["task", "method", "seed", "run"]
+"""What names a run in both tables."""
+
 JOBS = (
     *RUN_KEY,
     Column("job", "int64", "", "id of the job, in the order in which jobs began"),
@@ -71,6 +74,7 @@ RUNS = (
         "",
         "JSON: ideal, reference point, hypervolume and points of the true front; null if not known",
     ),
+    Column("optimum", "double", "objective", "least value of the first objective without noise; null if not known"),
     Column("high", "double", "fidelity", "fidelity of a full evaluation"),
     Column("fidelity_unit", "string", "", "what the fidelity counts; null if the task has none"),
     Column(

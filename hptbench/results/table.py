@@ -10,7 +10,7 @@ On tasks of several objectives a run recommends a front instead, whose score is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,34 +18,42 @@ import numpy as np
 
 from hptbench.errors import UserError, unknown
 from hptbench.results.fronts import REGRET, Fronts, usable
-from hptbench.results.schema import Measure
+from hptbench.results.schema import KEY, Measure
 from hptbench.stats.intervals import Array, t_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Accounting = Literal["credited", "from_zero", "time"]
+Accounting = Literal["evaluations", "credited", "from_zero", "time"]
+USED: Mapping[Accounting, str] = {
+    "evaluations": "evaluations",
+    "credited": "full evaluations consumed",
+    "from_zero": "full evaluations, each training from zero",
+    "time": "time of the run",
+}
+"""In words, what is used up along a run."""
 Anchor = Literal["default", "none"]
 DEFAULT, RANDOM = "default", "random"
 """Labels of the reference methods: the default configuration, and random search."""
 
-_KEY = ["task", "method", "seed", "run"]
 _COLUMN = {"test": "test", "validation": "value"}
 _REMEDY = {"test": "set measure=validation", "validation": "no job succeeded: see the jobs' messages"}
 _SHOWN = 8
 """Runs named in an error."""
 
 
-def incumbent_curve(jobs: pd.DataFrame, accounting: Accounting = "credited") -> pd.DataFrame:
-    """The incumbent of one run after each of its jobs, a step function: columns x, value, test.
+def incumbent_curve(
+    jobs: pd.DataFrame, accounting: Accounting = "credited", columns: Sequence[str] = ("value", "test")
+) -> pd.DataFrame:
+    """The incumbent of one run after each of its jobs, a step function: x and ``columns``.
 
-    x is what the run has used when the job ends: full evaluations with continued trainings
-    ``credited``, or every training counted ``from_zero``, or the run's ``time`` in its clock. Value and
-    test are NaN until a job succeeds. With several fidelities the value may rise: when a higher
+    x is what the run has used when the job ends: ``evaluations``, whatever their fidelity; full evaluations with
+    continued trainings ``credited``, or every training counted ``from_zero``; or the run's ``time`` in its clock. The
+    columns are NaN until a job succeeds. With several fidelities the value may rise: when a higher
     fidelity is first reached, what was seen at lower ones no longer counts."""
     import pandas as pd
 
-    x = _used(jobs, accounting)
+    x = used(jobs, accounting)
     ok, stop, value = usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
     at = np.full(len(jobs), -1)
     best = -1
@@ -57,14 +65,16 @@ def incumbent_curve(jobs: pd.DataFrame, accounting: Accounting = "credited") -> 
     def of_best(column: str) -> Array:
         return np.where(at < 0, np.nan, jobs[column].to_numpy(float)[at])
 
-    return pd.DataFrame({"x": x, "value": of_best("value"), "test": of_best("test")})
+    return pd.DataFrame({"x": x} | {column: of_best(column) for column in columns})
 
 
-def _used(jobs: pd.DataFrame, accounting: Accounting) -> Array:
+def used(jobs: pd.DataFrame, accounting: Accounting) -> Array:
     """(jobs,) what one run has used when each of its jobs ends."""
+    if accounting == "evaluations":
+        return np.arange(1.0, len(jobs) + 1)
     columns = {"credited": "units", "from_zero": "units_from_zero", "time": "ended"}
     if accounting not in columns:
-        raise unknown("accounting", accounting, columns)
+        raise unknown("accounting", accounting, ["evaluations", *columns])
     x = jobs[columns[accounting]].to_numpy(float)
     return x if accounting == "time" else np.cumsum(x)
 
@@ -83,10 +93,10 @@ def mean_curves(
     column = _column(measure)
     fronts = Fronts(jobs, runs)
     curves: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for key, run in jobs.groupby(_KEY, sort=True):
+    for key, run in jobs.groupby(KEY, sort=True):
         if key in fronts:
             regrets = {"value": fronts.regret(key, "validation"), "test": fronts.regret(key, "test")}
-            curve = pd.DataFrame({"x": _used(run, accounting)} | regrets)
+            curve = pd.DataFrame({"x": used(run, accounting)} | regrets)
         else:
             curve = incumbent_curve(run, accounting)
         curve = curve[curve["value"].notna()]
@@ -215,7 +225,7 @@ def scores(
     best = best[~best["unit"].isin(dropped)]
     if best.empty:
         raise UserError(f"expected at least one complete data set, but each of {', '.join(dropped)} lacks a score")
-    below = best.loc[best["stop"] < best["high"], _KEY[:3]]
+    below = best.loc[best["stop"] < best["high"], KEY[:3]]
     if measure == "validation" and len(below):
         raise UserError(
             f"expected incumbents trained to the full fidelity, got lower ones of "
@@ -237,7 +247,8 @@ def scores(
         if (objectives > 1).any():
             raise UserError(
                 f"the tasks of {objectives.idxmax()} have different objectives, whose scores cannot be averaged; "
-                "set anchor=default, or compare tasks of one objective"
+                "set anchor=default, or compare tasks of one objective; or compare them by regret: "
+                "python -m hptbench publish"
             )
     return Scores(tasks.groupby("unit").mean(), measure, anchor, dropped, kind_of(best["objective"]))
 
@@ -252,7 +263,7 @@ def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
     """The incumbent's row of every run that has one."""
     ok = jobs[usable(jobs)]
     ranked = ok.iloc[np.lexsort((np.arange(len(ok)), ok["value"].to_numpy(float), -ok["stop"].to_numpy(float)))]
-    return ranked.drop_duplicates(_KEY)
+    return ranked.drop_duplicates(KEY)
 
 
 def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -261,20 +272,20 @@ def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     regrets of the front."""
     if runs.empty:
         raise UserError("expected at least one finished run, got none; run the study first")
-    twice = runs[runs.duplicated(_KEY[:3], keep=False)]
+    twice = runs[runs.duplicated(KEY[:3], keep=False)]
     if len(twice):
         raise UserError(
             "expected one run for each task, method and seed, got several: "
-            f"{', '.join('/'.join(map(str, row)) for row in twice[_KEY].head(4).itertuples(index=False))}; "
+            f"{', '.join('/'.join(map(str, row)) for row in twice[KEY].head(4).itertuples(index=False))}; "
             "compare runs of one protocol"
         )
     of_best = ["stop", "value", "test"]
-    best = _incumbents(jobs)[[*_KEY, *of_best]].astype(dict.fromkeys(of_best, float)).replace([np.inf, -np.inf], np.nan)
-    counts = jobs.assign(failed=jobs["status"] != "ok").groupby(_KEY)["failed"].agg(jobs="size", failed="sum")
-    table = runs[[*_KEY, "unit", "objective", "high"]].merge(counts.reset_index(), how="left", on=_KEY)
-    table = table.fillna({"jobs": 0, "failed": 0}).merge(best, how="left", on=_KEY)
+    best = _incumbents(jobs)[[*KEY, *of_best]].astype(dict.fromkeys(of_best, float)).replace([np.inf, -np.inf], np.nan)
+    counts = jobs.assign(failed=jobs["status"] != "ok").groupby(KEY)["failed"].agg(jobs="size", failed="sum")
+    table = runs[[*KEY, "unit", "objective", "high"]].merge(counts.reset_index(), how="left", on=KEY)
+    table = table.fillna({"jobs": 0, "failed": 0}).merge(best, how="left", on=KEY)
     fronts = Fronts(jobs, runs)
-    for i, key in zip(table.index, table[_KEY].itertuples(index=False, name=None), strict=True):
+    for i, key in zip(table.index, table[KEY].itertuples(index=False, name=None), strict=True):
         if key in fronts:
             table.loc[i, ["objective", "stop"]] = REGRET, table.loc[i, "high"]
             table.loc[i, ["value", "test"]] = fronts.final(key, "validation"), fronts.final(key, "test")
@@ -283,7 +294,7 @@ def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _gaps(best: pd.DataFrame, column: str, methods: Sequence[str]) -> list[tuple[str, str, str, int]]:
     """(unit, task, method, seed) of what has no finite score, of all that there should be."""
-    have = {tuple(row) for row in best[best[column].notna()][_KEY[:3]].itertuples(index=False)}
+    have = {tuple(row) for row in best[best[column].notna()][KEY[:3]].itertuples(index=False)}
     seeds = sorted(best["seed"].unique())
     tasks = best[["unit", "task"]].drop_duplicates().sort_values(["unit", "task"]).itertuples(index=False)
     return [

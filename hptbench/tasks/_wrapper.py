@@ -69,8 +69,14 @@ class Wrapper:
 
     @property
     def front(self) -> Front | None:
-        """That of what is seen without noise, which no wrapper changes."""
+        """That of what is seen without noise, which only constraints change."""
         return self.inner.front if isinstance(self.inner, HasFront) else None
+
+    @property
+    def optimum(self) -> float | None:
+        """The least value without noise, which only constraints change; None if it is not known."""
+        optimum: float | None = getattr(self.inner, "optimum", None)
+        return optimum
 
     def identity(self) -> dict[str, JSON]:
         own = {"wrapper": self.wrapper, "revision": self.revision, **self.settings}

@@ -58,6 +58,9 @@ class BBOBTask:
             if self.function not in FUNCTIONS:
                 raise unknown("function of BBOB", self.function, FUNCTIONS)
             object.__setattr__(self, "function", FUNCTIONS.index(self.function) + 1)
+        for name, value in (("function", self.function), ("dimensions", self.dimensions), ("instance", self.instance)):
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise UserError(f"expected {name} to be a whole number, got {value!r}")
         if self.function not in range(1, len(FUNCTIONS) + 1):
             raise UserError(f"expected the number of a function, 1 to {len(FUNCTIONS)}, got {self.function}")
         if self.dimensions < 2:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Job, Outcome, Point
+from hptbench.protocol import JSON, Front, Job, Outcome, Point
 from hptbench.tasks._wrapper import Wrapper, wrapper
 
 
@@ -58,6 +58,15 @@ class Constrained(Wrapper):
     @property
     def constraints(self) -> tuple[str, ...]:
         return (*self.inner.constraints, *self.limits)
+
+    @property
+    def front(self) -> Front | None:
+        """Not known: that of ``inner`` has other objectives, and points that violate the constraints."""
+        return None
+
+    @property
+    def optimum(self) -> None:
+        """Not known, likewise."""
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         return [

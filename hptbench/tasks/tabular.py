@@ -56,6 +56,8 @@ class TabularTask:
     def __post_init__(self) -> None:
         known = _tables.find(self.benchmark, self.data).losses
         _tables.file(self.benchmark, self.data)
+        if isinstance(self.objectives, str):
+            raise UserError(f"expected a list of objectives, e.g. [{self._default}], got {self.objectives!r}")
         for name in self.objectives:
             if name not in known:
                 raise unknown(f"objective of {self.benchmark}", name, known)

@@ -65,10 +65,14 @@ class YahpoTask:
         if not path:
             raise UserError("expected the folder of yahpo_data, got none; set path or HPTBENCH_YAHPO")
         object.__setattr__(self, "path", path)
-        if not self._folder.is_dir():
+        if not Path(path).is_dir():
+            raise UserError(f"expected the folder of yahpo_data, got {path}, which is none; set path or HPTBENCH_YAHPO")
+        if Path(self.scenario).name != self.scenario or not self._folder.is_dir():
             there = [model.parent.name for model in Path(path).glob("*/model.onnx")]
             raise unknown(f"scenario of {path}", self.scenario, there)
         layout, instances = self._read.layout, self._read.instances
+        if isinstance(self.targets, str):
+            raise UserError(f"expected a list of targets, e.g. [{self._read.default_target}], got {self.targets!r}")
         for name in self.targets:
             if name not in layout.targets:
                 raise unknown(f"target of {self.scenario}", name, layout.targets)
@@ -79,6 +83,8 @@ class YahpoTask:
             raise unknown(f"fidelity of {self.scenario}", self.axis, (_OWN, *layout.fidelities))
         if instances and str(self.instance) not in instances:
             raise unknown(f"instance of {self.scenario}", self.instance, instances)
+        if not instances and self.instance is not None:
+            raise UserError(f"expected no instance of {self.scenario}, which has only one, got {self.instance!r}")
         object.__setattr__(self, "instance", str(self.instance) if instances else None)
 
     # what the task is

@@ -62,9 +62,9 @@ def test_claims_run_resume_and_leave_their_verdicts(tmp_path: Path, capsys: pyte
     assert set(one["problems"]) == {"branin+shifted", "hartmann3"}
     for row in one["problems"].values():
         assert row["wins"] + row["ties"] + row["losses"] == 4
-        assert row["better"]["evaluations"] == row["than"]["evaluations"] == [6]
+        assert row["better"]["used"] == row["than"]["used"] == [6, 6]
         assert row["better"]["low"] is None  # four seeds have no interval
-    assert found["few"]["comparisons"][0]["problems"]["branin"]["better"]["evaluations"] == [4]  # 2 x 2 points
+    assert found["few"]["comparisons"][0]["problems"]["branin"]["better"]["used"] == [4, 4]  # 2 x 2 points
     assert found["sobol"]["verdict"] == "not shown"  # four seeds cannot show anything
     assert found["sobol"]["evaluations"] == 4 * 2 * 2 * 7
     assert found["sobol"]["command"].endswith("'claims.only=[sobol]'")
@@ -154,7 +154,9 @@ def changed(old: str, new: str) -> DictConfig:
         ("paper: Someone", "papre: Someone", "Did you mean 'paper'"),
         ("only: null", "only: 3", "expected claims.only to be a list of claims, got 3"),
         ("at: 6", "after: 6", "unknown field of claims.tests.sobol.compare 'after'"),
-        ("at: 6", "at: 0", "compare.at to be a number >= 1, got 0"),
+        ("at: 6", "at: 0", "compare.at to be a number > 0, got 0"),
+        ("at: 6", "at: 1.5", "a whole number of evaluations, got 1.5"),
+        ("seeds: 4,", "seeds: 4, by: credit,", "unknown claims.tests.sobol.by 'credit'. Did you mean 'credited'"),
         ("margin: 0.5", "margin: -1", "compare.margin to be a number >= 0, got -1"),
         ("study: [+method=sobol,", "study: [3, +method=sobol,", "expected claims.tests.sobol.study to be a list"),
         ("compare: [{better: sobol, than: random, at: 6}]", "compare: []", "to be a list of comparisons"),

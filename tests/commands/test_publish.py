@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from hptbench.commands.publish import main
 from hptbench.errors import UserError
 from hptbench.methods.default import Default
+from hptbench.methods.hyperband import Hyperband
 from hptbench.methods.random import RandomSearch
 from hptbench.methods.sobol import Sobol
 from hptbench.protocol import Budget, Clock
@@ -45,17 +47,91 @@ def test_what_lasts_is_written(study: Path, capsys: pytest.CaptureFixture[str]) 
     final = kept.groupby(["task", "method", "seed"], observed=True)["value"].last()
     assert final.to_dict() == jobs.groupby(["task", "method", "seed"])["value"].min().to_dict()
     known = json.loads((study / "references.json").read_text())
+    assert known["branin"]["best"] == SyntheticTask("branin").optimum
+    assert known["branin"]["best"] < jobs.loc[jobs["task"] == "branin", "value"].min()
+
+
+def test_without_an_optimum_the_best_of_all_runs_is_the_reference(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    for file in (tmp_path / "runs").glob("*/*/*/run.json"):  # as those of versions that did not tell it
+        file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "optimum"}))
+    main([str(tmp_path), "--at", "8"])
+    known, jobs = json.loads((tmp_path / "references.json").read_text()), pd.read_parquet(tmp_path / "jobs.parquet")
     assert known["branin"]["best"] == jobs.loc[jobs["task"] == "branin", "value"].min()
 
 
-def test_a_lower_value_known_from_before_is_kept(study: Path) -> None:
-    (study / "references.json").write_text(json.dumps({"branin": {"best": 0.397887, "random": 50.0}}))
-    main([str(study), "--at", "8"])
-    assert json.loads((study / "references.json").read_text())["branin"]["best"] == 0.397887
+def test_a_lower_value_known_from_before_is_kept(study: Path, tmp_path: Path) -> None:
+    """Only if it is of the same task: another version has another lowest value."""
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    main([str(tmp_path), "--at", "8"])
+    stored = tmp_path / "references.json"
+    found = json.loads(stored.read_text())
+    lower = found["branin"] | {"best": 0.25}
+    stored.write_text(json.dumps({"branin": lower}))
+    main([str(tmp_path), "--at", "8"])
+    assert json.loads(stored.read_text())["branin"] == lower
+    stored.write_text(json.dumps({"branin": lower | {"of": ["another", "seen"]}}))
+    main([str(tmp_path), "--at", "8"])
+    assert json.loads(stored.read_text()) == found
 
 
 def test_what_makes_no_sense_is_refused(study: Path) -> None:
-    with pytest.raises(UserError, match="between 1 and the 8 evaluations"):
+    with pytest.raises(UserError, match="between 1 and 8 evaluations"):
         main([str(study), "--at", "100"])
     with pytest.raises(UserError, match="sobol"):
         main([str(study), "--at", "8", "--reference", "sobbol"])
+
+
+def test_without_at_it_compares_as_far_as_the_runs_go(study: Path) -> None:
+    main([str(study)])
+    assert "rank at 8 | at 8, coarse" in (study / "comparison.md").read_text()
+
+
+def test_references_of_tasks_that_are_not_chosen_stay(study: Path) -> None:
+    main([str(study), "--at", "8"])
+    before = json.loads((study / "references.json").read_text())
+    main([str(study), "--at", "8", "--where", "task=branin"])
+    assert json.loads((study / "references.json").read_text()) == before
+    assert set(before) == {"branin", "hartmann3"}
+
+
+def test_torn_references_are_told(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    for torn in ('{"branin": {"best": 0.3', '{"branin": {"best": 0.3}}', "[]"):
+        (tmp_path / "references.json").write_text(torn)
+        with pytest.raises(UserError, match=r"references.json is damaged .*delete it"):
+            main([str(tmp_path), "--at", "8"])
+
+
+def test_missing_and_unfinished_runs_are_named(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    runs = pd.read_parquet(study / "runs.parquet")
+    [one] = runs.loc[(runs["method"] == "sobol") & (runs["task"] == "branin") & (runs["seed"] == 1), "run"]
+    [file] = [file for file in (tmp_path / "runs").glob("*/*/*/run.json") if json.loads(file.read_text())["run"] == one]
+    file.unlink()
+    main([str(tmp_path), "--at", "8"])
+    text = (tmp_path / "comparison.md").read_text()
+    assert "**Missing runs**, of 3 seeds on every task: sobol 1." in text
+    assert "1 run of this study has begun, but not finished" in text
+    main([str(study), "--at", "8"])
+    assert "issing" not in (study / "comparison.md").read_text()
+
+
+def test_lower_fidelities_are_followed_by_training_and_full_worth(tmp_path: Path) -> None:
+    for label, method in (("random", RandomSearch()), ("hyperband", Hyperband())):
+        plan = Plan(
+            SyntheticTask("mf_branin"), label, method, 0, Budget(max_full_evals=4), 1, Clock.COST, Limits(None, None),
+            tmp_path,
+        )  # fmt: skip
+        execute(plan, Driver(Evaluator(), lambda *_: None))
+    main([str(tmp_path)])
+    text = (tmp_path / "comparison.md").read_text()
+    assert "whatever it was trained to, after full evaluations consumed" in text
+    assert "rank at 1 | rank at 3 | at 3, coarse" in text
+    found = pd.read_parquet(tmp_path / "incumbents.parquet")
+    early = found[(found["method"] == "hyperband") & (found["credited"] < 0.9)]
+    assert (early["fidelity"] < 27).all()
+    assert len(early)
+    assert (found["worth"] - found["test"]).to_numpy() == pytest.approx(0.397887, abs=1e-6)  # regret and optimum
+    main([str(tmp_path), "--by", "from_zero", "--worth", "seen", "--at", "2"])
+    assert "value at the full fidelity, after full evaluations, each" in (tmp_path / "comparison.md").read_text()

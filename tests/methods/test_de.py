@@ -73,6 +73,15 @@ def test_reports_of_others_fill_the_population_up_then_replace_the_worst() -> No
     assert search._there.all()
 
 
+def test_who_wins_a_place_back_brings_its_own_genes() -> None:
+    search = begin(DE(population=4), SPHERE)
+    founders = search.ask(4, [])
+    search.tell([report({"a": 0.1, "b": 0.2, "c": 0.3}, 5.0)])  # takes the first place while its founder runs
+    search.tell([report(founders[0].config, 1.0)])
+    assert search._losses[0] == 1.0
+    np.testing.assert_allclose(search._u[0], SPHERE.encode([founders[0].config])[0])
+
+
 def test_budgets_and_populations() -> None:
     sizes = [begin(DE(), SPHERE, jobs=jobs)._np for jobs in (27, 100, 450, 5000)]
     assert sizes == [10, 10, 15, 20]

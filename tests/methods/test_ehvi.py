@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import moocore
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hptbench.errors import UserError
 from hptbench.methods.ehvi import EHVI, reference_point
 from hptbench.methods.random import RandomSearch
 from hptbench.methods.sobol import Sobol
-from hptbench.protocol import Budget, Clock, Method, Problem
+from hptbench.protocol import Budget, Clock, Method, Problem, Proposal, Report, Status
 from hptbench.rng import entropy, stream
 from hptbench.simulate import simulate
 from hptbench.space import Floats
@@ -71,6 +73,20 @@ def test_a_large_history_is_thinned_to_the_front_and_the_latest() -> None:
     u, values = found(EHVI(max_points=20), DTLZ2, 0, 45)
     assert len(np.unique(u, axis=0)) == 45
     assert regret(values, DTLZ2) < best_of_random(DTLZ2, 45)
+
+
+def test_the_one_success_among_many_failures_is_kept() -> None:
+    search = EHVI(initial=1, max_points=10).begin(
+        Problem(DTLZ2.space, DTLZ2.objectives, None, Budget(max_jobs=99)), stream(entropy("failures"))
+    )
+    values = [math.inf] * 10 + [1.0] + [math.inf] * 15
+    configs = DTLZ2.space.decode(DTLZ2.space.sample(np.random.default_rng(1), len(values)))
+    search.tell([
+        Report(i, i, Proposal(config), 1.0, Status.OK if value < math.inf else Status.FAILED, (value, value), (), 1.0)
+        for i, (config, value) in enumerate(zip(configs, values, strict=True))
+    ])  # fmt: skip
+    [proposal] = search.ask(1, [])
+    DTLZ2.space.check(proposal.config)
 
 
 def test_what_makes_no_sense_is_refused() -> None:

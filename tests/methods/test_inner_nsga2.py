@@ -70,6 +70,7 @@ def test_crowding_is_the_sum_of_the_gaps_between_neighbours() -> None:
     assert crowding(values).tolist() == pytest.approx([math.inf, 7 / 8 + 6 / 10, 4 / 8 + 8 / 10, math.inf])
     assert crowding(np.array([[0.0, 1.0], [0.2, 1.0], [0.5, 1.0], [1.0, 1.0]]))[1:3] == pytest.approx([0.5, 0.8])
     assert not crowding(np.full((3, 2), math.inf)).any()
+    assert crowding(np.array([[-1.7e308, 9.0], [0.0, 3.0], [1.7e308, 0.0]])).tolist() == [math.inf, 2.0, math.inf]
 
 
 def test_operators_keep_the_mean_and_the_bounds() -> None:

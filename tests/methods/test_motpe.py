@@ -58,6 +58,20 @@ def test_weights_are_contributions_to_the_hypervolume_over_the_largest() -> None
     assert contributions(values).tolist() == pytest.approx(expected.tolist())
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e200])
+def test_units_of_the_objectives_do_not_matter(unit: float) -> None:
+    t = np.linspace(0.05, np.pi / 2 - 0.05, 9)
+    values = np.column_stack([np.cos(t), np.sin(t), 1 + np.cos(3 * t)])
+    np.testing.assert_allclose(contributions(unit * values), contributions(values))
+    assert largest_subset(unit * values, 4).tolist() == largest_subset(values, 4).tolist()
+
+
+def test_equal_ones_and_a_single_one_weigh_1() -> None:
+    assert contributions(np.array([[0.0, 0.0]])).tolist() == [1.0]
+    assert contributions(np.full((3, 2), 7.0)).tolist() == [1.0] * 3
+    assert contributions(np.array([[1.7e308, -1.7e308]])).tolist() == [1.0]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_greedy_subset_is_that_of_a_plain_version(seed: int) -> None:
     rng = np.random.default_rng(seed)

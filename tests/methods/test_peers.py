@@ -37,7 +37,13 @@ SLOW = {
     "ext_syne_tune_cqr": 7,
 }
 """Those that take seconds, and how many evaluations they get: enough for a model."""
-LEARNS = {"ext_cmaes_catcmawm", "ext_hyperopt_tpe", "ext_optuna_tpe", "ext_optuna_tpe_univariate"}
+LEARNS = {
+    "ext_cmaes_catcmawm",
+    "ext_hyperopt_tpe",
+    "ext_optuna_tpe",
+    "ext_optuna_tpe_group",
+    "ext_optuna_tpe_univariate",
+}
 """Beat random search within 40 evaluations of the sphere."""
 MIXED, SPHERE = Bowl(fidelity=None, noise=0.0), Bowl(over="sphere", fidelity=None, noise=0.0)
 
@@ -297,7 +303,36 @@ def test_the_number_of_trials_is_that_of_the_first_limit() -> None:
     assert trials(Budget(max_time=9.0), 100) == 100
 
 
-def test_what_is_missing_is_named_with_what_brings_it() -> None:
+def test_what_is_missing_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing(("json", "csv")) is None
     assert missing(("json", "no_such_module")) == 'no_such_module is not installed: pip install "hptbench[peers]"'
-    assert "--no-deps" in str(missing(("syne_tune",)) or "--no-deps")
+    monkeypatch.setattr("hptbench.methods._peers.find_spec", lambda module: None)
+    assert "--no-deps" in str(missing(("syne_tune",)))
+
+
+def test_catcma_gets_binary_numbers_as_categories_and_very_wide_ones_as_floats() -> None:
+    method = peer("ext_cmaes_catcmawm")
+    space = space_from_yaml(
+        {
+            "n": {"type": "integer", "lower": -5, "upper": 2**31},
+            "log": {"type": "integer", "lower": 1, "upper": 2**31, "log": True},
+            "two": {"type": "integer", "lower": 4, "upper": 5},
+            "size": {"type": "ordinal", "choices": ["s", "l"]},
+            "k": {"type": "integer", "lower": 1, "upper": 9},
+            "x": {"type": "float", "lower": 0, "upper": 1},
+        }
+    )
+    search = method.begin(Problem(space, ("loss",), None, Budget(max_jobs=40)), np.random.default_rng(0))
+    assert [{hp.name for hp in hps} for hps in (search._x, search._z, search._c)] == [  # type: ignore[attr-defined]
+        {"n", "log", "x"}, {"k"}, {"two", "size"}
+    ]  # fmt: skip
+    seen = []
+    for i in range(40):
+        [proposal] = search.ask(1, [])
+        space.check(proposal.config)
+        seen.append(proposal.config)
+        value = (float(proposal.config["two"]) + float(proposal.config["x"]),)
+        search.tell([Report(i, i, proposal, 1.0, Status.OK, value, (Point(1.0, value),), 1.0)])
+    assert {config["two"] for config in seen} == {4, 5}
+    assert {config["size"] for config in seen} == {"s", "l"}
+    assert sum(config["two"] == 4 for config in seen[20:]) > 10

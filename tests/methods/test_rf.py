@@ -56,6 +56,10 @@ def test_values_are_scaled_as_in_smac():
     assert log_scaled(np.array([2.0, math.inf, 4.0]))[1] == log_scaled(np.array([2.0, math.inf, 4.0]))[2] == 0.0
     assert not log_scaled(np.full(3, 7.0)).any()
     assert np.isfinite(log_scaled(np.array([0.0, 0.0, 1.0] * 40))).all()
+    for ties in ([1e8, 1e8, 2e8], [-1e30, -1e30, 1.0], [1e308, -1e308, 0.0]):  # next to which SMAC's 1e-10 vanishes
+        y = log_scaled(np.array(ties))
+        assert np.isfinite(y).all()
+        assert np.array_equal(np.argsort(y, kind="stable"), np.argsort(ties, kind="stable"))
 
 
 def test_the_initial_design_is_smac_s():

@@ -17,6 +17,7 @@ def test_the_first_temperature_accepts_a_mean_step_as_often_as_asked() -> None:
     assert math.exp(-mean / first_temperature(losses, 0.3)) == pytest.approx(0.3)
     assert first_temperature([1.0, 1.0], 0.3) == 0
     assert first_temperature([math.inf, 1.0], 0.3) == 0
+    assert first_temperature([1.7e308, -1.7e308], 0.3) == math.inf
 
 
 def test_the_best_of_the_first_is_the_start_and_what_follows_are_its_neighbours() -> None:
@@ -44,6 +45,16 @@ def test_worse_steps_are_accepted_with_the_probability_of_metropolis(spent: floa
     assert accepted == pytest.approx(math.exp(-0.7), abs=0.03)
     assert search._accepts(0.0), "ties are accepted"
     assert not search._accepts(math.inf)
+
+
+def test_a_temperature_that_underflows_accepts_nothing_worse() -> None:
+    search = begin(SimulatedAnnealing(initial=2), SPHERE, jobs=12)
+    losses = iter([0.0, 1e-320])
+    drive(search, lambda config: next(losses), 2)
+    search._jobs = 12
+    assert search._hot > 0
+    assert not search._accepts(1.0)
+    assert search._accepts(0.0)
 
 
 def test_workers_step_from_the_current_configuration_at_once() -> None:

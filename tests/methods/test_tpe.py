@@ -74,6 +74,12 @@ def test_weights_by_age_are_those_of_hyperopt() -> None:
 def test_weights_by_improvement() -> None:
     assert improvements(np.array([1.0, 2.5, 3.0]), 3.0).tolist() == [2.0, 0.5, 1e-12]
     assert improvements(np.array([1.0, 2.5]), math.inf).tolist() == [1.0, 1.0]
+    assert improvements(np.array([-1.7e308, 1.0]), 1.7e308).tolist() == [1e300, 1e300]
+
+
+def test_huge_losses_are_no_error() -> None:
+    search = told(TPE(), UNIT, uniform(UNIT, 40), lambda c: 1.7e308 * (2 * a(c) - 1))
+    assert np.mean([a(p.config) for p in search.ask(20, [])]) < 0.3
 
 
 def test_the_best_are_finite_and_the_earlier_of_equal_ones() -> None:

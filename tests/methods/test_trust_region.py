@@ -60,6 +60,13 @@ def test_parameters_that_become_active_are_drawn_and_the_others_left_out() -> No
     assert layers == {2, 3, 4}  # to the next integer, however small the box
 
 
+def test_integers_on_a_logarithmic_scale_reach_the_next_one() -> None:
+    space = space_from_yaml({"n": {"type": "integer", "lower": 1, "upper": 1024, "log": True}})
+    for n, near in ((1, {2}), (2, {1, 3}), (5, {4, 6}), (300, {299, 301})):
+        u = candidates(space, space.encode([{"n": n}])[0], np.ones(1), length=2**-9)
+        assert near <= {config["n"] for config in space.decode(u)}
+
+
 def test_where_the_region_is_forbidden_points_of_the_space_are_drawn() -> None:
     number = CS.Integer("n", (1, 100), default=80)
     inner = CS.ConfigurationSpace({"n": number})

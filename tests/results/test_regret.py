@@ -5,22 +5,34 @@ import pandas as pd
 import pytest
 
 from hptbench.errors import UserError
-from hptbench.results.regret import FLOOR, Reference, incumbents, log_regrets, references, standing
+from hptbench.results.regret import (
+    FLOOR,
+    Axis,
+    Reference,
+    evaluations,
+    incumbents,
+    log_regrets,
+    references,
+    standing,
+    worth,
+)
 
 NAN = float("nan")
 
 
 def jobs(runs: dict[tuple[str, str, int], list[float]]) -> pd.DataFrame:
-    """Jobs with the values of {(task, method, seed): values}; NaN: failed."""
-    return pd.DataFrame(
+    """Full evaluations with the values of {(task, method, seed): values}; NaN: failed."""
+    frame = pd.DataFrame(
         [
             {
                 "task": task, "method": method, "seed": seed, "job": i, "ended": float(i + 1), "value": value,
-                "status": "ok" if value == value else "failed", "constraints": [],
+                "status": "ok" if value == value else "failed", "constraints": [], "stop": 1.0, "units": 1.0,
+                "units_from_zero": 1.0, "hidden": "{}",
             }
             for (task, method, seed), values in runs.items() for i, value in enumerate(values)
         ]
     )  # fmt: skip
+    return worth(frame, dict.fromkeys(frame["task"], 1.0), "seen")
 
 
 STUDY = jobs({
@@ -44,7 +56,7 @@ def test_references_need_random_search_and_a_better_value() -> None:
 
 
 def test_regrets_follow_the_incumbents_and_keep_the_floor() -> None:
-    curves = log_regrets(incumbents(STUDY, 3), references(STUDY))
+    curves = log_regrets(incumbents(STUDY, evaluations(3)), references(STUDY))
     assert set(curves) == {("t", "random"), ("t", "own")}
     assert 10 ** curves["t", "random"] == pytest.approx(np.array([[1.0, 0.75, 0.75], [0.5, 0.5, 0.5]]))
     # before its first success a run has the task's largest regret; after its end it keeps its incumbent
@@ -53,13 +65,14 @@ def test_regrets_follow_the_incumbents_and_keep_the_floor() -> None:
 
 def test_what_violates_a_constraint_is_no_incumbent() -> None:
     study = STUDY.assign(constraints=[[] if value != 1.0 else [0.5] for value in STUDY["value"]])
+    study = worth(study, {"t": 1.0}, "seen")
     assert references(study) == {"t": Reference(2.0, 5.0)}
-    assert incumbents(study, 3)["t", "own"].tolist() == [[np.inf, 3.0, 3.0], [4.0, 4.0, 4.0]]
+    assert incumbents(study, evaluations(3))["t", "own"].tolist() == [[np.inf, 3.0, 3.0], [4.0, 4.0, 4.0]]
 
 
 def test_jobs_count_in_the_order_of_their_end() -> None:
     late = STUDY.assign(ended=lambda frame: -frame["ended"])
-    curves = log_regrets(incumbents(late, 3), references(late))
+    curves = log_regrets(incumbents(late, evaluations(3)), references(late))
     assert 10 ** curves["t", "random"][0] == pytest.approx([1.5, 0.75, 0.75])
 
 
@@ -70,7 +83,11 @@ def test_tasks_of_a_unit_count_once() -> None:
         for method, values in (("random", [2.0 * scale, 2.0 * scale]), ("own", [scale, 0.0]))
     }
     study = jobs(runs)
-    found = standing(log_regrets(incumbents(study, 2), references(study)), {"a1": "a", "a2": "a", "b": "b"})
+    found = standing(
+        log_regrets(incumbents(study, evaluations(2)), references(study)),
+        {"a1": "a", "a2": "a", "b": "b"},
+        evaluations(2),
+    )
     assert (found.units, found.methods) == (("a", "b"), ("own", "random"))
     assert found.scores[:, :, 0] == pytest.approx(np.log10([[0.5, 0.5], [FLOOR, FLOOR]]))
     assert found.ranks().tolist() == [[1.0, 2.0], [1.0, 2.0]]
@@ -81,4 +98,23 @@ def test_a_method_that_is_missing_is_named() -> None:
         ("a", "random", 0): [2.0, 1.0], ("a", "own", 0): [1.0, 0.0], ("b", "random", 0): [2.0, 1.0],
     })  # fmt: skip
     with pytest.raises(UserError, match="none of own on b"):
-        standing(log_regrets(incumbents(study, 2), references(study)), {"a": "a", "b": "b"})
+        standing(
+            log_regrets(incumbents(study, evaluations(2)), references(study)), {"a": "a", "b": "b"}, evaluations(2)
+        )
+
+
+def test_incumbents_along_training_and_time() -> None:
+    study = jobs({("t", "own", 0): [3.0, 2.0, 1.0]}).assign(units=[0.5, 0.25, 1.0], units_from_zero=[0.5, 0.75, 1.0])
+    for by, at, expected in (
+        ("credited", [0.4, 0.5, 0.75, 1.74, 1.75, 9.0], [np.inf, 3, 2, 2, 1, 1]),
+        ("from_zero", [0.4, 0.5, 1.24, 1.25, 2.25], [np.inf, 3, 3, 2, 1]),
+        ("time", [0.9, 1.0, 2.5, 3.0], [np.inf, 3, 2, 1]),
+        ("evaluations", [1, 2, 3], [3, 2, 1]),
+    ):
+        assert incumbents(study, Axis(np.array(at, float), by))["t", "own"].tolist() == [expected]
+
+
+def test_of_lower_fidelities_nothing_counts_but_what_they_used() -> None:
+    frame = jobs({("t", "own", 0): [1.0, 3.0, 2.0]}).assign(stop=[0.5, 1.0, 1.0])
+    seen = worth(frame, {"t": 1.0}, "seen")
+    assert incumbents(seen, evaluations(3))["t", "own"].tolist() == [[np.inf, 3.0, 2.0]]

@@ -22,6 +22,7 @@ from hptbench.results.claims import (
     results,
     verdict_of,
 )
+from hptbench.results.regret import Axis, evaluations
 from hptbench.rng import entropy, stream
 
 SEEDS = 8
@@ -35,7 +36,7 @@ def found(differences: dict[str, list[float]], units: dict[str, str] | None = No
         scores[problem, "old"] = base[:, None]
         # a little more for each seed: no ties among the ranks of the differences
         scores[problem, "new"] = (base + np.resize(each, seeds) * (1 + base / 100))[:, None]
-    return Results(scores, scores, {}, units or {problem: problem for problem in differences})
+    return Results(evaluations(1), scores, scores, {}, units or {problem: problem for problem in differences})
 
 
 def verdict(differences: dict[str, list[float]], margin: float = 0.0, units: dict[str, str] | None = None) -> str:
@@ -127,13 +128,13 @@ def test_a_margin_asks_for_no_worse_and_contradicts_only_what_is_worse() -> None
 def test_scores_are_read_after_the_evaluations_compared_and_paired_by_seed() -> None:
     rng = stream(entropy("claims"))
     scores = {("p", name): rng.normal(size=(20, 5)) for name in ("new", "old")}
-    [one] = judged([Comparison("new", "old", 3)], Results(scores, scores, {}, {"p": "p"}), ["p"])
+    [one] = judged([Comparison("new", "old", 3)], Results(evaluations(3), scores, scores, {}, {"p": "p"}), ["p"])
     new, old = scores["p", "new"][:, 2], scores["p", "old"][:, 2]
     assert one.problems["p"].p == pytest.approx(wilcoxon(new, old).pvalue)
     assert one.problems["p"].wins == (new < old).sum()
     scores["p", "old"] = scores["p", "old"][:19]
     with pytest.raises(ValueError, match="as many runs of new as of old on p"):
-        judged([Comparison("new", "old", 3)], Results(scores, scores, {}, {"p": "p"}), ["p"])
+        judged([Comparison("new", "old", 3)], Results(evaluations(3), scores, scores, {}, {"p": "p"}), ["p"])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,8 @@ def study(values: dict[tuple[str, str, int], list], objectives: int = 1) -> tupl
             jobs.append(
                 key
                 | {
-                    "job": i, "ended": i + 1.0, "stop": 1.0, "hidden": "{}", "value": several[0], "values": several,
+                    "job": i, "ended": i + 1.0, "stop": 1.0, "units": 1.0, "units_from_zero": 1.0,
+                    "hidden": "{}", "value": several[0], "values": several,
                     "status": "failed" if np.isnan(several).any() else "ok", "constraints": [float(infeasible)],
                 }
             )  # fmt: skip
@@ -196,6 +198,27 @@ def test_several_objectives_are_scored_by_hypervolume() -> None:
     assert got.values["t", "random"] == pytest.approx(np.array([[0.75, 0.6]]))
     assert got.values["t", "new"] == pytest.approx(np.array([[0.19, 0.0]]))
     assert got.scores["t", "new"] == pytest.approx(np.array([[math.log10(0.19), -4.0]]))
+
+
+def test_it_can_count_training_and_ask_what_configurations_are_worth() -> None:
+    """Two runs of a third of an evaluation and one: the incumbent is that of the highest fidelity."""
+    jobs, runs = study({("t", "random", 0): [4.0, 5.0], ("t", "new", 0): [1.0, 2.0, 3.0]})
+    jobs["stop"] = [1.0, 1.0, 1 / 3, 1 / 3, 1.0]
+    jobs["units"] = jobs["stop"]
+    jobs["hidden"] = ['{"value": 4}', '{"value": 6}', '{"value": 3}', '{"value": 2}', '{"value": 1}']
+    at = np.array([0.25, 0.5, 1.0, 2.0])
+    seen = results(jobs, runs, {"t": "t"}, {"t": 0.0}, Axis(at, "credited"))
+    assert seen.values["t", "new"].tolist() == [[math.inf, math.inf, math.inf, 3.0]]
+    full = results(jobs, runs, {"t": "t"}, {"t": 0.0}, Axis(at, "credited", "full"))
+    assert full.values["t", "new"].tolist() == [[math.inf, 3.0, 3.0, 1.0]]
+    assert full.values["t", "random"].tolist() == [[math.inf, math.inf, 4.0, 4.0]]
+    assert full.used["t", "new"] == pytest.approx([5 / 3])
+    assert 10 ** full.scores["t", "new"][0, 1] == pytest.approx(3 / 5)
+    [one] = judged([Comparison("random", "new", 1.0, than_at=2.0)], full, ["t"])
+    assert (one.problems["t"].wins, one.problems["t"].losses) == (0, 1)
+    jobs["hidden"] = "{}"
+    with pytest.raises(UserError, match="knows what a configuration is worth at the full fidelity, got t"):
+        results(jobs, runs, {"t": "t"}, {"t": 0.0}, Axis(at, "credited", "full"))
 
 
 def test_without_random_search_nothing_is_measured() -> None:

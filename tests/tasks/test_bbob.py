@@ -110,6 +110,8 @@ def test_no_state_is_left() -> None:
         ((25, 5), "expected the number of a function, 1 to 24, got 25"),
         ((0, 5), "expected the number of a function, 1 to 24, got 0"),
         ((1, 1), "expected dimensions >= 2, got 1"),
+        ((1, 2.5), "expected dimensions to be a whole number, got 2.5"),
+        ((True, 5), "expected function to be a whole number, got True"),
         ((1, 5, 0), "expected instance >= 1, got 0"),
     ],
 )

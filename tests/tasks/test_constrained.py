@@ -11,6 +11,7 @@ from hptbench.protocol import Job, Proposal
 from hptbench.rng import entropy
 from hptbench.tasks._wrapper import wrap
 from hptbench.tasks.constrained import Constrained
+from hptbench.tasks.multiobjective import MultiobjectiveTask
 from hptbench.testing import TASK_CHECKS
 from hptbench.testing.problems import Bowl
 
@@ -47,6 +48,12 @@ def test_several_limits_are_in_the_order_of_the_objectives() -> None:
     assert json.loads(json.dumps(task.identity()))["limits"] == {"time": 3.0, "size": 0.2}
     again = Constrained(BOWL, {"time": 3.0, "size": 0.2})
     assert (task.identity(), task, hash(task)) == (again.identity(), again, hash(again))
+
+
+def test_the_front_of_the_inner_task_is_not_that_of_the_constrained_one() -> None:
+    inner = MultiobjectiveTask("dtlz2", 6, 3)
+    assert inner.front is not None
+    assert Constrained(inner, {"f3": 0.5}).front is None
 
 
 def test_from_yaml() -> None:

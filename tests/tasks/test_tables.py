@@ -198,6 +198,7 @@ def test_shifted_keeps_the_best_value() -> None:
         (("hpobnch", "car"), "unknown benchmark 'hpobnch'. Did you mean 'hpobench'"),
         (("hpobench", "cars"), "unknown table of hpobench 'cars'. Did you mean 'car'"),
         (("hpobench", "car", ("eror",)), "unknown objective of hpobench 'eror'"),
+        (("hpobench", "car", "f1_error"), r"expected a list of objectives, e.g. \[balanced_error\], got 'f1_error'"),
         (("hpobench", "car", (), "men"), "unknown trainings 'men'. Did you mean 'mean'"),
         (("hpobench", "car", ("f1_error", "f1_error")), "expected each objective once"),
     ],

@@ -193,6 +193,9 @@ def test_nested_conditions_of_the_old_format(root: str) -> None:
         ({"scenario": "rbv2_smv"}, r"unknown scenario of .*'rbv2_smv'. Did you mean 'rbv2_svm'"),
         ({"instance": 7}, "unknown instance of rbv2_svm 7"),
         ({"instance": None}, "unknown instance of rbv2_svm None. Known: 1040, 3, 40981"),
+        ({"scenario": "../rbv2_svm"}, "unknown scenario of"),
+        ({"path": "/nowhere"}, "got /nowhere, which is none; set path or HPTBENCH_YAHPO"),
+        ({"targets": "auc"}, r"expected a list of targets, e.g. \[acc\], got 'auc'"),
         ({"targets": ("aucc",)}, "unknown target of rbv2_svm 'aucc'. Did you mean 'auc'"),
         ({"targets": ("auc", "auc")}, "expected each target once"),
         ({"axis": "epoch"}, "unknown fidelity of rbv2_svm 'epoch'. Known: own, repl, trainsize"),
@@ -201,6 +204,12 @@ def test_nested_conditions_of_the_old_format(root: str) -> None:
 def test_errors(root: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         YahpoTask(**{"scenario": "rbv2_svm", "instance": 3, "path": root, **fields})
+
+
+def test_an_instance_of_a_scenario_that_has_one_only_is_refused(root: str) -> None:
+    assert YahpoTask("nb301", path=root).instance is None
+    with pytest.raises(UserError, match="expected no instance of nb301, which has only one, got 3"):
+        YahpoTask("nb301", 3, path=root)
 
 
 def test_a_folder_is_needed(monkeypatch: pytest.MonkeyPatch, root: str) -> None:
