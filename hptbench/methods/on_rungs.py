@@ -26,7 +26,8 @@ from hptbench.space import Config
 
 SCHEDULERS = ("asha", "asha_stopping", "hyperband")
 _DRAWS = 10
-"""So many times until the configuration is a new one; then it is taken as it is (the space may be exhausted)."""
+"""So many times until the configuration is a new one; then it is taken as it is (the space may be exhausted), and the
+next draw is made once only."""
 _PAUSED = 200
 """Configurations that wait in lower rungs which the inner method is told of: the latest ones."""
 
@@ -104,6 +105,8 @@ class Drawer(Sampler):
         self._running: Sequence[Proposal] = ()
         self._known: set[frozenset[tuple[str, object]]] = set()
         """Configurations that were drawn or told, whatever their fidelity."""
+        self._exhausted = False
+        """The last draw was no new configuration, however often it was made again."""
         self._draws = 0
         self._enter(fidelities[0])
 
@@ -164,7 +167,7 @@ class Drawer(Sampler):
     def draw(self) -> tuple[Config, Mapping[str, JSON]] | None:
         others = [p for p in self._running if self._mine(p) is None and key_of(p.config) not in self._there]
         pending = [*self._paused.values(), *self._open.values(), *(Proposal(p.config) for p in others)]
-        for _ in range(_DRAWS):
+        for _ in range(1 if self._exhausted else _DRAWS):
             proposals = self._search.ask(1, pending)
             if not proposals:
                 return None
@@ -172,6 +175,7 @@ class Drawer(Sampler):
             pending.append(proposals[0])
             if key not in self._known:
                 break
+        self._exhausted = key in self._known
         self._known.add(key)
         self._open[self._draws] = proposals[0]
         self._draws += 1

@@ -233,6 +233,16 @@ def test_where_nothing_can_be_drawn_workers_wait() -> None:
     assert search.ask(5, []) == [], "over: one of one is no third"
 
 
+def test_where_nothing_can_be_drawn_every_bracket_may_promote() -> None:
+    """Bracket 0 has least training, and nothing to promote or to draw."""
+    search = Asha(THREE, 2, Counting(6), brackets=2)
+    first = search.ask(6, [])
+    assert [p.note["bracket"] for p in first] == [0, 1, 0, 0, 0, 1]
+    search.tell([report(i, p, 1.0 if p.note["bracket"] else math.inf) for i, p in enumerate(first)])
+    asked = search.ask(3, [])
+    assert [(p.note["bracket"], p.source) for p in asked] == [(1, 1)]
+
+
 def test_attentive_samplers_are_told_what_is_running() -> None:
     class Attentive(Counting):
         seen: ClassVar[list[int]] = []

@@ -140,6 +140,8 @@ def test_known_configurations_are_drawn_again() -> None:
     assert len(spy.asked[-1]) == 3, "and each is told what it drew before"
     proposal(sampler)
     assert len(spy.asked) == 14, "after ten draws it is taken"
+    proposal(sampler)
+    assert len(spy.asked) == 15, "and there seems to be no other"
 
 
 def test_an_inner_method_may_end() -> None:
