@@ -24,6 +24,7 @@ Commands (the first word; none means run):
   run [SETTINGS]        run a study
   compare RESULTS       compare the methods of a finished study; --help for its options
   publish RESULTS       write what of a study is worth keeping: ranks, tests, costs; --help
+  schedule RESULTS      write the schedule that a population based training found; --help
   list [methods|tasks|suites|learners]
                         what there is, one line each
   fetch openml/31 openml/suite/99 --store DIR
@@ -35,7 +36,7 @@ Commands (the first word; none means run):
 Settings (name=value; + adds what the configuration does not name):
   +method=NAME | [A,B]  methods to run                       list methods
   suite=NAME            embedded (default), smoke, synthetic, synthetic_blackbox, store, openml, pipeline,
-                        drifting, forecasting, recommender            list suites
+                        drifting, forecasting, recommender, training  list suites
   seeds=5 | [3,7]       runs per task and method: that many seeds from 0, or these
   workers=1             workers of a run: simulated, or real with executor=live
   budget=small          tiny (5 full evaluations), small (20), large (100); or each limit:

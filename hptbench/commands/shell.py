@@ -35,6 +35,7 @@ def _command(argv: list[str]) -> int:
         "run": _run,
         "compare": _compare,
         "publish": _publish,
+        "schedule": _schedule,
         "list": _list,
         "fetch": _fetch,
         "collect-evaluations": _evaluations,
@@ -102,6 +103,12 @@ def _compare(argv: list[str]) -> int:
 
 def _publish(argv: list[str]) -> int:
     from hptbench.commands.publish import main
+
+    return main(argv)
+
+
+def _schedule(argv: list[str]) -> int:
+    from hptbench.commands.schedule import main
 
     return main(argv)
 

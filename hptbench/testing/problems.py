@@ -10,7 +10,7 @@ from typing import Any
 
 from hptbench.protocol import Fidelity, Job, Outcome, Point, Status
 from hptbench.rng import entropy, stream
-from hptbench.space import Space
+from hptbench.space import Floats, Space
 from hptbench.spacefile import space_from_yaml
 
 _MIXED = {
@@ -67,14 +67,13 @@ class Bowl:
         return [self._one(job) for job in jobs]
 
     def _one(self, job: Job) -> Outcome:
-        u = self.space.encode([job.proposal.config])[0]
-        distance = math.fsum((0.0 if math.isnan(x) else x - 0.3) ** 2 for x in u)
+        u, distance = self._place(job)
         high = self.fidelity.high if self.fidelity else 1.0
         fate = stream(entropy(*job.seed, "fate", str(job.stop))).random()
         cost = (job.stop - job.start) / high * (1.0 + (0.0 if math.isnan(u[0]) else u[0]))
         if fate < self.fail:
             return Outcome(Status.FAILED, (), cost, message="it was to fail")
-        loss = float(job.state) if job.state is not None else self._loss(job.before, distance)
+        loss = float(job.state) if job.state is not None else self._loss(job.before)
         curve = []
         for epoch in range(int(job.start) + 1, int(job.stop) + 1):
             loss = self._step(job, epoch, loss, distance)
@@ -86,11 +85,16 @@ class Bowl:
     def _point(self, epoch: float, loss: float, distance: float) -> Point:
         return Point(epoch, (loss,) * len(self.objectives), (distance - 0.5,) * len(self.constraints))
 
-    def _loss(self, job: Job | None, distance: float) -> float:
-        """The state that ``job`` left, made again."""
+    def _place(self, job: Job) -> tuple[Floats, float]:
+        """The configuration in the unit cube, (d,), and its squared distance from the bottom."""
+        u = self.space.encode([job.proposal.config])[0]
+        return u, math.fsum((0.0 if math.isnan(x) else x - 0.3) ** 2 for x in u)
+
+    def _loss(self, job: Job | None) -> float:
+        """The state that ``job`` left, made again: it may have had another configuration."""
         if job is None:
             return 1.0
-        loss = self._loss(job.before, distance)
+        loss, (_, distance) = self._loss(job.before), self._place(job)
         for epoch in range(int(job.start) + 1, int(job.stop) + 1):
             loss = self._step(job, epoch, loss, distance)
         return loss
