@@ -120,6 +120,10 @@ class Asha:
         """The bracket that the next job belongs to."""
         return min(range(len(self.brackets)), key=lambda s: (self.brackets[s].spent, s))
 
+    def begins(self) -> int:
+        """The rung of its bracket at which a new configuration begins."""
+        return 0
+
     def promotable(self, bracket: Bracket, rung: int) -> Report | None:
         """What may be promoted out of a rung that is not the top one; the best paused one, or None."""
         return bracket.rungs[rung].promotable(self.eta)
@@ -158,8 +162,9 @@ class Asha:
             return next((p for other in self.brackets if (p := self._promotion(other)) is not None), None)
         config, origin = fresh
         self._trials += 1
-        note = {**origin, "bracket": s, "trial": self._trials - 1, "rung": 0}
-        return self._hand_out(Proposal(config, bracket.fidelities[0], note=note))
+        rung = self.begins()
+        note = {**origin, "bracket": s, "trial": self._trials - 1, "rung": rung}
+        return self._hand_out(Proposal(config, bracket.fidelities[rung], note=note))
 
     def _promotion(self, bracket: Bracket) -> Proposal | None:
         """The first half of Algorithm 2's ``get_job``."""
