@@ -24,6 +24,8 @@ Commands (the first word; none means run):
   run [SETTINGS]        run a study
   compare RESULTS       compare the methods of a finished study; --help for its options
   publish RESULTS       write what of a study is worth keeping: ranks, tests, costs; --help
+  schedule RESULTS      write the schedule that a population based training found; --help
+  speedup RESULTS       time to a target and use of the workers, by number of workers; --help
   list [methods|tasks|suites|learners]
                         what there is, one line each
   fetch openml/31 openml/suite/99 --store DIR
@@ -35,9 +37,11 @@ Commands (the first word; none means run):
 Settings (name=value; + adds what the configuration does not name):
   +method=NAME | [A,B]  methods to run                       list methods
   suite=NAME            embedded (default), smoke, synthetic, synthetic_blackbox, store, openml, pipeline,
-                        drifting, forecasting, recommender            list suites
+                        drifting, forecasting, recommender, training  list suites
   seeds=5 | [3,7]       runs per task and method: that many seeds from 0, or these
   workers=1             workers of a run: simulated, or real with executor=live
+  simulation.overhead=0 seconds a method thinks per proposal while workers wait; measured: as long as it does
+  simulation.spread=0   how unequal simulated workers are: standard deviation of their log slowness
   budget=small          tiny (5 full evaluations), small (20), large (100); or each limit:
   budget.max_full_evals=20 budget.max_jobs=null budget.max_time=null
                         a run ends at the first limit reached

@@ -1,7 +1,8 @@
 """Append-only log of one run. Resuming is running again: logged jobs are answered from the log.
 
 A journal is a text file. Its first line says which run it belongs to, every other line is one
-finished job: JSON, a tab, the CRC-32 of the JSON. A batch of jobs is written at once and synced
+finished job, or the seconds that the method thought before it was asked for more (if they move the run's time): JSON, a
+tab, the CRC-32 of the JSON. A batch of jobs is written at once and synced
 to the disk before the next one is evaluated. A torn tail (a killed process, a full disk) is cut
 on opening.
 """
@@ -13,6 +14,7 @@ import json
 import os
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -47,9 +49,13 @@ class Journal:
             """Live runs: (job id, begin, end) in the order of end, seconds since the run began."""
             self.logged: dict[int, tuple[dict[str, Any], Outcome]] = {}
             """Job id -> what was asked and what came of it, in the order of logging."""
+            self.thoughts: deque[float] = deque()
+            """Seconds of the asks that are still to be replayed, the next one first."""
             if lines:
                 self._check_header(lines[0], run)
-                self.logged = {entry["job"]: (entry, _outcome(entry.pop("outcome"))) for entry in lines[1:]}
+                self.thoughts = deque(entry["thought"] for entry in lines[1:] if "thought" in entry)
+                jobs = (entry for entry in lines[1:] if "thought" not in entry)
+                self.logged = {entry["job"]: (entry, _outcome(entry.pop("outcome"))) for entry in jobs}
                 self.history = [(e["job"], *e.pop("at")) for e, _ in self.logged.values() if "at" in e]
             os.ftruncate(self._fd, good)
             if not lines:
@@ -85,6 +91,13 @@ class Journal:
         for entry, at in zip(entries, times, strict=False):
             entry["at"] = at
         self._write(entries)
+
+    def thought(self, seconds: float) -> float:
+        """The seconds of the run's next ask: those logged, if there are any, else ``seconds``, which are logged."""
+        if self.thoughts:
+            return self.thoughts.popleft()
+        self._write([{"thought": seconds}])
+        return seconds
 
     def take(self, job: Job) -> Outcome | None:
         """The logged outcome of a job, if there is one.
@@ -208,12 +221,11 @@ def _plain(o: Outcome) -> dict[str, Any]:
         "hidden": dict(o.hidden),
         "message": o.message,
     }
-    measured = {"cpu": o.cpu, "memory": o.memory}
-    return plain | {name: value for name, value in measured.items() if value is not None}
+    mostly_none = {"cpu": o.cpu, "memory": o.memory, "trained": o.trained}
+    return plain | {name: value for name, value in mostly_none.items() if value is not None}
 
 
 def _outcome(o: Mapping[str, Any]) -> Outcome:
     curve = tuple(Point(f, *map(tuple, values)) for f, *values in o["curve"])
-    return Outcome(
-        Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"], o.get("cpu"), o.get("memory")
-    )
+    rest = (o.get(name) for name in ("cpu", "memory", "trained"))
+    return Outcome(Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"], *rest)

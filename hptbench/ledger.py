@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,24 +16,23 @@ from hptbench.protocol import (
     Problem,
     Proposal,
     Report,
-    State,
     Status,
     check_outcome,
 )
 from hptbench.rng import entropy
+from hptbench.states import States
 
 _ROUNDING = 1e-9
 """27 segments of 1/27 are one full evaluation, although their sum in floating point is less."""
 _RUNNING, _DONE, _FAILED = range(3)
-_STATES = 64
-"""States kept of a run, the latest used. A dropped one is made again from ``Job.before``. That of a training that
-has reached the end is not kept at all."""
 
 
 class Ledger:
     """Opens jobs for proposals and closes them with their outcomes, within the budget."""
 
-    def __init__(self, problem: Problem, key: tuple[str | int, ...], clock: Clock) -> None:
+    def __init__(
+        self, problem: Problem, key: tuple[str | int, ...], clock: Clock, states: States | None = None
+    ) -> None:
         check_clock(problem.budget, clock)
         self._problem, self._key, self._clock = problem, key, clock
         self._high = problem.fidelity.high if problem.fidelity else 1.0
@@ -45,7 +43,7 @@ class Ledger:
         """Per job what became of it: a byte, as there may be millions."""
         self._tips: list[int] = []
         """Per trial its latest job."""
-        self._states: OrderedDict[int, State] = OrderedDict()
+        self._states = States() if states is None else states
         self._failed = Point(0.0, *((math.inf,) * len(names) for names in (problem.objectives, problem.constraints)))
         self.full_evals = 0.0
 
@@ -83,9 +81,8 @@ class Ledger:
         self._jobs.append(job)
         self._fates.append(_RUNNING)
         self.full_evals += (stop - start) / self._high
-        if before is not None and before.id in self._states:
-            self._states.move_to_end(before.id)
-            return replace(job, state=self._states[before.id])
+        if before is not None and (state := self._states.lend(before.id)) is not None:
+            return Job(job.id, trial, proposal, start, stop, job.seed, state, before)
         return job
 
     def close(self, job: Job, outcome: Outcome) -> tuple[Job, Outcome, Report]:
@@ -96,12 +93,13 @@ class Ledger:
         outcome = self._judged(job, outcome)
         ok = outcome.status is Status.OK
         self._fates[job.id] = _DONE if ok else _FAILED
-        if ok and outcome.state is not None and job.stop < self._high:
-            self._states[job.id] = outcome.state
-            if len(self._states) > _STATES:
-                self._states.popitem(last=False)
-        if outcome.state is not None:
-            outcome = replace(outcome, state=None)
+        if job.before is not None:
+            self._states.give_back(job.before.id, over=ok and job.before.trial == job.trial)
+        if outcome.trained is not None:  # charged when it began, but not trained
+            self.full_evals -= (job.stop - max(outcome.trained, job.start)) / self._high
+        if ok and job.stop < self._high:
+            self._states.keep(job.id, outcome.state, job.stop, outcome.curve[-1].values[0])
+        outcome = outcome.bare()
         last = outcome.curve[-1] if ok else self._failed
         bare = self._jobs[job.id]
         report = Report(
@@ -112,7 +110,7 @@ class Ledger:
 
     def duration(self, job: Job, outcome: Outcome) -> float:
         """How long a job takes by the run's clock."""
-        return (job.stop - job.start) / self._high if self._clock is Clock.UNITS else outcome.cost
+        return units(job, outcome.trained, self._high) if self._clock is Clock.UNITS else outcome.cost
 
     def _judged(self, job: Job, outcome: Outcome) -> Outcome:
         check_outcome(outcome, len(self._problem.objectives), len(self._problem.constraints))
@@ -124,6 +122,12 @@ class Ledger:
             message = f"value {last.values}{constraints} at fidelity {job.stop:g}"
             return replace(outcome, status=Status.NAN, message=message)
         return outcome
+
+
+def units(job: Job, trained: float | None, high: float) -> float:
+    """Full evaluations that a job has trained: less than its segment if the training was stopped at ``trained``."""
+    stop = job.stop if trained is None else max(trained, job.start)
+    return (stop - job.start) / high
 
 
 def check_clock(budget: Budget, clock: Clock) -> None:

@@ -14,6 +14,7 @@ from hptbench.journal import Journal
 from hptbench.ledger import Ledger
 from hptbench.protocol import Clock, Job, Method, Outcome, Problem, Record
 from hptbench.rng import entropy, stream
+from hptbench.states import States
 from hptbench.workers import Pool
 
 
@@ -24,14 +25,15 @@ def live(
     journal: Journal,
     pool: Pool,
     tick: Callable[[int, float], None],
+    states: States | None = None,
 ) -> list[Record]:
     """Run ``method`` with the ``problem.workers`` processes of ``pool``; returns the records in order of end.
 
     Times are real seconds since the run began, breaks between sessions not counted. At
     ``budget.max_time`` jobs still running are killed and not counted. Each end of a job is told
     alone, and free workers ask at once. ``tick`` is told how many jobs have ended and how
-    many full evaluations have begun."""
-    ledger = Ledger(problem, key, Clock.COST)
+    many full evaluations have begun; ``states`` are kept in memory unless given."""
+    ledger = Ledger(problem, key, Clock.COST, states)
     search = method.begin(problem, stream(entropy(*key, "search")))
     limit = problem.budget.max_time
     history = deque(journal.history)

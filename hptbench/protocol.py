@@ -190,6 +190,17 @@ class Outcome:
     without a worker of their own, and such as were killed."""
     memory: float | None = None
     """Highest resident memory of its worker during the job, libraries and data included, 10^6 bytes; or None."""
+    trained: float | None = None
+    """Fidelity at which the training was stopped early. Charged is what lies between the segment's start and it:
+    nothing if that was in an earlier segment. The curve goes on to the segment's end, level. None: not stopped."""
+
+    def bare(self) -> Outcome:
+        """Without the state."""
+        if self.state is None:
+            return self
+        return Outcome(
+            self.status, self.curve, self.cost, self.hidden, None, self.message, self.cpu, self.memory, self.trained
+        )
 
 
 def check_outcome(outcome: Outcome, objectives: int, constraints: int) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 
 import numpy as np
+
+_WORDS = struct.Struct("<4I")
 
 
 def entropy(*path: str | int) -> tuple[int, ...]:
     """Four 32-bit words that stand for a path of names, e.g. ``("digits", 3, "trial", 17)``."""
     digest = hashlib.blake2b(repr(path).encode(), digest_size=16).digest()
-    return tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
+    return _WORDS.unpack(digest)
 
 
 def stream(words: tuple[int, ...]) -> np.random.Generator:

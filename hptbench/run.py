@@ -2,6 +2,7 @@
 
 results/<study>/runs/<task>/<method>/<seed>-<id>/
     journal.jsonl   finished jobs, as they end       (journal.py)
+    states/         what real trainings go on from, until the run is finished  (states.py)
     jobs.parquet    a row per job, once finished     (results/schema.py)
     run.json        the run's row; there = finished
 """
@@ -26,6 +27,7 @@ from hptbench import machine
 from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.journal import Journal, journaled
+from hptbench.ledger import units
 from hptbench.live import live
 from hptbench.protocol import (
     Budget,
@@ -44,13 +46,13 @@ from hptbench.protocol import (
     Traits,
 )
 from hptbench.results.schema import JOBS, RUNS, table
-from hptbench.simulate import Run, simulate
+from hptbench.simulate import PLAIN, Run, Simulation, simulate
+from hptbench.states import States
 from hptbench.workers import Limits, Pool, evaluate_here
 
 Evaluate = Callable[[Sequence[Job]], Sequence[Outcome]]
 Tick = Callable[[int, float], None]
 """Told how many jobs and how many full evaluations have begun."""
-_Finish = Callable[[list[Record]], None]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Plan:
     limits: Limits
     study: Path
     live: bool = False
+    simulation: Simulation = PLAIN
 
     @property
     def problem(self) -> Problem:
@@ -99,7 +102,7 @@ class Plan:
             "workers": self.workers,
             "clock": "live" if self.live else self.clock,
             "limits": dataclasses.asdict(self.limits) if self.isolated else None,
-        }
+        } | ({} if self.simulation == PLAIN else {"simulation": dataclasses.asdict(self.simulation)})
 
     @cached_property
     def hyperparameters(self) -> dict[str, Any]:
@@ -121,6 +124,11 @@ class Plan:
     def isolated(self) -> bool:
         """Jobs are evaluated in worker processes with limits."""
         return self.live or (self.task.measured and bool(self.limits))
+
+    @property
+    def keeps_states(self) -> bool:
+        """Training states are kept on the disk: they are costly to make again, and can be sent between processes."""
+        return self.isolated and self.task.fidelity is not None and self.task.fidelity.continues
 
     @property
     def key_in_tables(self) -> tuple[str, str, int, str]:
@@ -181,18 +189,23 @@ class Driver:
 
 def coroutine(plan: Plan, driver: Driver) -> Generator[Sequence[Job], Sequence[Outcome], None]:
     """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes."""
-    with _opened(plan, driver) as (journal, timed, finish):
-        run = _watched(simulate(timed, plan.problem, plan.key, plan.clock), plan.problem, driver.tick)
-        finish((yield from journaled(run, journal, driver.sync)))
+    with _opened(plan, driver) as opened:
+        simulated = simulate(
+            opened.timed, plan.problem, plan.key, plan.clock, plan.simulation, opened.thought, opened.states
+        )
+        run = _watched(simulated, plan.problem, driver.tick)
+        opened.finish((yield from journaled(run, opened.journal, driver.sync)))
 
 
 def execute(plan: Plan, driver: Driver) -> None:
     """Do the run, from where its journal ends."""
     if plan.live:
-        with _opened(plan, driver) as (journal, timed, finish):
+        with _opened(plan, driver) as opened:
             pool = driver.evaluator.pool(plan, plan.workers)
             try:
-                finish(live(timed, plan.problem, plan.key, journal, pool, driver.tick))
+                opened.finish(
+                    live(opened.timed, plan.problem, plan.key, opened.journal, pool, driver.tick, opened.states)
+                )
             finally:
                 pool.close()  # jobs may be running that no longer count
         return
@@ -208,14 +221,34 @@ def execute(plan: Plan, driver: Driver) -> None:
         run.close()
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """What a session works on a run with."""
+
+    journal: Journal
+    states: States
+    timed: _Timed
+    finish: Callable[[list[Record]], None]
+
+    def thought(self) -> float:
+        """Seconds of the ask just done and of what was told before it: as they are, or were when it was first done."""
+        return self.journal.thought(self.timed.since_last())
+
+
 @contextmanager
-def _opened(plan: Plan, driver: Driver) -> Generator[tuple[Journal, _Timed, _Finish], None, None]:
-    """The run's journal, its method with a watch on it, and how to finish."""
+def _opened(plan: Plan, driver: Driver) -> Generator[_Opened, None, None]:
+    """The run's journal and states, its method with a watch on it, and how to finish."""
     began = time.perf_counter()
     plan.folder.mkdir(parents=True, exist_ok=True)
     timed = _Timed(plan.method)
     with Journal(plan.folder / "journal.jsonl", plan.id) as journal:
-        yield journal, timed, lambda records: _finish(plan, records, timed, time.perf_counter() - began, driver)
+        states = States(*((plan.folder / "states", journal.logged) if plan.keeps_states else ()))
+
+        def finish(records: list[Record]) -> None:
+            states.clear()
+            _finish(plan, records, timed, time.perf_counter() - began, driver)
+
+        yield _Opened(journal, states, timed, finish)
 
 
 def _watched(run: Run, problem: Problem, tick: Tick) -> Run:
@@ -251,6 +284,12 @@ class _Timed:
     def __init__(self, method: Method) -> None:
         self.method = method
         self.ask_seconds = self.tell_seconds = 0.0
+        self._seen = 0.0
+
+    def since_last(self) -> float:
+        """Seconds of ask and tell since the last call."""
+        before, self._seen = self._seen, self.ask_seconds + self.tell_seconds
+        return self._seen - before
 
     def begin(self, problem: Problem, rng: np.random.Generator) -> _TimedSearch:
         return _TimedSearch(self, self.method.begin(problem, rng))
@@ -299,6 +338,7 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
         "workers": plan.workers,
         "clock": str(plan.protocol["clock"]),
         "limits": _json(plan.protocol["limits"]),
+        "simulation": _json(dataclasses.asdict(plan.simulation)),
         "task_identity": _json(plan.protocol["identity"]),
         "space": _json(plan.protocol["space"]),
         "jobs": len(rows),
@@ -326,8 +366,9 @@ def _job_row(record: Record, high: float) -> dict[str, Any]:
         "source": job.proposal.source,
         "start": job.start,
         "stop": job.stop,
-        "units": (job.stop - job.start) / high,
-        "units_from_zero": job.stop / high,
+        "trained": outcome.trained,
+        "units": units(job, outcome.trained, high),
+        "units_from_zero": (job.stop if outcome.trained is None else outcome.trained) / high,
         "began": record.began,
         "ended": record.ended,
         "worker": record.worker,

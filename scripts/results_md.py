@@ -17,6 +17,8 @@ HEAD = """\
     results/<study>/attainment.png  what runs on tasks of two objectives attain, with its numbers in attainment.json
     results/<study>/runs/<task>/<method>/<seed>-<id>/
         journal.jsonl               finished jobs as they ended: what a resumed run is made from
+        states/                     what real trainings can go on from (at most 64 and one per worker), until the run is
+                                    finished; pickles for the run's own next session, never part of a result
         jobs.parquet, run.json      the run's part of the two tables; run.json is there = the run is finished
 
 A run's id is a hash of all that can change its result, and of nothing else. Columns marked * are measured: they differ

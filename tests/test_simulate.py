@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ from hptbench.protocol import (
     Status,
     Traits,
 )  # fmt: skip
-from hptbench.simulate import simulate
+from hptbench.simulate import PLAIN, Simulation, simulate
 from hptbench.spacefile import space_from_yaml
 from hptbench.testing.methods import drive
 from hptbench.testing.problems import Bowl
@@ -76,9 +76,12 @@ def run(
     budget: Budget = Budget(max_jobs=100),  # noqa: B008
     fidelity: Fidelity | None = None,
     clock: Clock = Clock.COST,
+    simulation: Simulation = PLAIN,
+    thought: Callable[[], float] | None = None,
 ) -> list[Record]:
     problem = Problem(SPACE, ("loss",), fidelity, budget, workers)
-    return drive(simulate(method, problem, ("t", 0), clock), costs or Costs())  # type: ignore[arg-type]
+    run = simulate(method, problem, ("t", 0), clock, simulation, thought)
+    return drive(run, costs or Costs())  # type: ignore[arg-type]
 
 
 def p(x: float, fidelity: float | None = None, source: int | None = None) -> Proposal:
@@ -208,17 +211,6 @@ def test_reports_hide_measured_seconds_under_the_units_clock() -> None:
     assert script.told[0][0].cost == pytest.approx(3 / 9)
 
 
-def test_states_are_bounded_and_a_lost_one_is_made_again() -> None:
-    n = 200
-    first = tuple([p(x + 1, 1)] for x in range(n))
-    again = tuple([p(x + 1, 9, source=x)] for x in reversed(range(n)))
-    costs = Costs()
-    run(Script(first + again, [], []), costs, fidelity=EPOCHS, budget=Budget(max_jobs=2 * n))
-    kept = [job.state is not None for job in costs.seen[n:]]
-    assert 0 < sum(kept) < n
-    assert all(job.before is not None for job in costs.seen[n:])
-
-
 def test_lost_states_do_not_change_results() -> None:
     task = Bowl(over="sphere")
     config = task.space.default()
@@ -234,3 +226,96 @@ def test_lost_states_do_not_change_results() -> None:
     kept = drive(simulate(script, problem, ("b", 0)), task)
     lost = drive(simulate(Script(script.steps, [], []), problem, ("b", 0)), Forgetful())  # type: ignore[arg-type]
     assert kept == lost
+
+
+def when(records: list[Record]) -> list[tuple[int, float, float, int]]:
+    return [(r.job.id, r.began, r.ended, r.worker) for r in records]
+
+
+def test_a_slow_method_is_asked_for_one_worker_at_a_time_and_the_others_wait() -> None:
+    script = Script(([p(3)], [p(3)], [p(3)]), [], [])
+    records = run(script, workers=2, simulation=Simulation(overhead=1.0))
+    # Job 1 is thought about while job 0 runs; at 4 both the end of job 0 is told and the next one is thought about.
+    assert when(records) == [(0, 1, 4, 0), (1, 2, 5, 1), (2, 5, 8, 0)]
+    assert [n for n, _ in script.asked[:3]] == [1, 1, 1]
+    assert [[r.job for r in told] for told in script.told] == [[0], [1], [2]]
+
+
+def test_what_ends_while_a_method_thinks_is_told_when_it_is_done() -> None:
+    script = Script(([p(1)], [p(9)], [p(9)], []), [], [])
+    records = run(script, workers=2, simulation=Simulation(overhead=5.0))
+    assert when(records)[0] == (0, 5, 6, 0)  # ends at 6, by its own time, though it is told at 10
+    assert records[1].began == 10
+    assert [r.job for r in script.told[0]] == [0]
+    assert [q.config["x"] for q in script.asked[2][1]] == [9]
+
+
+def test_waiting_costs_nothing_if_the_overhead_is_fixed_and_its_seconds_if_it_is_measured() -> None:
+    steps = ([p(4)], [], [p(1)])
+    assert when(run(Script(steps, [], []), workers=2, simulation=Simulation(overhead=1.0)))[-1][1:3] == (6, 7)
+    seconds = iter([1.0, 2.5, 0.25, 0.0, 0.0])
+    measured = run(
+        Script(steps, [], []), workers=2, simulation=Simulation(overhead="measured"), thought=lambda: next(seconds)
+    )
+    assert when(measured) == [(0, 1, 5, 0), (1, 5.25, 6.25, 0)]
+
+
+def test_no_job_begins_when_the_method_has_thought_beyond_the_limit() -> None:
+    script = Script(tuple([p(1)] for _ in range(9)), [], [])
+    records = run(script, workers=1, simulation=Simulation(overhead=2.0), budget=Budget(max_time=7))
+    assert when(records) == [(0, 2, 3, 0), (1, 5, 6, 0)]
+
+
+def test_unequal_workers_are_slow_by_their_own_factor_which_costs_and_reports_show() -> None:
+    def records(workers: int) -> list[Record]:
+        script = Script(([p(1)] * workers, *([p(1)] for _ in range(60))), [], [])
+        return run(script, workers=workers, budget=Budget(max_jobs=40), simulation=Simulation(spread=0.5))
+
+    few, many = ({r.worker: r.outcome.cost for r in records(workers)} for workers in (2, 3))
+    assert len(set(many.values())) == 3
+    assert few == {worker: many[worker] for worker in few}  # worker 0 is as slow, whatever the number of others
+    for r in records(3):
+        assert r.ended - r.began == pytest.approx(r.outcome.cost)
+
+
+@pytest.mark.parametrize("simulation", [Simulation(overhead=1), Simulation("measured"), Simulation(spread=0.1)])
+def test_seconds_need_a_clock_in_seconds(simulation: Simulation) -> None:
+    with pytest.raises(UserError, match="clock=cost"):
+        run(Script(([p(1)],), [], []), clock=Clock.UNITS, simulation=simulation)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"overhead": -1}, {"overhead": "long"}, {"overhead": None}, {"spread": math.nan}, {"spread": "measured"}],
+)
+def test_impossible_simulations(settings: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=r"simulation\."):
+        Simulation(**settings)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Watching(Script):
+    """Asserts that it is shown what it has proposed and was not told of, in order."""
+
+    waiting: list[Proposal] = field(default_factory=list)
+
+    def ask(self, n: int, running: Sequence[Proposal]) -> list[Proposal]:
+        assert list(map(id, running)) == list(map(id, self.waiting))
+        out = [p(1 + 7 * len(self.told) % 5 + i / 64) for i in range(n)]
+        self.waiting.extend(out)
+        return out
+
+    def tell(self, reports: Sequence[Report]) -> None:
+        self.told.append(list(reports))
+        done = {id(report.proposal) for report in reports}
+        self.waiting[:] = [q for q in self.waiting if id(q) not in done]
+
+    def begin(self, problem: Problem, rng: np.random.Generator) -> Watching:
+        return self
+
+
+@pytest.mark.parametrize("workers", [1, 7, 64])
+@pytest.mark.parametrize("simulation", [PLAIN, Simulation(overhead=0.3, spread=0.4)])
+def test_a_method_is_shown_all_that_runs(workers: int, simulation: Simulation) -> None:
+    records = run(Watching(), workers=workers, budget=Budget(max_jobs=300), simulation=simulation)
+    assert sorted(r.job.id for r in records) == list(range(300))

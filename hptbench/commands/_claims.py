@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hptbench.results import claims as rule
-from hptbench.results.claims import Comparison, Judgement, Results, verdict_of
+from hptbench.results.claims import Judgement, Results, verdict_of
 from hptbench.results.table import DEFAULT, USED
 from hptbench.stats.intervals import median_interval
 from hptbench.stats.pairwise import Pair
@@ -52,20 +52,24 @@ def _comparison(judgement: Judgement, found: Results) -> dict[str, Any]:
         "better": c.better,
         "than": c.than,
         "at": c.at,
+        "than_at": c.than_at,
         "margin": c.margin,
         "verdict": judgement.verdict,
         "over_units": judgement.over_units and _pair(judgement.over_units),
         "problems": {
-            problem: {"better": _side(c.better, c, found, problem), "than": _side(c.than, c, found, problem)}
+            problem: {
+                name: _side(method, at, found, problem)
+                for name, (method, at) in zip(("better", "than"), c.ends, strict=True)
+            }
             | _pair(pair)
             for problem, pair in judgement.problems.items()
         },
     }
 
 
-def _side(method: str, comparison: Comparison, found: Results, problem: str) -> dict[str, Any]:
-    median = median_interval(found.values[problem, method][:, found.axis.index(comparison.at)])
-    used = found.used[problem, method].clip(max=comparison.at)
+def _side(method: str, at: float, found: Results, problem: str) -> dict[str, Any]:
+    median = median_interval(found.values[problem, method][:, found.axis.index(at)])
+    used = found.used[problem, method].clip(max=at)
     return {
         "median": _plain(median.estimate), "low": _plain(median.low), "high": _plain(median.high),
         "used": [_plain(used.min()), _plain(used.max())],
@@ -88,9 +92,9 @@ def raw(claim: str, judgements: Sequence[Judgement], found: Results) -> pd.DataF
     import pandas as pd
 
     at: dict[str, set[float]] = {}
-    for c in (judgement.comparison for judgement in judgements):
-        at.setdefault(c.better, set()).add(c.at)
-        at.setdefault(c.than, set()).add(c.at)
+    for judgement in judgements:
+        for method, end in judgement.comparison.ends:
+            at.setdefault(method, set()).add(end)
     frames = [
         pd.DataFrame({
             "claim": claim, "problem": problem, "method": method, "seed": range(len(values)), "at": n,
@@ -133,11 +137,13 @@ def _section(name: str, one: Mapping[str, Any]) -> list[str]:
     lines += [f"Study, {spec['seeds']} seeds:", "", *(f"    {' '.join(line.split())}" for line in spec["study"])]
     for c in one["comparisons"]:
         margin = f" (up to {c['margin']:g})" if c["margin"] else ""
-        lines += ["", f"**{c['better']}** {'no worse' if margin else 'better'} than **{c['than']}**{margin} after "
-                  f"{c['at']:g} {one['counted']}: **{c['verdict']}**." + _over(c["over_units"]), ""]  # fmt: skip
+        than_at = c["at"] if c["than_at"] is None else c["than_at"]
+        after = f" after {c['at']:g}" if than_at != c["at"] else ""
+        lines += ["", f"**{c['better']}**{after} {'no worse' if margin else 'better'} than **{c['than']}**{margin} "
+                  f"after {than_at:g} {one['counted']}: **{c['verdict']}**." + _over(c["over_units"]), ""]  # fmt: skip
         lines += [f"| problem | {c['better']} | {c['than']} | seeds | difference | p Holm |", "|---" * 6 + "|"]
         for problem, row in c["problems"].items():
-            sides = " | ".join(_median(row[side], c["at"]) for side in ("better", "than"))
+            sides = " | ".join(_median(row[side], at) for side, at in (("better", c["at"]), ("than", than_at)))
             counts = f"{row['wins']}/{row['ties']}/{row['losses']}"
             difference = f"{_number(row['difference'])}{_interval(row)}"
             lines.append(f"| {problem} | {sides} | {counts} | {difference} | {row['p_holm']:.2g} |")

@@ -147,15 +147,18 @@ def _claim(name: str, given: Any, common: Sequence[str], seeds: Any) -> Claim:
         raise UserError(f"expected {where}.compare to be a list of comparisons, got {given['compare']!r}")
     compare = []
     for one in given["compare"]:
-        _check_fields(f"{where}.compare", one, {f.name for f in fields(Comparison)}, {"margin"})
-        at, margin = one["at"], one.get("margin", 0.0)
-        if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at < math.inf:
-            raise UserError(f"expected {where}.compare.at to be a number > 0, got {at!r}")
-        if by == "evaluations" and not float(at).is_integer():
-            raise UserError(f"expected {where}.compare.at to be a whole number of evaluations, got {at!r}")
+        _check_fields(f"{where}.compare", one, {f.name for f in fields(Comparison)}, {"margin", "than_at"})
+        margin = one.get("margin", 0.0)
+        for field in ("at", "than_at"):
+            at = one.get(field, one["at"])
+            if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at < math.inf:
+                raise UserError(f"expected {where}.compare.{field} to be a number > 0, got {at!r}")
+            if by == "evaluations" and not float(at).is_integer():
+                raise UserError(f"expected {where}.compare.{field} to be a whole number of evaluations, got {at!r}")
         if not isinstance(margin, int | float) or isinstance(margin, bool) or not 0 <= margin < math.inf:
             raise UserError(f"expected {where}.compare.margin to be a number >= 0, got {margin!r}")
-        compare.append(Comparison(str(one["better"]), str(one["than"]), float(at), float(margin)))
+        than_at = float(one["than_at"]) if "than_at" in one else None
+        compare.append(Comparison(str(one["better"]), str(one["than"]), float(one["at"]), float(margin), than_at))
     study = (*common, *_texts(f"{where}.study", given["study"]))
     return Claim(name, str(given["paper"]), str(given["claim"]), study, seeds, tuple(compare), by, worth)
 
@@ -196,7 +199,7 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
             raise UserError(f"claim {claim.name}: {unknown('method', label, labels)}")
     budgets = [plan.budget for plan in plans if plan.label != DEFAULT]
     limit = min(limit for b in budgets for limit in (*_LIMITS[claim.by](b), math.inf) if limit is not None)
-    if (latest := max(one.at for one in claim.compare)) > limit:
+    if (latest := max(at for one in claim.compare for _, at in one.ends)) > limit:
         raise UserError(f"claim {claim.name}: expected to compare within the budget of {limit:g}, got at={latest}")
     moving = [plan for plan in plans if problems[plan.task.name] != plan.task.name]
     optima_of(moving, problems)  # what is wrong with them shall be known before anything is run
@@ -235,7 +238,7 @@ def _found(study: Study) -> tuple[dict[str, Any], pd.DataFrame]:
         f"claims.only=[{study.claim.name}]",
     ])  # fmt: skip
     tables = collect(study.plans[0].study, only={plan.key_in_tables for plan in study.plans})
-    at = np.array(sorted({one.at for one in claim.compare}))
+    at = np.array(sorted({at for one in claim.compare for _, at in one.ends}))
     optima, axis = optima_of(study.plans, study.problems), Axis(at, claim.by, claim.worth)
     found = results(tables.jobs, tables.runs, study.problems, optima, axis)
     judgements = judged(claim.compare, found, list(dict.fromkeys(study.problems.values())))

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 PROTOCOL = (
     "version", "task_identity", "space", "objectives", "high", "fidelity_unit", "budget", "workers", "clock", "limits",
+    "simulation",
 )  # fmt: skip
 """What must be the same for all runs of a task: columns of ``runs``."""
 
 
-_JSON = ("budget", "limits", "hyperparameters", "task_identity")
+_JSON = ("budget", "limits", "simulation", "hyperparameters", "task_identity")
 
 
 def main(argv: list[str]) -> int:

@@ -26,6 +26,7 @@ from hptbench.protocol import Budget, Clock, Method, Task
 from hptbench.results.collect import collect
 from hptbench.results.table import DEFAULT
 from hptbench.run import Plan
+from hptbench.simulate import MEASURED, PLAIN, Simulation
 from hptbench.stats.words import power_warning
 from hptbench.workers import Limits
 
@@ -112,6 +113,11 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     check_names(tasks)
     budget = Budget(**_plain(cfg.budget, "budget", Budget))
     limits = Limits(**_plain(cfg.limits, "limits", Limits))
+    simulation = Simulation(**_plain(cfg.simulation, "simulation", Simulation, words=(MEASURED,)))
+    if live and simulation != PLAIN:
+        raise UserError(
+            "simulation.overhead and simulation.spread are of simulated workers, but executor=live has real ones"
+        )
     seeds = _seeds(cfg.seeds)
     check_whole("workers", cfg.workers)
     study = _folder(cfg)
@@ -119,9 +125,11 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     for task in tasks:
         clock = clock_for(str(cfg.clock), task)
         for label, method in methods.items():
-            plan = Plan(task, label, method, seeds[0], budget, cfg.workers, clock, limits, study, live)
+            plan = Plan(task, label, method, seeds[0], budget, cfg.workers, clock, limits, study, live, simulation)
             if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
-                plan = replace(plan, budget=Budget(max_jobs=1), workers=1, clock=Clock.UNITS, live=False)
+                one = Budget(max_jobs=1)
+                plan = replace(plan, budget=one, workers=1, clock=Clock.UNITS, live=False, simulation=PLAIN)
+            plan.simulation.check_clock(plan.clock)
             check_clock(plan.budget, Clock.COST if plan.live else plan.clock)
             check_pair(label, method, task, plan.problem)
             plans += [replace(plan, seed=seed) for seed in seeds]
@@ -151,7 +159,8 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
     return methods
 
 
-def _plain(node: Any, name: str, cls: Any) -> dict[str, Any]:
+def _plain(node: Any, name: str, cls: Any, words: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of ``cls`` that ``node`` sets: numbers, nulls or one of ``words``."""
     values = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
     known = list(cls.__dataclass_fields__)
     if values is None:
@@ -161,8 +170,10 @@ def _plain(node: Any, name: str, cls: Any) -> dict[str, Any]:
     for key, value in values.items():
         if key not in known:
             raise unknown(f"setting of {name}", key, known)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise UserError(f"expected {name}.{key!s} to be a number or null, got {value!r}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (value is None or number or value in words):
+            also = "".join(f"{word}, " for word in words)
+            raise UserError(f"expected {name}.{key!s} to be {also}a number or null, got {value!r}")
     return {str(key): value for key, value in values.items()}
 
 

@@ -35,6 +35,8 @@ def _command(argv: list[str]) -> int:
         "run": _run,
         "compare": _compare,
         "publish": _publish,
+        "schedule": _schedule,
+        "speedup": _speedup,
         "list": _list,
         "fetch": _fetch,
         "collect-evaluations": _evaluations,
@@ -102,6 +104,18 @@ def _compare(argv: list[str]) -> int:
 
 def _publish(argv: list[str]) -> int:
     from hptbench.commands.publish import main
+
+    return main(argv)
+
+
+def _schedule(argv: list[str]) -> int:
+    from hptbench.commands.schedule import main
+
+    return main(argv)
+
+
+def _speedup(argv: list[str]) -> int:
+    from hptbench.commands.speedup import main
 
     return main(argv)
 

@@ -10,7 +10,6 @@ from scipy.special import erfcx, log_ndtr, logsumexp, ndtr
 
 from hptbench.methods._embedding import Embedding
 from hptbench.methods._prior import LogPrior
-from hptbench.models.gp import GP
 from hptbench.space import Floats
 
 _C1, _C2 = math.log(2 * math.pi) / 2, math.log(math.pi / 2) / 2
@@ -31,6 +30,18 @@ class Acquisition(Protocol):
         ...
 
 
+class Process(Protocol):
+    """A posterior over functions of points (m, D), with S columns of means."""
+
+    def predict(self, x: Floats) -> tuple[Floats, Floats]:
+        """Means (m, S) and variances (m,)."""
+        ...
+
+    def gradients(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """The same, and their derivatives by ``x``: (m, S, D) and (m, D)."""
+        ...
+
+
 class LogEI:
     """The logarithm of the expected improvement below ``best``, (S,), averaged over the S columns of the process:
     fantasies of what pending jobs will return (J. Snoek, H. Larochelle and R. Adams, NeurIPS 2012, section 3.2).
@@ -39,7 +50,7 @@ class LogEI:
     Bayesian optimization", NeurIPS 2023, arXiv:2310.20708: unlike the expected improvement itself it does not vanish in
     floating point, nor does its gradient."""
 
-    def __init__(self, gp: GP, best: Floats, embedding: Embedding) -> None:
+    def __init__(self, gp: Process, best: Floats, embedding: Embedding) -> None:
         self._gp, self._best, self._embed = gp, best, embedding
 
     def __call__(self, u: Floats) -> Floats:
@@ -65,7 +76,7 @@ class EI:
     """The expected improvement as it is usually computed (D. Jones, M. Schonlau and W. Welch, J. Global Optimization
     13, 1998, (15)), averaged over fantasies: 0, with no gradient, where no improvement is in sight."""
 
-    def __init__(self, gp: GP, best: Floats, embedding: Embedding) -> None:
+    def __init__(self, gp: Process, best: Floats, embedding: Embedding) -> None:
         self._gp, self._best, self._embed = gp, best, embedding
 
     def __call__(self, u: Floats) -> Floats:

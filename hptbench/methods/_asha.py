@@ -38,8 +38,8 @@ class Rung:
             heapq.heappush(self._paused, (value, report.job, report))
 
     def promotable(self, eta: int) -> Report | None:
-        """The best that is not promoted yet, if it is among the best floor(n / eta) of the rung (Algorithm 2, lines
-        13-16); else None."""
+        """The best that is not promoted yet, if it is among the best floor(n / eta) of the rung
+        (``promotable`` of Algorithm 2); else None."""
         if not self._paused:
             return None
         value, job, report = self._paused[0]
@@ -78,7 +78,7 @@ class Asha:
 
     Every note says ``bracket``, ``trial`` (a number of its own for each configuration) and ``rung`` (0 is the lowest
     of the bracket), which together are unique. Reports of jobs that this search is not waiting for only go to the
-    sampler. Where the sampler has nothing to draw, workers wait."""
+    sampler. Where the sampler has nothing to draw, and no bracket anything to promote, workers wait."""
 
     def __init__(
         self,
@@ -120,6 +120,10 @@ class Asha:
         """The bracket that the next job belongs to."""
         return min(range(len(self.brackets)), key=lambda s: (self.brackets[s].spent, s))
 
+    def begins(self) -> int:
+        """The rung of its bracket at which a new configuration begins."""
+        return 0
+
     def promotable(self, bracket: Bracket, rung: int) -> Report | None:
         """What may be promoted out of a rung that is not the top one; the best paused one, or None."""
         return bracket.rungs[rung].promotable(self.eta)
@@ -152,17 +156,23 @@ class Asha:
             return self._upwards(self._going_on.popleft())
         s = self.enters()
         bracket = self.brackets[s]
-        if self.rule == "promotion":
-            for rung in range(len(bracket.rungs) - 2, -1, -1):
-                if (report := self.promotable(bracket, rung)) is not None:
-                    bracket.rungs[rung].promote(report)
-                    return self._upwards(report)
+        if (promotion := self._promotion(bracket)) is not None:
+            return promotion
         if (fresh := drawn(self.sampler, running)) is None:
-            return None
+            return next((p for other in self.brackets if (p := self._promotion(other)) is not None), None)
         config, origin = fresh
         self._trials += 1
-        note = {**origin, "bracket": s, "trial": self._trials - 1, "rung": 0}
-        return self._hand_out(Proposal(config, bracket.fidelities[0], note=note))
+        rung = self.begins()
+        note = {**origin, "bracket": s, "trial": self._trials - 1, "rung": rung}
+        return self._hand_out(Proposal(config, bracket.fidelities[rung], note=note))
+
+    def _promotion(self, bracket: Bracket) -> Proposal | None:
+        """The first half of Algorithm 2's ``get_job``."""
+        for rung in range(len(bracket.rungs) - 2, -1, -1):
+            if self.rule == "promotion" and (report := self.promotable(bracket, rung)) is not None:
+                bracket.rungs[rung].promote(report)
+                return self._upwards(report)
+        return None
 
     def _upwards(self, report: Report) -> Proposal:
         note = report.proposal.note

@@ -102,6 +102,8 @@ def _normal(space: Space, name: str, entry: Mapping[Any, Any], std: float) -> tu
 
 def _chances(space: Space, name: str, entry: Mapping[Any, Any] | None, confidence: float) -> Floats:
     levels = space.levels(name)
+    if len(levels) == 1:
+        return np.ones(1)
     if entry is None:
         default = space.configspace[name].default_value
         entry = {default: confidence}

@@ -87,3 +87,22 @@ def one_exchange(
             if candidate[space.names[j]] != config[space.names[j]]:
                 return row, candidate
     return u, config
+
+
+def mutated(space: Space, u: Floats, rate: float, std: float, rng: np.random.Generator) -> Floats:
+    """(1, d) the point ``u``, (1, d), with each active parameter changed with probability ``rate``, several at a time.
+
+    Numbers and ordinals move by a normal with standard deviation ``std``, truncated; categories to any other level.
+    What becomes active is drawn uniformly. Draws that are forbidden are made again, up to 100 times; then ``u``."""
+    categories = [j for j, kind in enumerate(space.kinds) if kind is Kind.CATEGORICAL and space.sizes[j] > 1]
+    for _ in range(_REDRAWS):
+        new = truncated_normal(np.nan_to_num(u, nan=0.5), std, rng)
+        for j in categories:
+            cells = space.cells(j)
+            old = int(np.searchsorted(cells[1:-1], u[0, j], "right"))
+            new[0, j] = rng.choice(np.delete((cells[:-1] + cells[1:]) / 2, old))
+        chosen = (rng.random(u.shape) < rate) & ~np.isnan(u)
+        out = complete(space, np.where(chosen, new, u), rng)
+        if space.legal(out)[0]:
+            return out
+    return u

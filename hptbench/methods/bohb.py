@@ -30,12 +30,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hptbench.errors import UserError
+from hptbench.errors import UserError, unknown
+from hptbench.methods._asha import Asha
 from hptbench.methods._brackets import Brackets, fidelity_of, levels, plan
 from hptbench.models.parzen import Parzen, impute
 from hptbench.protocol import JSON, Fidelity, Problem, Report, Traits
 from hptbench.registry import method
 from hptbench.space import Config, Floats, Kind, Space
+
+SCHEDULERS = ("hyperband", "asha")
 
 
 @method("bohb")
@@ -47,6 +50,9 @@ class BOHB:
     """A rung trains eta times as far as the one below, with 1/eta of its configurations."""
     table: str = "hpbandster"
     """Sizes of the brackets: ``hpbandster`` (the authors' code) or ``paper`` (Hyperband's Algorithm 1)."""
+    scheduler: str = "hyperband"
+    """``hyperband`` or ``asha``: on the rungs of ASHA, by promotion in one bracket, it is A-BOHB (Klein et al., 2020,
+    arXiv:2003.10865), and ``table`` has no meaning."""
     min_points_in_model: int | None = None
     """N_min, at least one more than the dimensions of the model. None: just that."""
     top_n_percent: int = 15
@@ -71,11 +77,15 @@ class BOHB:
         ):
             if not ok:
                 raise UserError(f"expected bohb.{name} {allowed}, got {getattr(self, name)}")
+        if self.scheduler not in SCHEDULERS:
+            raise unknown("scheduler", self.scheduler, SCHEDULERS)
 
-    def begin(self, problem: Problem, rng: np.random.Generator) -> Brackets:
+    def begin(self, problem: Problem, rng: np.random.Generator) -> Brackets | Asha:
         fidelity = fidelity_of(problem)
         fidelities = levels(fidelity, self.eta)
         sampler = _Sampler(self, problem.space, fidelity, rng)
+        if self.scheduler == "asha":
+            return Asha(fidelities, self.eta, sampler)
         return Brackets(plan(self.table, len(fidelities) - 1, self.eta), fidelities, sampler)
 
 

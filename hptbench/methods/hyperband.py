@@ -5,7 +5,9 @@ hyperparameter optimization", JMLR 18(185), 2018, arXiv:1603.06560, Algorithm 1.
 
 Deviations: the loop over brackets begins again until the budget ends (the paper's infinite horizon, where R grows, is
 another scheme); the paper's unit of resource is the task's lowest fidelity; see
-:class:`hptbench.methods._brackets.Brackets` for parallel workers and failures.
+:class:`hptbench.methods._brackets.Brackets` for parallel workers and failures. With several workers a bracket still
+promotes whole rungs, and where all that are at work wait for one to fill up, the next bracket begins; what promotes
+without waiting is :mod:`hptbench.methods.asha` with ``brackets=null``.
 """
 
 from __future__ import annotations

@@ -68,6 +68,8 @@ class FrontRung(Rung):
         """Rows."""
         self._ranks: Ints | None = None
         """(n,) the front of each row, 0 is the best; n of failed jobs; None: not known since the last one came."""
+        self._net = self._spread = np.empty(0, dtype=np.intp)
+        """Rows of the front that was looked at last, and these in the order of its net: it mostly stays as it is."""
         self._best: tuple[Report | None] | None = None
         """What may be promoted; None: not known."""
 
@@ -87,9 +89,11 @@ class FrontRung(Rung):
         self._best = None
 
     def continues(self, report: Report, eta: int) -> bool:
-        row, n = self._places[report.job], len(self._reports)
-        rank = self._fronts()[row]
-        return rank < n and row in self._first(rank, n // eta + 1)
+        row, ranks, n = self._places[report.job], self._fronts(), len(self._reports)
+        better, front = int(np.sum(ranks < ranks[row])), int(np.sum(ranks == ranks[row]))
+        if ranks[row] == n or better * eta > n:
+            return False
+        return (better + front - 1) * eta <= n or row in self._first(ranks[row], n // eta + 1)
 
     def _find(self, most: int) -> Report | None:
         """The best of the first ``most`` that has not been promoted."""
@@ -105,7 +109,10 @@ class FrontRung(Rung):
         """Rows of a front that are among the first ``most`` of the rung, the best first."""
         ranks = self._fronts()
         front = np.flatnonzero(ranks == rank)
-        return front[epsilon_net(self._values.array[front], most - int(np.sum(ranks < rank)))]
+        if not np.array_equal(front, self._net):
+            self._net = front
+            self._spread = front[epsilon_net(self._values.array[front])]
+        return self._spread[: max(0, most - int(np.sum(ranks < rank)))]
 
     def _fronts(self) -> Ints:
         if self._ranks is None:
@@ -119,15 +126,15 @@ class FrontRung(Rung):
         return self._ranks
 
 
-def epsilon_net(points: Floats, most: int) -> Ints:
-    """At most ``most`` rows of (m, k) objectives: the least in the first one, then again and again the farthest from
-    all that were taken, in objectives scaled to [0, 1]. Ties go to the earlier row."""
+def epsilon_net(points: Floats) -> Ints:
+    """(m,) all rows of (m, k) objectives: the least in the first one, then again and again the farthest from all that
+    were taken, in objectives scaled to [0, 1]. Ties go to the earlier row."""
     span = np.ptp(points, axis=0)
     scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1.0)
     distances = np.full(len(points), np.inf)
-    taken: list[int] = []
-    while len(taken) < min(most, len(points)):
-        taken.append(int(np.argmax(distances)) if taken else int(np.argmin(scaled[:, 0])))
-        distances = np.minimum(distances, np.linalg.norm(scaled - scaled[taken[-1]], axis=1))
-        distances[taken] = -1.0
-    return np.array(taken, dtype=np.intp)
+    taken = np.empty(len(points), dtype=np.intp)
+    for i in range(len(points)):
+        taken[i] = next_one = int(np.argmax(distances)) if i else int(np.argmin(scaled[:, 0]))
+        distances = np.minimum(distances, ((scaled - scaled[next_one]) ** 2).sum(axis=1))
+        distances[next_one] = -np.inf  # taken
+    return taken

@@ -151,10 +151,9 @@ class Race(Asha):
 
     def _update_epsilon(self, trial: int) -> None:
         """With the pairs of ``trial`` and the members of the top rung before it."""
-        mine = self._curves[trial]
-        others = self._table(list(mine))
-        new = np.abs(others[:, -1] - others.dtype.type(list(mine.values())[-1]))
-        noisy = new[crosses_and_returns(np.array(list(mine.values())), others)]
+        curve = self._curves[trial]
+        mine, others = np.array(list(curve.values())), self._table(list(curve))
+        noisy = np.abs(others[:, -1] - mine[-1])[crosses_and_returns(mine, others)]
         if len(noisy):
             self._distances = np.sort(np.concatenate([self._distances, noisy]), kind="stable")
         if len(self._distances):

@@ -6,7 +6,9 @@ give it: the inner loop of their Algorithm 1 with s = s_max, the bracket that be
 
 Deviations from the former: a reduction factor eta in place of 2; a bracket's size follows from the fidelity's range,
 and when it ends before the budget does, another begins with new configurations; see
-:class:`hptbench.methods._brackets.Brackets` for parallel workers and failures.
+:class:`hptbench.methods._brackets.Brackets` for parallel workers and failures. With several workers a bracket still
+promotes whole rungs, and where all that are at work wait for one to fill up, the next bracket begins; what promotes
+without waiting is :mod:`hptbench.methods.asha`.
 """
 
 from __future__ import annotations

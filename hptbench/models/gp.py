@@ -77,9 +77,9 @@ class GP:
         g = inputs.scales
         self._noise, self._scale = math.exp(theta[g]), math.exp(theta[g + 1])
         self._z = self._scaled(x)
-        k = self._scale * _matern(_squares(self._z, self._z))
+        k = self._scale * _matern(squares(self._z, self._z))
         k[np.diag_indices(len(k))] += self._noise
-        self._root = _cholesky(k)
+        self._root = cholesky(k)
         self._inverse_root = solve_triangular(self._root, np.eye(len(k)), lower=True)
         self._alpha = cho_solve((self._root, True), y)
 
@@ -98,7 +98,7 @@ class GP:
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:
         """Means (m, S) and variances (m,), without noise, at the points ``x``, (m, D)."""
-        k = self._scale * _matern(_squares(self._scaled(x), self._z))
+        k = self._scale * _matern(squares(self._scaled(x), self._z))
         v = k @ self._inverse_root.T
         return np.asarray(k @ self._alpha), np.maximum(self._scale - np.einsum("ij,ij->i", v, v), 1e-12)
 
@@ -106,7 +106,7 @@ class GP:
         """As :meth:`predict`, and the derivatives by ``x`` of the means, (m, S, D), and of the variances, (m, D)."""
         slope = warp_slope(x, self.inputs, self.theta)
         z = self._scaled(x)
-        k, dk = _matern_and_slope(_squares(z, self._z))
+        k, dk = matern_and_slope(squares(z, self._z))
         k, dk = self._scale * k, 2 * self._scale * dk
         v = k @ self._inverse_root.T
         mean, variance = k @ self._alpha, self._scale - np.einsum("ij,ij->i", v, v)
@@ -123,11 +123,11 @@ class GP:
     def draw(self, x: Floats, n: int, rng: np.random.Generator, noisy: bool = True) -> Floats:
         """(m, n) joint draws at ``x``, (m, D), of a process with one column: of targets, or without their noise."""
         z = self._scaled(x)
-        k = self._scale * _matern(_squares(z, self._z))
+        k = self._scale * _matern(squares(z, self._z))
         v = k @ self._inverse_root.T
-        covariance = self._scale * _matern(_squares(z, z)) - v @ v.T
+        covariance = self._scale * _matern(squares(z, z)) - v @ v.T
         covariance[np.diag_indices(len(x))] += self._noise if noisy else 0.0
-        return np.asarray(k @ self._alpha[:, :1] + _cholesky(covariance) @ rng.standard_normal((len(x), n)))
+        return np.asarray(k @ self._alpha[:, :1] + cholesky(covariance) @ rng.standard_normal((len(x), n)))
 
     def given(self, x: Floats, y: Floats) -> GP:
         """The process that has also seen targets ``y``, (m, S), at ``x``: S columns, same hyperparameters."""
@@ -186,15 +186,14 @@ class _Posterior:
         noise, scale = np.exp(theta[g : g + 2])
         u = warp(self._x, inputs, theta)
         z = u * inverse_lengths
-        m, slope = _matern_and_slope(_squares(z, z))
+        m, slope = matern_and_slope(squares(z, z))
         k = scale * m
         k[np.diag_indices(n)] += noise
-        root = _cholesky(k)
+        root = cholesky(k)
         alpha = cho_solve((root, True), self._y)
         standard = (theta - self._mean) / self._std
         value = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * standard @ standard + theta.sum()
-        inverse, _ = lapack.dpotri(root, lower=1)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        inverse = inverse_of(root)
         by_k = 0.5 * (inverse - np.outer(alpha, alpha))  # (5.9)
         by_r2 = scale * by_k * slope
         # The squared distance is a sum over columns: all derivatives by z at once, without a matrix per column.
@@ -250,24 +249,24 @@ def _shapes(theta: Floats, inputs: Inputs) -> Floats:
     return np.asarray(theta[inputs.scales + 2 :].reshape(2, -1))
 
 
-def _squares(a: Floats, b: Floats) -> Floats:
+def squares(a: Floats, b: Floats) -> Floats:
     """(m, n) squared distances between the rows of (m, D) and (n, D)."""
     out = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
     return np.asarray(np.maximum(out, 0.0, out=out))
 
 
 def _matern(r2: Floats) -> Floats:
-    return _matern_and_slope(r2)[0]
+    return matern_and_slope(r2)[0]
 
 
-def _matern_and_slope(r2: Floats) -> tuple[Floats, Floats]:
+def matern_and_slope(r2: Floats) -> tuple[Floats, Floats]:
     """The Matérn kernel of squared distances and its derivative by them."""
     r = np.sqrt(5 * r2)
     decay = np.exp(-r)
     return (1 + r + 5 / 3 * r2) * decay, -5 / 6 * (1 + r) * decay
 
 
-def _cholesky(k: Floats) -> Floats:
+def cholesky(k: Floats) -> Floats:
     """The lower root of ``k``, to whose diagonal as little is added as rounding makes necessary."""
     jitter = 0.0
     while True:
@@ -276,3 +275,11 @@ def _cholesky(k: Floats) -> Floats:
             return np.asarray(root)
         jitter = max(10 * jitter, 1e-10 * float(np.trace(k)) / len(k))
         k = k + jitter * np.eye(len(k))
+
+
+def inverse_of(root: Floats) -> Floats:
+    """The inverse of the matrix with the lower root ``root``."""
+    half, _ = lapack.dpotri(root, lower=1)
+    half = np.tril(half)
+    half += np.tril(half, -1).T
+    return np.asarray(half)

@@ -23,7 +23,7 @@ reproduced`` if some are; else ``not shown``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -54,6 +54,13 @@ class Comparison:
     at: float
     margin: float = 0.0
     """By how much log10 regret ``better`` may be worse; above 0: it is claimed to be no worse."""
+    than_at: float | None = None
+    """``than`` after so many; None: as many. With more it is claimed that ``better`` gets there sooner."""
+
+    @property
+    def ends(self) -> tuple[tuple[str, float], tuple[str, float]]:
+        """Each method and when it is looked at, ``better`` first."""
+        return (self.better, self.at), (self.than, self.at if self.than_at is None else self.than_at)
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ def _regrets(jobs: pd.DataFrame, runs: pd.DataFrame, axis: Axis) -> dict[tuple[s
 def judged(comparisons: Sequence[Comparison], found: Results, problems: Sequence[str]) -> list[Judgement]:
     """The verdict on each of ``comparisons`` on ``problems``: see the module."""
     shifted = _tests(comparisons, found, problems)
-    plain = _tests([Comparison(c.better, c.than, c.at) for c in comparisons], found, problems)
+    plain = _tests([replace(c, margin=0.0) for c in comparisons], found, problems)
     return [
         Judgement(comparison, _verdict(side(*less), side(*as_it_is)), *less)
         for comparison, less, as_it_is in zip(comparisons, shifted, plain, strict=True)
@@ -195,8 +202,7 @@ def _tests(
 
 def _paired(comparison: Comparison, found: Results, problem: str) -> Floats:
     """(seeds, 2) scores of the two methods; the first less the margin. ValueError if their seeds do not pair."""
-    at = found.axis.index(comparison.at)
-    first, second = (found.scores[problem, name][:, at] for name in (comparison.better, comparison.than))
+    first, second = (found.scores[problem, name][:, found.axis.index(at)] for name, at in comparison.ends)
     if first.shape != second.shape:
         raise ValueError(f"expected as many runs of {comparison.better} as of {comparison.than} on {problem}")
     return np.stack([first - comparison.margin, second], axis=1)

@@ -29,8 +29,10 @@ class Study:
     """Folders of runs that have begun, but not finished."""
 
 
-_LATER = ("cpu", "memory", "constraints")
-"""Columns that runs of versions before 0.2 lack: null."""
+_LATER = ("cpu", "memory", "constraints", "trained")
+"""Columns that runs of earlier versions lack: null."""
+_PLAIN = '{"overhead": 0.0, "spread": 0.0}'
+"""The simulation of runs of versions that knew no other."""
 
 
 def collect(folder: Path, only: Collection[tuple[str, str, int, str]] | None = None) -> Study:
@@ -69,7 +71,8 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
 
 def _row(path: Path) -> dict[str, Any]:
     try:
-        row = {"constraints": [], "front": None, "optimum": None} | json.loads(path.read_text(encoding="utf-8"))
+        before: dict[str, Any] = {"constraints": [], "front": None, "optimum": None, "simulation": _PLAIN}
+        row = before | json.loads(path.read_text(encoding="utf-8"))
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
         table(RUNS, [row])

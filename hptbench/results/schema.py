@@ -40,8 +40,16 @@ JOBS = (
     Column("source", "int64", "", "job whose state or configuration it went on from; null if none"),
     Column("start", "double", "fidelity", "fidelity already trained when the segment began"),
     Column("stop", "double", "fidelity", "fidelity at the end of the segment; 1 for tasks without fidelity"),
-    Column("units", "double", "full evaluations", "training charged with credited continuation: (stop - start) / high"),
-    Column("units_from_zero", "double", "full evaluations", "training charged from zero: stop / high"),
+    Column("trained", "double", "fidelity", "fidelity at which the training was stopped early; null if it was not"),
+    Column(
+        "units",
+        "double",
+        "full evaluations",
+        "training charged with credited continuation: (stop - start) / high, stop at most trained",
+    ),
+    Column(
+        "units_from_zero", "double", "full evaluations", "training charged from zero: stop, at most trained, / high"
+    ),
     Column("began", "double", "clock", "begin of the job in the run's time"),
     Column("ended", "double", "clock", "end of the job in the run's time"),
     Column("worker", "int64", "", "number of the worker"),
@@ -87,6 +95,7 @@ RUNS = (
     Column("workers", "int64", "", "workers of the run"),
     Column("clock", "string", "", "units (time in full evaluations) or cost (seconds); 'live': real time"),
     Column("limits", "string", "", "JSON: what one job may take"),
+    Column("simulation", "string", "", "JSON: overhead (seconds per proposal, or measured) and spread of the workers"),
     Column("task_identity", "string", "", "JSON: data hash, learner, metric, split"),
     Column("space", "string", "", "JSON: the search space in ConfigSpace's form"),
     Column("jobs", "int64", "", "finished jobs"),

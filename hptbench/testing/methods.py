@@ -187,7 +187,7 @@ def is_not_worse_than_random(method: Method) -> None:
     from scipy.stats import mannwhitneyu
 
     task = fitting(method, Bowl(over="sphere", noise=0.0))
-    budget = Budget(max_full_evals=27)
+    budget = Budget(max_full_evals=27, max_jobs=200)
     own = [records_of(method, task, seed=s, budget=budget) for s in range(enough(method, 20) + 4)]
     spent = max(sum(r.job.stop - r.job.start for r in run) / 27 for run in own)
     equal = Budget(max_full_evals=min(spent, 27.0))

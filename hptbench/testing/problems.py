@@ -10,7 +10,7 @@ from typing import Any
 
 from hptbench.protocol import Fidelity, Job, Outcome, Point, Status
 from hptbench.rng import entropy, stream
-from hptbench.space import Space
+from hptbench.space import Floats, Space
 from hptbench.spacefile import space_from_yaml
 
 _MIXED = {
@@ -68,13 +68,13 @@ class Bowl:
 
     def _one(self, job: Job) -> Outcome:
         u = self.space.encode([job.proposal.config])[0]
-        distance = math.fsum((0.0 if math.isnan(x) else x - 0.3) ** 2 for x in u)
+        distance = _distance(u)
         high = self.fidelity.high if self.fidelity else 1.0
         fate = stream(entropy(*job.seed, "fate", str(job.stop))).random()
         cost = (job.stop - job.start) / high * (1.0 + (0.0 if math.isnan(u[0]) else u[0]))
         if fate < self.fail:
             return Outcome(Status.FAILED, (), cost, message="it was to fail")
-        loss = float(job.state) if job.state is not None else self._loss(job.before, distance)
+        loss = float(job.state) if job.state is not None else self._loss(job.before)
         curve = []
         for epoch in range(int(job.start) + 1, int(job.stop) + 1):
             loss = self._step(job, epoch, loss, distance)
@@ -86,11 +86,12 @@ class Bowl:
     def _point(self, epoch: float, loss: float, distance: float) -> Point:
         return Point(epoch, (loss,) * len(self.objectives), (distance - 0.5,) * len(self.constraints))
 
-    def _loss(self, job: Job | None, distance: float) -> float:
-        """The state that ``job`` left, made again."""
+    def _loss(self, job: Job | None) -> float:
+        """The state that ``job`` left, made again with its own configuration."""
         if job is None:
             return 1.0
-        loss = self._loss(job.before, distance)
+        loss = self._loss(job.before)
+        distance = _distance(self.space.encode([job.proposal.config])[0])
         for epoch in range(int(job.start) + 1, int(job.stop) + 1):
             loss = self._step(job, epoch, loss, distance)
         return loss
@@ -100,3 +101,8 @@ class Bowl:
             return 0.25
         noise = self.noise * float(stream(entropy(*job.seed, "epoch", epoch)).standard_normal())
         return 0.7 * loss + 0.3 * distance + noise if self.fidelity else distance + noise
+
+
+def _distance(u: Floats) -> float:
+    """From the bottom, squared; inactive parameters do not count."""
+    return math.fsum((0.0 if math.isnan(x) else x - 0.3) ** 2 for x in u)

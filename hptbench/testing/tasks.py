@@ -71,6 +71,10 @@ def continues_exactly(task: Task) -> None:
         assert _end(kept) == _end(one), "two segments differ from one"
         assert _end(twice) == _end(one), "a state was changed by its use"
         assert _end(lost) == _end(one), "a state that was lost is not made again as it was"
+        if task.fidelity.inherits:
+            copy = replace(second, id=3, trial=1, proposal=Proposal(_configs(task, 3)[2]), seed=(1, 2, 3, 4))
+            [kept], [lost] = (task.evaluate([job]) for job in (copy, replace(copy, state=None)))
+            assert _end(lost) == _end(kept), "a state of another configuration is not made again as it was"
 
 
 def hides_what_is_hidden(task: Task) -> None:

@@ -144,3 +144,13 @@ def test_conditional_defaults_have_their_place():
     belief = Belief(mixed, {"kind": {"deep": 1.0}, "depth": {"mean": 7, "std": 0.05}}, 0.25, 0.75)
     assert mixed.decode(belief.mode())[0]["depth"] == 7
     assert all(c["kind"] == "deep" for c in mixed.decode(belief.sample(np.random.default_rng(0), 50)))
+
+
+def test_a_category_of_one_level_is_certain():
+    space = space_from_yaml(
+        {"c": {"type": "categorical", "choices": ["a"]}, "x": {"type": "float", "lower": 0, "upper": 1}}
+    )
+    belief = Belief(space, {}, 0.25, 0.75)
+    u = belief.sample(np.random.default_rng(0), 5)
+    assert {config["c"] for config in space.decode(u)} == {"a"}
+    assert np.isfinite(belief.log_density(u)).all()

@@ -214,6 +214,8 @@ def test_it_can_count_training_and_ask_what_configurations_are_worth() -> None:
     assert full.values["t", "random"].tolist() == [[math.inf, math.inf, 4.0, 4.0]]
     assert full.used["t", "new"] == pytest.approx([5 / 3])
     assert 10 ** full.scores["t", "new"][0, 1] == pytest.approx(3 / 5)
+    [one] = judged([Comparison("random", "new", 1.0, than_at=2.0)], full, ["t"])
+    assert (one.problems["t"].wins, one.problems["t"].losses) == (0, 1)
     jobs["hidden"] = "{}"
     with pytest.raises(UserError, match="knows what a configuration is worth at the full fidelity, got t"):
         results(jobs, runs, {"t": "t"}, {"t": 0.0}, Axis(at, "credited", "full"))

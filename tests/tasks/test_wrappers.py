@@ -28,6 +28,7 @@ from hptbench.tasks.guessed import Guessed
 from hptbench.tasks.noisy import Noisy
 from hptbench.tasks.padded import Padded
 from hptbench.tasks.shifted import Shifted
+from hptbench.tasks.straggling import Straggling
 from hptbench.tasks.synthetic import SyntheticTask
 
 BRANIN = SyntheticTask("branin")
@@ -36,6 +37,7 @@ ONES = SyntheticTask("counting_ones", 8)
 WRAPPERS = [
     {"noisy": {"std": 0.1}},
     {"delayed": {"std": 0.5, "factor": 2.0}},
+    {"straggling": {"sigma": 0.7, "trial_sigma": 0.4}},
     {"failing": {"rate": 0.3}},
     {"failing": {"rate": 0.3, "kind": "not_finite"}},
     {"shifted": {"seed": 3}},
@@ -163,6 +165,8 @@ def test_wrap_composes_in_order():
         ([{"noisy": {"std": "much"}}], "wrap.noisy"),
         ([{"noisy": {"std": 0}}], "std > 0"),
         ([{"delayed": {"std": -1}}], "std >= 0"),
+        ([{"straggling": {"sigma": -1}}], "sigma >= 0"),
+        ([{"straggling": {"sigma": 1, "trial_sigma": math.inf}}], "trial_sigma >= 0"),
         ([{"delayed": {"factor": 0}}], "factor > 0"),
         ([{"failing": {"rate": 2}}], "0 <= rate <= 1"),
         ([{"failing": {"rate": 0.1, "kind": "hnag"}}], "Did you mean 'hang'"),
@@ -232,6 +236,22 @@ def test_stragglers_have_the_slowdown_of_the_source():
 
 def test_a_fixed_factor_is_exact():
     assert Delayed(BRANIN, factor=4.0).evaluate([job(BRANIN)])[0].cost == 4.0
+
+
+# straggling
+
+
+def test_factors_of_trials_and_jobs_are_log_normal_and_independent():
+    both = Straggling(HARTMANN, sigma=0.8, trial_sigma=0.3)
+    pairs = [job(both, stop=stop, trial=trial) for trial in range(1000) for stop in (3.0, 243.0)]
+    slow, plain = ([o.cost for o in task.evaluate(pairs)] for task in (both, HARTMANN))
+    logs = np.log(np.array(slow) / np.array(plain)).reshape(-1, 2)
+    assert np.median(logs, axis=0) == pytest.approx(0, abs=0.08)
+    assert logs.std(axis=0) == pytest.approx(math.hypot(0.8, 0.3), rel=0.06)
+    assert np.cov(logs.T)[0, 1] == pytest.approx(0.3**2, abs=0.05)  # what a trial's jobs have in common
+    only = Straggling(HARTMANN, sigma=0.0, trial_sigma=0.3)
+    slow, plain = ([o.cost for o in task.evaluate(pairs[:2])] for task in (only, HARTMANN))
+    assert slow[0] / plain[0] == pytest.approx(slow[1] / plain[1])
 
 
 # failing
