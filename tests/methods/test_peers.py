@@ -124,7 +124,8 @@ def test_another_process_does_the_same(name: str) -> None:
     """Sets of texts have another order in each."""
     peer(name)
     root = Path(__file__).parents[2]
-    env = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": f"{root}{os.pathsep}{Path(__file__).parent}"}
+    path = os.pathsep.join([str(root), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    env = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": path}
     out = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _TRACE, name],
         env=env,
