@@ -52,6 +52,8 @@ _SPECIAL: Mapping[str, str] = {
 UNAVAILABLE: Mapping[str, str] = {
     "HEBO": "0.3.6 cannot be imported: it needs pymoo.operators.mixed_variable_operator, which the pymoo 0.6.0 that it "
     "pins does not have, and pandas.DataFrame.append, gone since pandas 2, and pins numpy < 1.25 (method=hebo is ours)",
+    "Syne Tune's other schedulers": "0.16 has no ASHA by promotion, synchronous Hyperband, PASHA, DEHB, MOBSTER and "
+    "Hyper-Tune any more (ours: asha, hyperband, pasha, dehb, mobster, hyper_tune)",
 }
 """Libraries that would be peers, and why they cannot be."""
 _REDRAWS = 20
