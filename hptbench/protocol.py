@@ -268,6 +268,8 @@ class Traits:
     """Needs a task with a fidelity."""
     max_objectives: int = 1
     min_objectives: int = 1
+    costly: bool = False
+    """Trains in small steps and thinks milliseconds about each: it is checked with fewer jobs."""
     constraints: bool = False
     """Looks at the constraints; else it sees the objectives only, and may search where nothing is feasible."""
     finite: bool = False

@@ -38,7 +38,8 @@ def test_all_methods_give_the_same_on_all_executors(tmp_path: Path) -> None:
     traits = {name: cls.traits for name, cls in registry.methods().items()}
     names = [name for name, one in traits.items() if not one.requires and one.min_objectives == 1]
     for i, executor in enumerate(ALL):
-        assert do(executor, plans(tmp_path / str(i), names)) == []
+        budget = Budget(max_full_evals=6, max_jobs=60)
+        assert do(executor, plans(tmp_path / str(i), names, budget=budget)) == []
     first = repeatable(tmp_path / "0")
     assert len(first[1]) == len(names) * 4
     for i in range(1, len(ALL)):

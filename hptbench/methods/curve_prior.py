@@ -59,7 +59,7 @@ class CurvePrior:
     """New configurations that are looked at."""
     max_trials: int = 200
     """The model sees no more trials: half of them the best, half the latest of the others."""
-    traits: ClassVar[Traits] = Traits(fidelity=True)
+    traits: ClassVar[Traits] = Traits(fidelity=True, costly=True)
 
     def __post_init__(self) -> None:
         for name in ("initial", "steps", "shapes", "pool", "max_trials"):

@@ -75,7 +75,7 @@ class DyHPO:
     """New configurations that are looked at."""
     max_points: int = 300
     """Observations that the process is conditioned on."""
-    traits: ClassVar[Traits] = Traits(fidelity=True)
+    traits: ClassVar[Traits] = Traits(fidelity=True, costly=True)
 
     def __post_init__(self) -> None:
         for name, least in (

@@ -64,7 +64,7 @@ class FreezeThawBO:
     """New configurations that are looked at."""
     max_trials: int = 300
     """The model sees no more trials: half of them the best, half the latest of the others."""
-    traits: ClassVar[Traits] = Traits(fidelity=True)
+    traits: ClassVar[Traits] = Traits(fidelity=True, costly=True)
 
     def __post_init__(self) -> None:
         for name in ("initial", "steps", "old", "new", "fantasies", "draws", "pool", "max_trials"):

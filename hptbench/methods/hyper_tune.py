@@ -60,7 +60,7 @@ class HyperTune:
     """Random configurations at which the expected improvement is looked at."""
     searches: int = 5
     """Local searches from the best of them, and as many from the best trials."""
-    traits: ClassVar[Traits] = Traits(fidelity=True)
+    traits: ClassVar[Traits] = Traits(fidelity=True, costly=True)
 
     def __post_init__(self) -> None:
         for name, allowed, ok in (

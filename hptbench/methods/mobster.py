@@ -71,7 +71,7 @@ class MOBSTER:
     """The best of them from which it is climbed."""
     max_points: int = 300
     """Observations that the model sees."""
-    traits: ClassVar[Traits] = Traits(fidelity=True)
+    traits: ClassVar[Traits] = Traits(fidelity=True, costly=True)
 
     def __post_init__(self) -> None:
         for name, least in (

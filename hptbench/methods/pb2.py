@@ -64,7 +64,7 @@ class PB2:
     """Share of the population that counts as worst, and as best."""
     window: int = 200
     """How many of the last intervals the process is given."""
-    traits: ClassVar[Traits] = Traits(fidelity=True)
+    traits: ClassVar[Traits] = Traits(fidelity=True, costly=True)
 
     def __post_init__(self) -> None:
         check_population("pb2", self.population, self.truncation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -61,7 +62,13 @@ def fitting(method: Method, task: Bowl) -> Bowl:
 
 def enough(method: Method, jobs: int) -> int:
     """Of ``jobs``, as many as tell a method something: full evaluations tell more than lower ones."""
-    return jobs if type(method).traits.fidelity else jobs // 5
+    traits = type(method).traits
+    return jobs if traits.fidelity and not traits.costly else jobs // 5
+
+
+def budget_of(method: Method, full_evals: float = 12) -> Budget:
+    """So many full evaluations; fewer where they would be too many jobs for the method."""
+    return Budget(max_full_evals=full_evals, max_jobs=enough(method, 30 * math.ceil(full_evals)))
 
 
 def incumbent(records: Sequence[Record]) -> float:
@@ -88,7 +95,7 @@ def is_a_frozen_recipe(method: Method) -> None:
 def proposes_plain_values_in_the_space(method: Method) -> None:
     """Every configuration lies in the space and is made of plain Python values."""
     task = fitting(method, Bowl())
-    for record in records_of(method, task, workers=3):
+    for record in records_of(method, task, workers=3, budget=budget_of(method)):
         config = record.job.proposal.config
         task.space.check(config)
         assert all(type(value) in (bool, int, float, str) for value in config.values()), config
@@ -99,7 +106,9 @@ def proposes_plain_values_in_the_space(method: Method) -> None:
 def repeats_itself(method: Method) -> None:
     """Equal seed, equal records; another seed, other configurations (unless the design is a fixed one)."""
     task = fitting(method, Bowl(noise=0.0))
-    first, again, other = (records_of(method, task, seed=seed, workers=4) for seed in (1, 1, 2))
+    first, again, other = (
+        records_of(method, task, seed=seed, workers=4, budget=budget_of(method)) for seed in (1, 1, 2)
+    )
     assert first == again
     if not type(method).traits.finite:
         configs = [[dict(r.job.proposal.config) for r in records] for records in (first, other)]
@@ -109,7 +118,7 @@ def repeats_itself(method: Method) -> None:
 def is_pure(method: Method) -> None:
     """Neither clock nor global random state is used."""
     task = fitting(method, Bowl())
-    budget = Budget(max_full_evals=30)
+    budget = budget_of(method, 30)
     records_of(method, task, budget=budget)  # imports may read clocks
     with no_clock_no_global_random():
         records_of(method, task, budget=budget)
@@ -125,7 +134,7 @@ def keeps_within_the_budget(method: Method) -> None:
         assert len({r.job.id for r in records}) == len(records)
         if not _ends_early(method):
             assert len(records) == most, f"stopped after {len(records)} of {most} jobs with {workers} workers"
-        timed = records_of(method, task, workers=workers, budget=Budget(max_time=3.0))
+        timed = records_of(method, task, workers=workers, budget=Budget(max_time=3.0, max_jobs=enough(method, 6000)))
         assert all(r.began < 3.0 and r.ended <= 3.0 for r in timed)
         for at in (r.began for r in timed):
             assert sum(r.began <= at < r.ended for r in timed) <= workers
@@ -149,7 +158,7 @@ def survives(method: Method) -> None:
 def resumes_from_any_cut(method: Method) -> None:
     """Cut anywhere, the journal is continued to the same records, and no logged job is evaluated again."""
     task = fitting(method, Bowl(fail=0.1))
-    problem, key = problem_of(task, workers=3), (task.name, 7)
+    problem, key = problem_of(task, budget_of(method), workers=3), (task.name, 7)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"
 
@@ -187,7 +196,7 @@ def is_not_worse_than_random(method: Method) -> None:
     from scipy.stats import mannwhitneyu
 
     task = fitting(method, Bowl(over="sphere", noise=0.0))
-    budget = Budget(max_full_evals=27, max_jobs=200)
+    budget = budget_of(method, 27)
     own = [records_of(method, task, seed=s, budget=budget) for s in range(enough(method, 20) + 4)]
     spent = max(sum(r.job.stop - r.job.start for r in run) / 27 for run in own)
     equal = Budget(max_full_evals=min(spent, 27.0))

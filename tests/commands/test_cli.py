@@ -325,6 +325,7 @@ def test_an_interrupted_study_resumes(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background jobs ignore it
     )
     while not list(tmp_path.rglob("run.json")):
         assert process.poll() is None
