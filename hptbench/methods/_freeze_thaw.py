@@ -29,6 +29,8 @@ _NEAR = 5
 """Best trials around which new configurations are drawn."""
 _SCALES = (-2.0, -0.5)
 """Powers of ten between which the steps around them are drawn."""
+_ROUNDING = 1e-9
+"""Three times a tenth ends the step that ends at 0.3."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,13 @@ class FreezeThaw(ABC):
         """What was proposed and not told of yet, by number."""
         self._keys: set[frozenset[tuple[str, object]]] = set()
         self._begun = 0
+        self.observed = 0
+        """Values that are known, whether the model sees them or not."""
+
+    @property
+    def known(self) -> int:
+        """Trials that something is known of, whether the model sees them or not."""
+        return len(self._trials)
 
     @abstractmethod
     def scores(self, curves: Curves, pool: Floats) -> Floats:
@@ -155,12 +164,14 @@ class FreezeThaw(ABC):
                 self._trials.append(trial)
                 self._best.append(np.array([[math.inf]]))
                 self._keys.add(key_of(trial.config))
+            before = len(trial.seen)
             self._observe(trial, report)
+            self.observed += len(trial.seen) - before
 
     def _own(self, proposal: Proposal, take: bool = False) -> _Trial | None:
         """The trial of a proposal that this search waits for; None if it is someone else's."""
         number: Any = proposal.note.get("segment")
-        waiting = self._waiting.get(number)
+        waiting = self._waiting.get(number) if isinstance(number, int) else None
         if waiting is None or waiting[0] != proposal:
             return None
         if take:
@@ -182,8 +193,8 @@ class FreezeThaw(ABC):
             self._best.array[place] = trial.seen[:, 1].min()
 
     def _step(self, level: float) -> int:
-        """The step whose end is nearest."""
-        return int(np.abs(self._ends - level).argmin()) + 1
+        """The step that a fidelity belongs to: what is reported within a step stands for its end, until that comes."""
+        return min(int(np.searchsorted(self._ends, level * (1 - _ROUNDING))), self.last - 1) + 1
 
     def _trial(self, config: Config, own: bool) -> _Trial:
         return _Trial(config, self.space.encode([config])[0], own)

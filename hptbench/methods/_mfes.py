@@ -15,7 +15,7 @@ from hptbench.methods._climb import climb
 from hptbench.methods._draws import Uniform
 from hptbench.methods._history import Rows, key_of
 from hptbench.methods._surrogate import standardised
-from hptbench.models.forest import Forest, imputed
+from hptbench.models.forest import Forest, imputed, load
 from hptbench.protocol import JSON, Problem, Proposal, Report
 from hptbench.space import Config, Floats
 
@@ -51,6 +51,7 @@ class Ensemble:
         fidelities: Sequence[float],
         rng: np.random.Generator,
     ) -> None:
+        load()
         self._method, self._space, self._rng = settings, problem.space, rng
         self._uniform = Uniform(problem.space, rng)
         self._fidelities = np.array(fidelities)

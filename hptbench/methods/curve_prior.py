@@ -15,7 +15,7 @@ Other differences from the paper:
   and b the best so far: f is 1/2, and as much can still be gained as has been. Scores below -1 count as -1.
 - Candidates are the trials that can go on and ``pool`` new configurations (uniform draws and draws near the best).
 - The process over asymptotes has the length scales of a Gaussian process (as in the method ``gp``) fitted to the scores
-  after the first step, anew when their number has grown by a fifth.
+  after the first step, anew when the number of trials has grown by a fifth.
 - Pending steps are believed to end at their predicted means. Failed trials count as the worst value seen.
 """
 
@@ -106,10 +106,10 @@ class _Search(FreezeThaw):
         """(D,) the inverse length scales."""
         inputs = self._embed.inputs
         first = curves.step == curves.step.min()
-        if self._theta is None or first.sum() >= self._anew:
+        if self._theta is None or self.known >= self._anew:
             starts = [modes(inputs)] if self._theta is None else [self._theta, modes(inputs)]
             self._theta = fit(x[curves.trial[first]], standardised(score[first]), inputs, starts=starts, steps=20).theta
-            self._anew = _ANEW * first.sum()
+            self._anew = _ANEW * self.known
         return np.asarray(np.exp(-self._theta[: inputs.scales])[inputs.groups])
 
 

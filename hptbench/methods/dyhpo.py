@@ -98,14 +98,16 @@ class _Search(FreezeThaw):
         self._embed = Embedding(problem.space)
         self._model: DeepKernel | None = None
         self._trained, self._anew = 0, 0.0
-        self._lowest, self._barren = math.inf, 0
+        self._lowest = math.inf
+        self._barren = 0.0
+        """Values since the lowest one."""
 
     def tell(self, reports: Sequence[Report]) -> None:
         super().tell(reports)
         for report in reports:
             better = report.values[0] < self._lowest
             self._lowest = min(self._lowest, report.values[0])
-            self._barren = 0 if better else self._barren + 1
+            self._barren = 0.0 if better else self._barren + 1
 
     def scores(self, curves: Curves, pool: Floats) -> Floats:
         reached = curves.reached
@@ -116,9 +118,9 @@ class _Search(FreezeThaw):
         y = standardised(curves.value)
         table = _table(curves)
         x = self._embed(curves.u)
-        keep = latest(curves.trial, curves.step, self._method.max_points)
+        keep = latest(curves.trial, self._method.max_points)
         seen, y_seen = _rows(x, table, curves.trial[keep], curves.step[keep], curves.steps), y[keep]
-        model = self._train(seen, y_seen, len(y), curves.steps)
+        model = self._train(seen, y_seen, curves.steps)
         if len(curves.pending):
             row, step = curves.pending.T
             pending = _rows(x, table, row, step, curves.steps)
@@ -140,10 +142,12 @@ class _Search(FreezeThaw):
         std = np.sqrt(variance)
         return log_h((best[ends] - mean) / std) + np.log(std)
 
-    def _train(self, seen: Rows, y: Floats, n: int, steps: int) -> DeepKernel:
-        method = self._method
-        if self._model is None or self._barren == int(_PATIENCE * steps):
-            self._model, self._trained, self._anew, self._barren = DeepKernel(seen.x.shape[1], self.rng), 0, 0.0, 0
+    def _train(self, seen: Rows, y: Floats, steps: int) -> DeepKernel:
+        method, n = self._method, self.observed
+        if self._barren >= int(_PATIENCE * steps):
+            self._model, self._barren = None, -math.inf  # once until a new best value comes
+        if self._model is None:
+            self._model, self._trained, self._anew = DeepKernel(seen.x.shape[1], self.rng), 0, 0.0
         if n >= self._anew:
             first = self._trained < _FIRST
             amount = method.train_steps // _FIRST if first else method.refine_steps
@@ -169,7 +173,7 @@ def _rows(x: Floats, table: Floats, trial: Integers, step: Integers, steps: int)
     return Rows(np.column_stack([x[trial], step / steps]), np.where(before, table[trial], 0.0))
 
 
-def latest(trial: Integers, step: Integers, most: int) -> Integers:
+def latest(trial: Integers, most: int) -> Integers:
     """Positions of at most ``most`` observations, rising: those that the fewest of their trial follow; among equals
     the trials that were told of last."""
     if len(trial) <= most:

@@ -94,10 +94,10 @@ class _Search(FreezeThaw):
 
     def _model(self, curves: Curves, values: Floats) -> tuple[FreezeThawGP, dict[int, int]]:
         """The model of what was observed, and the row in its data of each trial that has a value."""
-        if self._theta is None or len(values) >= self._anew:
+        if self._theta is None or self.observed >= self._anew:
             data, _ = _data(self._embed(curves.u), curves.trial, curves.step, values)
             self._theta = fit(data, self._embed.inputs, () if self._theta is None else (self._theta,)).theta
-            self._anew = _ANEW * len(values)
+            self._anew = _ANEW * self.observed
         return self._given(curves.u, curves.trial, curves.step, values)
 
     def _given(

@@ -7,7 +7,8 @@ Tune, the rule waits until ``grace_population`` = 5 trials can be compared with,
 
 Deviations: configurations are random (Vizier's came from its own black-box methods). Completed are trials that have
 been trained to the end, stopped, or failed; at step s, those that have got so far. Averages and bests are over all
-points of the learning curve that the task reports, at least one per segment. A failed job ends its trial, which counts
+points of the learning curve that the task reports, at least one per segment: once where a training begins anew, and
+without those that are not finite. A failed job ends its trial, which counts
 at that step as +inf. Syne Tune compares the trial's own running average in place of its best, also with trials that
 still run, and counts the trial itself.
 """
@@ -91,7 +92,9 @@ class _Search(Asha):
         trial, step = report.proposal.note["trial"], report.proposal.note["rung"]
         curve = self._curves.setdefault(trial, _Curve())
         failed = value_of(report) == math.inf
-        values = [point.values[0] for point in report.curve] or [report.values[0]]
+        before = self._fidelities[step - 1] if step else 0.0  # a training that began anew reports these points again
+        values = [v for point in report.curve if point.fidelity > before and math.isfinite(v := point.values[0])]
+        values = values or [report.values[0]]
         curve.best = min(curve.best, *values) if not failed else math.inf
         curve.total, curve.points = curve.total + math.fsum(values), curve.points + len(values)
         curve.averages.append(math.inf if failed else curve.total / curve.points)

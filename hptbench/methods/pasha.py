@@ -152,7 +152,8 @@ class Race(Asha):
     def _update_epsilon(self, trial: int) -> None:
         """With the pairs of ``trial`` and the members of the top rung before it."""
         curve = self._curves[trial]
-        mine, others = np.array(list(curve.values())), self._table(list(curve))
+        fidelities = sorted(curve)  # a training that began anew may report points between those of the one before
+        mine, others = np.array([curve[fidelity] for fidelity in fidelities]), self._table(fidelities)
         noisy = np.abs(others[:, -1] - mine[-1])[crosses_and_returns(mine, others)]
         if len(noisy):
             self._distances = np.sort(np.concatenate([self._distances, noisy]), kind="stable")
@@ -179,7 +180,7 @@ def same_ranking(below: Floats, top: Floats, epsilon: float) -> bool:
 def crosses_and_returns(curve: Floats, others: Floats) -> Mask:
     """(m,) whether each of ``others``, (m, points), lies on one side of ``curve``, (points,), at its last point and
     some time before, and strictly on the other side in between. NaN is on no side."""
-    side = np.sign(others - curve)
+    side = (others > curve).astype(int) - (others < curve)  # no difference: that of two infinite values is NaN
     last = side[:, -1:]
     same, opposite = (side == last) & (last != 0), (side == -last) & (last != 0)
     first_same = np.argmax(same, axis=1)

@@ -9,12 +9,19 @@ doi:10.1007/s10994-006-6226-1, and in SMAC since 2.4.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.space import Floats
+
+
+def load() -> None:
+    """Import what trees are grown with. It takes most of a second: to be called where a search begins, as the first
+    forest is grown in an ask, whose time a run may measure."""
+    import_module("sklearn.tree")
 
 
 class Forest:

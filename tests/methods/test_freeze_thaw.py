@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hptbench.methods.curve_prior import CurvePrior, normalised
 from hptbench.methods.dyhpo import DyHPO, latest
 from hptbench.methods.freeze_thaw import FreezeThawBO, information
 from hptbench.methods.random import RandomSearch
-from hptbench.protocol import Budget, Fidelity, Method, Problem, Proposal, Report, Status
+from hptbench.protocol import Budget, Fidelity, Method, Point, Problem, Proposal, Report, Status
 from hptbench.space import Floats
 from hptbench.testing.methods import incumbent, problem_of, records_of
 from hptbench.testing.problems import Bowl
@@ -93,6 +94,72 @@ def test_foreign_reports_are_data_but_do_not_go_on() -> None:
     assert (search.shown.step.tolist(), search.shown.frozen.tolist()) == ([2], [])
 
 
+def test_a_step_is_told_by_the_last_value_within_it() -> None:
+    """Steps of 25 epochs: what comes after the first step's end does not replace its value."""
+    problem = problem_of(Bowl(over="sphere", fidelity=Fidelity(1, 100, continues=True)))
+    search = _Scripted(problem, np.random.default_rng(0), 1, 4, 8, 100)
+    for job, start in enumerate((0, 25)):
+        [proposal] = search.ask(1, ())
+        curve = tuple(Point(float(e), (float(-e),)) for e in range(start + 1, start + 26))
+        search.tell([Report(job, 0, proposal, start + 25.0, Status.OK, curve[-1].values, curve, 1.0)])
+    search.ask(1, ())
+    assert (search.shown.step.tolist(), search.shown.value.tolist()) == ([1, 2], [-25.0, -50.0])
+
+
+def test_the_share_of_a_step_may_be_rounded() -> None:
+    fidelity = Fidelity(0.1, 1.0, integer=False, continues=True)
+    search = _Scripted(problem_of(Bowl(over="sphere", fidelity=fidelity)), np.random.default_rng(0), 1, 10, 8, 100)
+    config = _problem().space.default()
+    level = 3 * 0.1
+    assert level > 0.3
+    search.tell([Report(7, 3, Proposal(config, level), level, Status.OK, (0.5,), (Point(level, (0.5,)),), 1.0)])
+    search.ask(1, ())
+    assert search.shown.step.tolist() == [3]
+
+
+def test_notes_of_others_may_hold_anything() -> None:
+    search = _search(initial=1)
+    other = Proposal(_problem().space.default(), 2.0, note={"segment": [0]})
+    search.tell([_report(7, 3, other, 0.1)])
+    assert len(search.ask(2, [other])) == 2
+
+
+def test_what_the_model_does_not_see_counts_as_known() -> None:
+    """Or a model that sees so many trials at most would never be fitted again."""
+    search = _search(initial=6, most=4)
+    first = search.ask(6, ())
+    _tell(search, first, [0.1, 0.9, 0.8, 0.2, 0.7, np.inf], 0)
+    [second] = search.ask(1, ())
+    _tell(search, [second], [0.05], 6)
+    assert (search.known, search.observed) == (6, 7)
+    assert len(search.shown.value) == 4
+
+
+@pytest.mark.parametrize("method", [FreezeThawBO(max_trials=4), DyHPO(max_points=10), CurvePrior(max_trials=4)])
+def test_models_are_fitted_again_however_few_trials_they_see(method: Any) -> None:
+    """They see 4 trials (10 of DyHPO), which have no more than 16 (40) values: what is due later follows more."""
+    search = method.begin(_problem(), np.random.default_rng(0))
+    config = _problem().space.default()
+    told = [_report(i, i, Proposal({**config, "a": i / 99}, 4.0), 1 + i / 99) for i in range(60)]
+    for some in (told[:30], told[30:]):
+        search.tell(some)
+        search.ask(1, ())
+    assert search._anew > 60
+
+
+def test_the_network_begins_anew_once_without_a_better_value_however_many_come_together() -> None:
+    """Four steps: after int(1.2 * 4) = 4 of them, here told three at a time: 2, then 5."""
+    search = DyHPO(first_steps=1, train_steps=10).begin(_problem(), np.random.default_rng(0))
+    networks = []
+    for turn in range(6):
+        proposals = search.ask(3, ())
+        search.tell([_report(3 * turn + i, 3 * turn + i, p, 1.0 + turn) for i, p in enumerate(proposals)])
+        search.ask(1, ())
+        networks.append(search._model)
+    assert networks[0] is not networks[1]
+    assert networks[1] is networks[5]
+
+
 def test_the_model_sees_the_best_and_the_latest_trials_only() -> None:
     search = _search(initial=6, most=4)
     first = search.ask(6, ())
@@ -131,9 +198,9 @@ def test_scores_of_losses_have_the_best_at_a_half() -> None:
 
 
 def test_the_deep_kernel_sees_the_ends_of_curves() -> None:
-    trial, step = np.array([0, 0, 0, 1, 1, 2]), np.array([1, 2, 3, 1, 2, 1])
-    assert latest(trial, step, 6).tolist() == [0, 1, 2, 3, 4, 5]
-    assert latest(trial, step, 4).tolist() == [2, 3, 4, 5]
+    trial = np.array([0, 0, 0, 1, 1, 2])
+    assert latest(trial, 6).tolist() == [0, 1, 2, 3, 4, 5]
+    assert latest(trial, 4).tolist() == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,13 @@ def test_later_promotions_keep_to_the_share_that_was_promoted() -> None:
     assert search.ask(1, ())[0].source is None
     search.tell([_report(102, lowest[29], 50.0)])
     assert search.ask(1, ())[0].source == 101
+
+
+def test_trees_are_imported_before_the_first_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time may be measured, and imports take longer than hundreds of asks."""
+    monkeypatch.delitem(sys.modules, "sklearn.tree", raising=False)
+    HyperTune().begin(problem_of(Bowl(over="sphere")), np.random.default_rng(0))
+    assert "sklearn.tree" in sys.modules
 
 
 def test_finds_more_than_random_search() -> None:

@@ -120,3 +120,15 @@ def test_foreign_reports_are_no_trials() -> None:
     [proposal] = search.ask(1, [])
     search.tell([Report(9, 9, proposal, 1.0, Status.OK, (5.0,), (), 1.0)])
     assert search.ask(1, [])[0].source == 9
+
+
+def test_points_count_once_where_trainings_begin_anew_and_only_finite_ones() -> None:
+    """Each of five trials reports all points up to its stop, at every stop: their averages are 9, 5, 4, 3."""
+    search = MedianStopping(grace_population=5).begin(problem_of(FOUR), np.random.default_rng(0))
+    epochs = [(1.0, 9.0), (1.5, math.nan), (1.7, math.inf), (2.0, 1.0), (3.0, 2.0), (4.0, 0.0)]
+    for job in range(20):
+        [proposal] = search.ask(1, [])
+        stop = float(proposal.fidelity or 0)
+        curve = tuple(Point(e, (v,)) for e, v in epochs if e <= stop)
+        search.tell([Report(job, job // 4, proposal, stop, Status.OK, curve[-1].values, curve, 1.0)])
+    assert search._completed == [[9.0] * 5, [5.0] * 5, [4.0] * 5, [3.0] * 5]

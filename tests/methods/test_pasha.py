@@ -118,6 +118,7 @@ def test_epsilon_is_that_of_a_plain_version() -> None:
         ([1, 2, 3, 4], [0, 3, 4, 4], False),  # equal at last
         ([1, 2, 3, 4], [2, math.nan, 2, 5], True),
         ([1, 2, 3, 4], [math.nan, 1, 4, 5], False),
+        ([math.inf, 1, 2, 3], [math.inf, 2, 1, 4], True),  # no difference of two infinite values
         ([1], [2], False),
     ],
 )
