@@ -17,7 +17,7 @@ import numpy as np
 
 from hptbench import registry
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import Problem, Proposal, Report, Search, Traits
+from hptbench.protocol import GoesOn, Problem, Proposal, Report, Search, Traits
 from hptbench.registry import method
 from hptbench.space import Config
 
@@ -98,6 +98,11 @@ class _Search:
 
     def tell(self, reports: Sequence[Report]) -> None:
         self._inner.tell(reports)
+
+    @property
+    def in_training(self) -> int:
+        """As many as the inner method says."""
+        return self._inner.in_training if isinstance(self._inner, GoesOn) else 0
 
 
 def _defaults(problem: Problem) -> dict[str, Any]:

@@ -136,7 +136,9 @@ def log_regrets(
     curves = {key: np.log10(np.maximum(regret, floor)) for key, regret in regrets.items()}
     for task in {task for task, _ in curves}:
         of_task = [curve for (name, _), curve in curves.items() if name == task]
-        worst = max((float(curve[np.isfinite(curve)].max()) for curve in of_task if np.isfinite(curve).any()), default=0.0)
+        worst = max(
+            (float(curve[np.isfinite(curve)].max()) for curve in of_task if np.isfinite(curve).any()), default=0.0
+        )
         for curve in of_task:
             curve[~np.isfinite(curve)] = worst
     return curves
