@@ -4,9 +4,9 @@ A state is only a cache: one that is not here is made again from ``Job.before``,
 how much has to be trained twice, never a result. Kept are
 
 - what a job under way goes on from (a pending proposal's ``source``),
-- of the others the :data:`LIMIT` that were used last, or twice as many as a population has members. The last states of trials outlive those from which their trial
-  has gone on, which another trial may still want to copy; the best one (highest fidelity first, then lowest value)
-  outlives all.
+- of the others the :data:`LIMIT` that were used last, or twice as many as a population has members. The last states of
+  trials outlive those from which their trial has gone on, which another trial may still want to copy; the best one
+  (highest fidelity first, then lowest value) outlives all.
 
 So a population loses none, and one that trains for ever (PBT) does not fill the disk.
 That of a training that has reached the end is not kept at all.
