@@ -33,8 +33,10 @@ def live(
     ``budget.max_time`` jobs still running are killed and not counted. Each end of a job is told
     alone, and free workers ask at once. ``tick`` is told how many jobs have ended and how
     many full evaluations have begun; ``states`` are kept in memory unless given."""
+    states = States() if states is None else states
     ledger = Ledger(problem, key, Clock.COST, states)
     search = method.begin(problem, stream(entropy(*key, "search")))
+    states.hold(search)
     limit = problem.budget.max_time
     history = deque(journal.history)
     finished: deque[tuple[Job, Outcome, float]] = deque()

@@ -260,6 +260,16 @@ class Search(Protocol):
         ...
 
 
+@runtime_checkable
+class GoesOn(Protocol):
+    """A search that goes on from the states of many trainings in turn, in any order."""
+
+    @property
+    def in_training(self) -> int:
+        """How many trainings that is: the latest state of each is kept."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What a method can deal with and what it needs."""

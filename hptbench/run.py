@@ -10,13 +10,10 @@ results/<study>/runs/<task>/<method>/<seed>-<id>/
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,12 +23,14 @@ import numpy as np
 from hptbench import machine
 from hptbench.errors import UserError
 from hptbench.files import write_whole
+from hptbench.identity import as_json, class_of, digest, encoded, provenance
 from hptbench.journal import Journal, journaled
 from hptbench.ledger import units
 from hptbench.live import live
 from hptbench.protocol import (
     Budget,
     Clock,
+    GoesOn,
     HasFront,
     Job,
     Method,
@@ -91,7 +90,7 @@ class Plan:
         task = self.task
         return {
             "task": task.name,
-            "class": _class(task),
+            "class": class_of(task),
             "version": task.version,
             "identity": encoded(task.identity(), f"the identity of {task.name}"),
             "space": task.space.to_json(),
@@ -113,7 +112,7 @@ class Plan:
     @cached_property
     def id(self) -> str:
         """Hash of all that can change the result, and of nothing else."""
-        return _hash({"protocol": self.protocol, "method": encoded(self.method, self.label), "seed": self.seed})
+        return digest({"protocol": self.protocol, "method": encoded(self.method, self.label), "seed": self.seed})
 
     @property
     def folder(self) -> Path:
@@ -305,6 +304,10 @@ class _TimedSearch:
         self._watch.ask_seconds += time.process_time() - began
         return proposals
 
+    @property
+    def in_training(self) -> int:
+        return self._search.in_training if isinstance(self._search, GoesOn) else 0
+
     def tell(self, reports: Sequence[Report]) -> None:
         began = time.process_time()
         self._search.tell(reports)
@@ -326,21 +329,21 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
         "objective": plan.task.objectives[0],
         "objectives": list(plan.task.objectives),
         "constraints": list(plan.task.constraints),
-        "front": _json(dataclasses.asdict(front)) if front else None,
+        "front": as_json(dataclasses.asdict(front)) if front else None,
         "optimum": getattr(plan.task, "optimum", None),
         "high": high,
         "fidelity_unit": fidelity.unit if fidelity else None,
-        "protocol": _hash(plan.protocol),
-        "method_class": _class(plan.method),
-        "hyperparameters": _json(plan.hyperparameters),
-        "provenance": _provenance(plan.method),
-        "budget": _json(plan.protocol["budget"]),
+        "protocol": digest(plan.protocol),
+        "method_class": class_of(plan.method),
+        "hyperparameters": as_json(plan.hyperparameters),
+        "provenance": provenance(plan.method),
+        "budget": as_json(plan.protocol["budget"]),
         "workers": plan.workers,
         "clock": str(plan.protocol["clock"]),
-        "limits": _json(plan.protocol["limits"]),
-        "simulation": _json(dataclasses.asdict(plan.simulation)),
-        "task_identity": _json(plan.protocol["identity"]),
-        "space": _json(plan.protocol["space"]),
+        "limits": as_json(plan.protocol["limits"]),
+        "simulation": as_json(dataclasses.asdict(plan.simulation)),
+        "task_identity": as_json(plan.protocol["identity"]),
+        "space": as_json(plan.protocol["space"]),
         "jobs": len(rows),
         "failed": len([r for r in records if r.outcome.status is not Status.OK]),
         "full_evals": sum(row["units"] for row in rows),
@@ -349,11 +352,11 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
         "tell": timed.tell_seconds,
         "peak_memory": driver.evaluator.peak_memory_mb(),
         "device": machine.device(),
-        "versions": _json(machine.versions()),
+        "versions": as_json(machine.versions()),
         "commit": machine.commit(),
     }
     table(RUNS, [row])  # or the study could never be collected again
-    write_whole(plan.folder / "run.json", lambda path: path.write_text(_json(row) + "\n", encoding="utf-8"))
+    write_whole(plan.folder / "run.json", lambda path: path.write_text(as_json(row) + "\n", encoding="utf-8"))
 
 
 def _job_row(record: Record, high: float) -> dict[str, Any]:
@@ -381,49 +384,7 @@ def _job_row(record: Record, high: float) -> dict[str, Any]:
         "values": list(last.values) if last else None,
         "constraints": list(last.constraints) if last else None,
         "test": outcome.hidden.get("test") if ok else None,
-        "hidden": _json(dict(outcome.hidden)),
-        "config": _json(dict(job.proposal.config)),
-        "note": _json(dict(job.proposal.note)),
+        "hidden": as_json(dict(outcome.hidden)),
+        "config": as_json(dict(job.proposal.config)),
+        "note": as_json(dict(job.proposal.note)),
     }
-
-
-def encoded(thing: Any, where: str) -> Any:
-    """``thing`` as JSON that says all that it is: dataclasses as their class and fields.
-
-    TypeError for what has no such form: an address or the order of a set would be in the run's id."""
-    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        fields = {f.name: encoded(getattr(thing, f.name), f"{where}.{f.name}") for f in dataclasses.fields(thing)}
-        return {"class": _class(thing)} | fields
-    if isinstance(thing, Mapping):
-        return {str(key): encoded(value, f"{where}.{key}") for key, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [encoded(value, f"{where}[{i}]") for i, value in enumerate(thing)]
-    if isinstance(thing, Enum):
-        return encoded(thing.value, where)
-    if isinstance(thing, np.generic):
-        return thing.item()
-    if thing is None or isinstance(thing, str | bool | int | float):
-        return thing
-    raise TypeError(f"{where}: expected numbers, text, lists, mappings or dataclasses, got {type(thing).__name__}")
-
-
-def _provenance(method: Method) -> str:
-    """'default', or JSON of the hyperparameters that differ from the class's own."""
-    changed = {}
-    for f in dataclasses.fields(method):  # type: ignore[arg-type]
-        default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
-        if getattr(method, f.name) != default:
-            changed[f.name] = encoded(getattr(method, f.name), f.name)
-    return _json({"changed": changed}) if changed else "default"
-
-
-def _class(thing: object) -> str:
-    return f"{type(thing).__module__}.{type(thing).__qualname__}"
-
-
-def _json(thing: Any) -> str:
-    return json.dumps(thing, sort_keys=True)
-
-
-def _hash(thing: Any) -> str:
-    return hashlib.blake2b(_json(thing).encode(), digest_size=6).hexdigest()

@@ -75,8 +75,10 @@ def simulate(
     the seconds that the method has thought since the last call. ``states``: where training states are kept, a store
     in memory unless given."""
     simulation.check_clock(clock)
+    states = States() if states is None else states
     ledger = Ledger(problem, key, clock, states)
     search = method.begin(problem, stream(entropy(*key, "search")))
+    states.hold(search)
     limit = problem.budget.max_time
     free = list(range(problem.workers))
     """A heap: the lowest number works first."""

@@ -4,11 +4,11 @@ A state is only a cache: one that is not here is made again from ``Job.before``,
 how much has to be trained twice, never a result. Kept are
 
 - what a job under way goes on from (a pending proposal's ``source``),
-- of the others the :data:`LIMIT` that were used last. The last states of trials outlive those from which their trial
-  has gone on, which another trial may still want to copy; the best one (highest fidelity first, then lowest value)
-  outlives all.
+- of the others the :data:`LIMIT` that were used last, or twice as many as a population has members. The last states of
+  trials outlive those from which their trial has gone on, which another trial may still want to copy; the best one
+  (highest fidelity first, then lowest value) outlives all.
 
-So a population of up to half as many members loses none, and one that trains for ever (PBT) does not fill the disk.
+So a population loses none, and one that trains for ever (PBT) does not fill the disk.
 That of a training that has reached the end is not kept at all.
 Which state came from which is in the journal and in ``jobs.parquet``: ``source``, ``trial``, ``start``.
 """
@@ -24,10 +24,10 @@ from pathlib import Path
 
 from hptbench.errors import UserError
 from hptbench.files import write_whole
-from hptbench.protocol import State
+from hptbench.protocol import GoesOn, Search, State
 
 LIMIT = 64
-"""Kept beside those in use."""
+"""Kept beside those in use, at least."""
 
 
 @dataclass
@@ -65,6 +65,11 @@ class States:
 
     def __len__(self) -> int:
         return len(self._idle) + len(self._over) + len(self._busy)
+
+    def hold(self, search: Search) -> None:
+        """Make room for the states of all that ``search`` has in training, and of as many that it has left."""
+        if isinstance(search, GoesOn):
+            self._limit = max(self._limit, 2 * search.in_training)
 
     def keep(self, job: int, state: State, fidelity: float, value: float) -> None:
         """What ``job`` left at ``fidelity`` with ``value``. None: that an earlier session may have kept."""

@@ -11,11 +11,14 @@ import pytest
 from hptbench.errors import UserError
 from hptbench.journal import Journal, journaled
 from hptbench.ledger import Ledger
+from hptbench.methods.pbt import PBT
+from hptbench.methods.start_from import StartFrom
 from hptbench.protocol import (
     Budget,
     Clock,
     Fidelity,
     Job,
+    Method,
     Outcome,
     Point,
     Problem,
@@ -25,10 +28,11 @@ from hptbench.protocol import (
     Status,
     Traits,
 )
-from hptbench.run import Driver, Evaluator, Plan, execute
+from hptbench.run import Driver, Evaluator, Plan, _Timed, execute
 from hptbench.simulate import simulate
 from hptbench.spacefile import space_from_yaml
 from hptbench.states import LIMIT, States
+from hptbench.tasks.training import TrainingTask
 from hptbench.testing.problems import Bowl
 from hptbench.workers import Limits
 
@@ -124,6 +128,30 @@ def test_a_population_keeps_as_many_states_as_it_has_members_and_loses_none(work
     with_few = Watched(States(limit=1))
     assert drive(simulate(Population(), problem(workers), ("p", 0), states=with_few.states), with_few) == records
     assert with_few.lost > 0, "a lost state is made again, and nothing is another"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        PBT(population=80, interval=1),
+        StartFrom(inner="pbt", settings={"population": 80, "interval": 1}),
+        _Timed(PBT(population=80, interval=1)),
+    ],
+    ids=["alone", "given a start", "in a run"],
+)
+@pytest.mark.parametrize("workers", [3, 80])
+def test_a_population_of_any_size_is_given_room(method: Method, workers: int) -> None:
+    task = TrainingTask("noisy_quadratic", steps=8)
+    run = simulate(method, Problem(task.space, task.objectives, task.fidelity, Budget(max_jobs=600), workers), ("p", 0))
+    went_on = 0
+    try:
+        jobs = next(run)
+        while True:
+            went_on += sum(job.start > 0 for job in jobs)
+            assert all(job.state is not None for job in jobs if job.start > 0)
+            jobs = run.send(task.evaluate(jobs))
+    except StopIteration:
+        assert went_on > 400
 
 
 def test_the_default_store_is_bounded_however_long_the_run_is() -> None:

@@ -260,7 +260,12 @@ def _write(home: Path, claims: Sequence[Claim], name: str, found: Mapping[str, A
     kept[name] = found
     kept = {one.name: kept[one.name] for one in claims if one.name in kept}
     if table.is_file():
-        old = pd.read_parquet(table)
+        try:
+            old = pd.read_parquet(table)
+        except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+            raise UserError(
+                f"{table} is damaged ({error}); delete it and {stored}: the claims are read from their runs again"
+            ) from error
         rows = pd.concat([old[old["claim"].isin(kept.keys() - {name})], rows], ignore_index=True)
     rows = rows.sort_values(["claim", "problem", "method", "at", "seed"], ignore_index=True)
     text = markdown(kept, [one.name for one in claims if one.name not in kept])

@@ -1,8 +1,8 @@
 """``schedule``: the schedule of hyperparameters that a population based training found, as a file.
 
 python -m hptbench schedule results/training --where method=pbt task=noisy_quadratic-100 --out found.yaml
-python -m hptbench +method=default suite=training 'suite.instances=[
-    {function: noisy_quadratic, wrap: [{replayed: {file: found.yaml}}]}]'
+python -m hptbench +method=default suite=training \\
+    'suite.instances=[{function: noisy_quadratic, wrap: [{replayed: {file: found.yaml}}]}]'
 """
 
 from __future__ import annotations

@@ -96,6 +96,11 @@ class Population(ABC):
         self._members: list[Member] = []
         self._new_population()
 
+    @property
+    def in_training(self) -> int:
+        """As many as there are members."""
+        return self._size
+
     @abstractmethod
     def _explore(self, donor: Member) -> Config:
         """Hyperparameters with which to go on from the state of ``donor``."""

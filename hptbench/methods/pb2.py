@@ -18,6 +18,7 @@ Deviations from either:
   with its own time and value (Ray: what has been replaced in this round, with those of the member in question).
 - The process's own hyperparameters are fitted when there are 8 more intervals, and a fifth more, not every time.
 - The last 200 intervals count, as in Ray, which then tries longer windows up to 1000 and keeps the most likely.
+- The process's length is at most 10 in exp(-d^2 / length) (Ray: at most 1, clipped after the fit).
 - The bound is maximised over 128 draws, and steps from the best of these, not by gradients from 10 starts.
 - Without any growth known, hyperparameters are drawn uniformly (Ray keeps those of the best).
 - Ray takes numbers only. Here ordinals are numbers; categories are drawn uniformly, which J. Parker-Holder et al.,

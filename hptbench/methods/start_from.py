@@ -17,7 +17,7 @@ import numpy as np
 
 from hptbench import registry
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import Problem, Proposal, Report, Search, Traits
+from hptbench.protocol import GoesOn, Problem, Proposal, Report, Search, Traits
 from hptbench.registry import method
 from hptbench.space import Config
 
@@ -99,6 +99,11 @@ class _Search:
     def tell(self, reports: Sequence[Report]) -> None:
         self._inner.tell(reports)
 
+    @property
+    def in_training(self) -> int:
+        """As many as the inner method says."""
+        return self._inner.in_training if isinstance(self._inner, GoesOn) else 0
+
 
 def _defaults(problem: Problem) -> dict[str, Any]:
     """The default value of every parameter, inactive ones included."""
@@ -109,18 +114,25 @@ def _defaults(problem: Problem) -> dict[str, Any]:
 
 def _best(path: Path, task: str | None, top: int) -> list[Config]:
     """The ``top`` best different configurations among the jobs that were trained furthest, the best first."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = path / "jobs.parquet" if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"start_from.study: expected a study with jobs.parquet, or such a table, got {path}")
-    rows = pq.read_table(file, columns=_COLUMNS).to_pylist()
+    try:
+        rows = pq.read_table(file, columns=_COLUMNS).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"start_from.study: {file} is damaged or no table of jobs ({reason})") from error
     names = sorted({row["task"] for row in rows})
     if task is None and len(names) != 1:
-        raise UserError(f"start_from.task: expected one of the tasks of {path}: {', '.join(names)}")
+        raise UserError(f"start_from.task: expected one of the tasks of {path}: {', '.join(names) or 'it has none'}")
     if task is not None and task not in names:
         raise unknown(f"task of {path}", task, names)
     rows = [row for row in rows if row["task"] == (task or names[0]) and row["status"] == "ok"]
-    furthest = max((row["stop"] for row in rows), default=0.0)
+    if not rows:
+        raise UserError(f"start_from.study: expected a job that succeeded on {task or names[0]} in {path}, got none")
+    furthest = max(row["stop"] for row in rows)
     full = sorted((row["value"], row["config"]) for row in rows if row["stop"] == furthest)
     return [json.loads(config) for config in list(dict.fromkeys(config for _, config in full))[:top]]

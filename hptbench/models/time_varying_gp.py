@@ -9,6 +9,7 @@ rate of forgetting and the variance of the noise have the values of the greatest
 from __future__ import annotations
 
 import math
+from copy import copy
 
 import numpy as np
 from scipy.linalg import cho_solve, lapack
@@ -31,7 +32,7 @@ class TimeVaryingGP:
 
     def __init__(self, x: Floats, t: Floats, y: Floats, theta: Floats) -> None:
         """``x``: (n, d) inputs, ``t``: (n,) times, ``y``: (n,) targets of mean 0, ``theta``: (4,) as in START."""
-        self._x, self._t, self.y, self.theta = x, t, y, theta
+        self._x, self._t, self.theta = x, t, theta
         k = _kernel(x, t, x, t, theta)
         k[np.diag_indices(len(k))] += math.exp(theta[3])
         self._root = _cholesky(k)
@@ -46,10 +47,15 @@ class TimeVaryingGP:
     def given(self, x: Floats, t: Floats) -> TimeVaryingGP:
         """The process that has also seen targets at (m, d) inputs and (m,) times, just as it predicts them: its means
         stay, its variances, which do not depend on targets, fall."""
-        n = len(t)
-        x, t = np.concatenate([self._x, x]), np.concatenate([self._t, t])
-        out = TimeVaryingGP(x, t, np.concatenate([self.y, np.zeros(n)]), self.theta)
-        out._alpha = np.concatenate([self._alpha, np.zeros(n)])
+        n, m = len(self._t), len(t)
+        cross = lapack.dtrtrs(self._root, _kernel(self._x, self._t, x, t, self.theta), lower=1)[0]
+        own = _kernel(x, t, x, t, self.theta)
+        own[np.diag_indices(m)] += math.exp(self.theta[3])
+        root = np.zeros((n + m, n + m))
+        root[:n, :n], root[n:, :n], root[n:, n:] = self._root, cross.T, _cholesky(own - cross.T @ cross)
+        out = copy(self)
+        out._x, out._t, out._root = np.concatenate([self._x, x]), np.concatenate([self._t, t]), root
+        out._alpha = np.concatenate([self._alpha, np.zeros(m)])
         return out
 
 
@@ -58,28 +64,30 @@ def fit(x: Floats, t: Floats, y: Floats, start: Floats = START, steps: int = 30)
     from scipy.optimize import minimize
 
     end = minimize(
-        negative_log_likelihood, start, args=(x, t, y), jac=True, method="L-BFGS-B", bounds=_BOUNDS,
-        options={"maxiter": steps},
+        negative_log_likelihood, start, args=(_squares(x, x), np.abs(t[:, None] - t), y), jac=True, method="L-BFGS-B",
+        bounds=_BOUNDS, options={"maxiter": steps},
     )  # fmt: skip
     return TimeVaryingGP(x, t, y, end.x)
 
 
-def negative_log_likelihood(theta: Floats, x: Floats, t: Floats, y: Floats) -> tuple[float, Floats]:
-    """Of ``theta``, up to a constant, and its gradient, (4,)."""
-    clean = _kernel(x, t, x, t, theta)
-    noise = math.exp(theta[3])
+def negative_log_likelihood(theta: Floats, squares: Floats, gaps: Floats, y: Floats) -> tuple[float, Floats]:
+    """Of ``theta``, up to a constant, and its gradient, (4,). ``squares``, ``gaps``: (n, n) squared distances between
+    the inputs, and differences between the times; ``y``: (n,)."""
+    clean = _covariance(theta, squares, gaps)
+    noise, diagonal = math.exp(theta[3]), np.diag_indices(len(y))
     k = clean.copy()
-    k[np.diag_indices(len(k))] += noise
+    k[diagonal] += noise
     root = _cholesky(k)
     alpha = cho_solve((root, True), y)
-    inverse, _ = lapack.dpotri(root, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    outer = inverse - np.outer(alpha, alpha)
+    outer = lapack.dpotri(root, lower=1)[0].T  # one triangle of the inverse, the other one is 0 …
+    outer *= 2  # … so it counts twice: all that it is multiplied by is symmetric
+    outer[diagonal] /= 2
+    outer -= np.outer(alpha, alpha)
     weighted = outer * clean
     gradient = 0.5 * np.array([
         weighted.sum(),
-        (weighted * _squares(x, x)).sum() / math.exp(theta[1]),
-        -(weighted * np.abs(t[:, None] - t)).sum() / (2 * (1 - theta[2])),
+        np.vdot(weighted, squares) / math.exp(theta[1]),
+        -np.vdot(weighted, gaps) / (2 * (1 - theta[2])),
         noise * np.trace(outer),
     ])  # fmt: skip
     return float(0.5 * y @ alpha + np.log(np.diag(root)).sum()), gradient
@@ -87,8 +95,11 @@ def negative_log_likelihood(theta: Floats, x: Floats, t: Floats, y: Floats) -> t
 
 def _kernel(x: Floats, t: Floats, other: Floats, at: Floats, theta: Floats) -> Floats:
     """(m, n), without noise."""
-    space = theta[0] - _squares(x, other) / math.exp(theta[1])
-    return np.asarray(np.exp(space + math.log1p(-theta[2]) * np.abs(t[:, None] - at) / 2))
+    return _covariance(theta, _squares(x, other), np.abs(t[:, None] - at))
+
+
+def _covariance(theta: Floats, squares: Floats, gaps: Floats) -> Floats:
+    return np.asarray(np.exp(theta[0] - squares / math.exp(theta[1]) + math.log1p(-theta[2]) / 2 * gaps))
 
 
 def _squares(a: Floats, b: Floats) -> Floats:

@@ -128,7 +128,7 @@ def log_regrets(
     found: Mapping[tuple[str, str], Floats], by: Mapping[str, Reference], floor: float = FLOOR
 ) -> dict[tuple[str, str], Floats]:
     """log10 of the normalised regret of :func:`incumbents`, floored: the same keys and shapes. Before its first
-    incumbent a run has the largest regret of its task."""
+    incumbent a run has the largest regret of its task, or, where no run has one, that of a random configuration."""
     regrets = {
         (task, method): (values - by[task].best) / (by[task].random - by[task].best)
         for (task, method), values in found.items()
@@ -136,7 +136,9 @@ def log_regrets(
     curves = {key: np.log10(np.maximum(regret, floor)) for key, regret in regrets.items()}
     for task in {task for task, _ in curves}:
         of_task = [curve for (name, _), curve in curves.items() if name == task]
-        worst = max(float(curve[np.isfinite(curve)].max()) for curve in of_task if np.isfinite(curve).any())
+        worst = max(
+            (float(curve[np.isfinite(curve)].max()) for curve in of_task if np.isfinite(curve).any()), default=0.0
+        )
         for curve in of_task:
             curve[~np.isfinite(curve)] = worst
     return curves

@@ -98,8 +98,8 @@ def restricted_mean(time: Floats, reached: Floats) -> tuple[float, float]:
 
 def speedups(times: pd.DataFrame) -> pd.DataFrame:
     """A row per task, method and number of workers of :func:`times_to_target`: runs, reached, ert, restricted (the
-    restricted mean) and horizon, busy (mean over runs), speedup with low and high (95 %), efficiency (speed-up per
-    additional worker: 1 is ideal).
+    restricted mean) and horizon, busy (mean over runs), speedup with low and high (95 %), efficiency (speed-up
+    divided by how many times the fewest workers there are: 1 is ideal).
 
     Speed-ups are against the fewest workers that the method has on the task; NaN if no run reached the target with
     them, 0 if none does with more. Where a bootstrap sample has no run that reached it, its ERT is infinite."""

@@ -83,7 +83,9 @@ def _read(path: Path) -> Sequence[Mapping[str, Any]]:
     if not path.is_file():
         raise UserError(f"expected the file of a schedule, got {path}, which is none")
     try:
-        steps: Sequence[Mapping[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["steps"]
-    except (yaml.YAMLError, TypeError, KeyError) as error:
+        steps: Any = yaml.safe_load(path.read_text(encoding="utf-8"))["steps"]
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
         raise UserError(f"{path}: expected a mapping with steps") from error
+    if not isinstance(steps, list):
+        raise UserError(f"{path}: expected steps to be a list, got {steps!r}")
     return steps

@@ -107,6 +107,9 @@ def test_claims_run_resume_and_leave_their_verdicts(tmp_path: Path, capsys: pyte
     assert dispatch(["run", *changed, "claims.only=[few]"]) == 0
     assert list(json.loads((home / "claims.json").read_text())) == ["few"]  # results of another claim are not kept
     assert set(pd.read_parquet(home / "claims.parquet")["claim"]) == {"few"}
+    (home / "claims.parquet").write_bytes(b"torn")
+    assert dispatch(["run", *changed, "claims.only=[few]"]) == 2
+    assert "claims.parquet is damaged" in capsys.readouterr().err.replace("\n", "")
 
 
 def test_one_claim_alone_with_few_seeds_for_a_quick_look(tmp_path: Path) -> None:

@@ -92,6 +92,24 @@ def test_the_best_of_an_earlier_study(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"task": "t", "status": "failed", "value": None, "stop": 9.0, "config": "{}"}], "succeeded on t"),
+        ([{"task": "t", "status": "ok"}], "no table of jobs"),
+        (None, "damaged"),
+    ],
+)
+def test_a_study_that_is_of_no_use(tmp_path: Path, rows: list[dict[str, Any]] | None, message: str) -> None:
+    file = tmp_path / "jobs.parquet"
+    if rows is None:
+        file.write_bytes(b"PAR1 torn")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    with pytest.raises(UserError, match=message):
+        StartFrom(study=str(tmp_path))
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"configs": [{"z": 1}]}, "parameter 'z'"),

@@ -25,9 +25,10 @@ def test_the_likelihood_and_its_gradient() -> None:
     x, t, y = data()
     k = np.array([[kernel(a, s, b, u) for b, u in zip(x, t, strict=True)] for a, s in zip(x, t, strict=True)])
     expected = -multivariate_normal(np.zeros(12), k + 0.05 * np.eye(12)).logpdf(y)
-    value, gradient = negative_log_likelihood(THETA, x, t, y)
+    squares, gaps = ((x[:, None] - x) ** 2).sum(axis=2), np.abs(t[:, None] - t)
+    value, gradient = negative_log_likelihood(THETA, squares, gaps, y)
     assert value + 6 * math.log(2 * math.pi) == pytest.approx(expected)
-    numeric = approx_fprime(THETA, lambda theta: negative_log_likelihood(theta, x, t, y)[0], 1e-7)
+    numeric = approx_fprime(THETA, lambda theta: negative_log_likelihood(theta, squares, gaps, y)[0], 1e-7)
     np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-5)
 
 
@@ -48,6 +49,17 @@ def test_variances_fall_where_something_is_pending_and_rise_with_time() -> None:
     given = gp.given(new, np.array([4.0]))
     assert given.predict(new, 4.0)[1] < 0.1 < gp.predict(new, 4.0)[1]
     assert given.predict(new, 9.0)[1] > given.predict(new, 4.0)[1], "it is forgotten"
+
+
+def test_given_is_conditioning_on_what_is_predicted() -> None:
+    x, t, y = data()
+    gp, (new, at, _) = TimeVaryingGP(x, t, y, THETA), data(3, seed=1)
+    lies = np.concatenate([gp.predict(new[i : i + 1], at[i])[0] for i in range(3)])
+    whole = TimeVaryingGP(np.concatenate([x, new]), np.concatenate([t, at]), np.concatenate([y, lies]), THETA)
+    where = data(20, seed=2)[0]
+    for found, expected in zip(gp.given(new, at).predict(where, 4.0), whole.predict(where, 4.0), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(gp.given(new, at).predict(where, 4.0)[0], gp.predict(where, 4.0)[0], atol=1e-12)
 
 
 def test_the_fit_tells_what_changes_from_what_stays() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import hptbench.plots.speedup as figure
 from hptbench.errors import UserError
 from hptbench.plots.speedup import speedup
 
@@ -30,6 +31,19 @@ def test_draws_what_can_be_compared_and_writes_it_beside(tmp_path: Path) -> None
     assert found["data"]["a"]["asha"]["x"] == [1, 4, 64]
     assert found["data"]["b"] == {"asha": {"seeds": 5, "x": [1, 64], "mean": [1, 2], "low": [0.5, 1], "high": [2, 4]}}
     assert "regret of 0.1" in found["caption"]
+
+
+def test_a_band_without_an_upper_end_goes_to_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    monkeypatch.setattr(figure, "save", lambda drawn, path, *_: (shown.append(drawn), path.write_bytes(b"")))
+    table = pd.DataFrame(rows("a", "asha", [(1, 1.0), (4, 3.0)]))
+    table.loc[1, "high"] = math.inf
+    speedup(table, tmp_path / "s.png", regret=0.1)
+    [axes] = shown[0].axes
+    [band] = axes.collections
+    [outline] = band.get_paths()
+    assert {1.5} <= set(outline.vertices[:, 1]), "its lower end"
+    assert 4 < axes.get_ylim()[1] < 6 < outline.vertices[:, 1].max() < math.inf
 
 
 def test_one_number_of_workers_is_nothing_to_draw(tmp_path: Path) -> None:

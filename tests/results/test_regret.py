@@ -63,6 +63,11 @@ def test_regrets_follow_the_incumbents_and_keep_the_floor() -> None:
     assert 10 ** curves["t", "own"] == pytest.approx(np.array([[1.0, 0.5, FLOOR], [0.75, 0.75, 0.75]]))
 
 
+def test_where_nobody_has_an_incumbent_yet_all_are_worth_a_random_configuration() -> None:
+    early = log_regrets(incumbents(STUDY, Axis(np.array([0.5]), "time")), references(STUDY))
+    assert all((curve == 0).all() for curve in early.values())
+
+
 def test_what_violates_a_constraint_is_no_incumbent() -> None:
     study = STUDY.assign(constraints=[[] if value != 1.0 else [0.5] for value in STUDY["value"]])
     study = worth(study, {"t": 1.0}, "seen")

@@ -124,6 +124,10 @@ def test_replaying_by_hand_and_from_a_file(tmp_path: Path) -> None:
         outcome = run(task, task.space.default(), 20)
         assert outcome.curve[-1].values[0] == pytest.approx(state / 2)
     assert Replayed(QUADRATIC, file=str(file)).identity() == Replayed(QUADRATIC, STEPS).identity()
+    for text in (b"steps: 3", b"steps:", b"other: []", b"\xff\xfe", b"[1"):
+        file.write_bytes(text)
+        with pytest.raises(UserError, match=r"s\.yaml: expected"):
+            Replayed(QUADRATIC, file=str(file))
 
 
 @pytest.mark.parametrize(
