@@ -6,10 +6,9 @@ once into array operations, so that ten thousand configurations cost a handful o
 
 from __future__ import annotations
 
-import enum
 import json
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import ConfigSpace as CS
@@ -18,97 +17,13 @@ from ConfigSpace import forbidden as cs_forb
 from numpy.typing import NDArray
 
 from hptbench.errors import UserError, unknown
+from hptbench.parameters import Columns, Config, Floats, Kind, Mask, Parameter, Scale, Value
 
-Value: TypeAlias = bool | int | float | str
-Config: TypeAlias = Mapping[str, Value]
-"""A configuration: plain Python values of the *active* parameters only. Never changed in place."""
-Floats: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
-_Columns: TypeAlias = Floats
-"""(d, n), a row per parameter: values (numbers) or positions (categories); NaN where inactive."""
-_Test: TypeAlias = Callable[[_Columns], Mask]
+__all__ = ["Config", "Floats", "Kind", "Mask", "Space", "Value"]
+
+_Test: TypeAlias = Callable[[Columns], Mask]
 
 _REDRAWS = 1000
-
-
-class Kind(enum.StrEnum):
-    """What a parameter is."""
-
-    FLOAT = "float"
-    INTEGER = "integer"
-    CATEGORICAL = "categorical"
-    ORDINAL = "ordinal"
-    CONSTANT = "constant"
-
-
-class _Parameter:
-    """One column: between the unit interval and values (numbers) or positions (categories)."""
-
-    def __init__(self, hp: Any) -> None:
-        self.name: str = hp.name
-        self.log = False
-        self.values: tuple[Value, ...] = ()
-        if isinstance(hp, CS.UniformFloatHyperparameter):
-            self.kind, self.size, self.log = Kind.FLOAT, 0, hp.log
-            self.low, self.high = float(hp.lower), float(hp.upper)
-            self.edges = (np.log(self.low), np.log(self.high)) if hp.log else (self.low, self.high)
-        elif isinstance(hp, CS.UniformIntegerHyperparameter):
-            self.kind, self.size, self.log = Kind.INTEGER, int(hp.upper - hp.lower + 1), hp.log
-            self.low, self.high = float(hp.lower), float(hp.upper)
-            low, high = self.low - 0.5, self.high + 0.5
-            self.edges = (np.log(low), np.log(high)) if hp.log else (low, high)
-        elif isinstance(hp, CS.CategoricalHyperparameter | CS.OrdinalHyperparameter | CS.Constant):
-            if isinstance(hp, CS.CategoricalHyperparameter):
-                self.kind, values, p = Kind.CATEGORICAL, hp.choices, np.asarray(hp.probabilities)
-            elif isinstance(hp, CS.OrdinalHyperparameter):
-                self.kind, values = Kind.ORDINAL, hp.sequence
-                p = np.full(len(values), 1 / len(values))
-            else:
-                self.kind, values, p = Kind.CONSTANT, (hp.value,), np.ones(1)
-            self.values = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
-            self.size, self.low, self.high = len(self.values), 0.0, float(len(self.values) - 1)
-            self.cells = np.concatenate([[0.0], np.cumsum(p)])
-            """Where the cells of the values begin and end in the unit interval."""
-            self.cells[-1] = 1.0
-            self._index = {v: i for i, v in enumerate(self.values)}
-        else:
-            raise UserError(
-                f"parameter {hp.name!r}: expected a uniform float or integer, a categorical, an ordinal "
-                f"or a constant, got {type(hp).__name__}; beliefs about good values belong to methods that take priors"
-            )
-        default = hp.value if isinstance(hp, CS.Constant) else hp.default_value
-        self.default: Value = default.item() if isinstance(default, np.generic) else default
-
-    def cell(self, x: Floats) -> tuple[Floats, Floats]:
-        """Where the cells of integers or positions begin and end in the unit interval."""
-        if self.values:
-            return self.cells[x.astype(int)], self.cells[x.astype(int) + 1]
-        ends = np.stack([x - 0.5, x + 0.5])
-        return tuple(((np.log(ends) if self.log else ends) - self.edges[0]) / (self.edges[1] - self.edges[0]))
-
-    def plain(self, x: list[float]) -> list[Value]:
-        """The values that numbers or positions stand for."""
-        if self.values:
-            return [self.values[int(i)] for i in x]
-        return [int(v) for v in x] if self.kind is Kind.INTEGER else list(x)
-
-    def number(self, value: Value) -> float:
-        """The number or position that stands for ``value``; UserError if it is not allowed."""
-        if self.values:
-            if value not in self._index:
-                raise UserError(f"parameter {self.name!r}: expected one of {list(self.values)}, got {value!r}")
-            return float(self._index[value])
-        whole = self.kind is not Kind.INTEGER or (isinstance(value, int | float) and float(value).is_integer())
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not whole
-            or not self.low <= value <= self.high
-        ):
-            raise UserError(
-                f"parameter {self.name!r}: expected {self.kind} in [{self.low:g}, {self.high:g}], got {value!r}"
-            )
-        return float(value)
 
 
 class Space:
@@ -122,14 +37,14 @@ class Space:
         if len(configspace) == 0:
             raise UserError("expected a search space with at least one parameter, got an empty one")
         self.configspace = configspace
-        self._parameters = [_Parameter(hp) for hp in configspace.values()]
+        self._parameters = [Parameter(hp) for hp in configspace.values()]
         self.names = tuple(p.name for p in self._parameters)
         self.kinds = tuple(p.kind for p in self._parameters)
         self.sizes = np.array([p.size for p in self._parameters])
         """(d,) number of values of each parameter; 0 for continuous ones."""
         self._column = {name: j for j, name in enumerate(self.names)}
         self._active_if = [self._conditions(name) for name in self.names]
-        self._scale = _Scale(self._parameters)
+        self._scale = Scale(self._parameters)
         self._forbidden = [self._clause(c) for c in configspace.forbidden_clauses]
         self.conditional = any(self._active_if)
 
@@ -233,7 +148,7 @@ class Space:
                 ok &= ~clause(x)
         return ok
 
-    def _columns(self, u: Floats, strict: bool = True) -> _Columns:
+    def _columns(self, u: Floats, strict: bool = True) -> Columns:
         x = self._scale.from_unit(u)
         missing = np.isnan(x)
         for j, tests in enumerate(self._active_if):
@@ -287,7 +202,7 @@ class Space:
         bound = p.number(c.value)
         return lambda x: compare(x[j], bound)
 
-    def _comparable(self, name: str) -> Callable[[_Columns], Floats]:
+    def _comparable(self, name: str) -> Callable[[Columns], Floats]:
         """A parameter's column as numbers that can be compared with another parameter's."""
         p, j = self._parameters[self._column[name]], self._column[name]
         if not p.values:
@@ -346,50 +261,6 @@ class Space:
         """ConfigSpace's own serialised form, without version numbers."""
         whole = self.configspace.to_serialized_dict()
         return {k: whole[k] for k in ("hyperparameters", "conditions", "forbiddens")}
-
-
-class _Scale:
-    """All columns at once, between the unit cube and values (numbers) or positions (categories); NaN stays NaN."""
-
-    def __init__(self, parameters: Sequence[_Parameter]) -> None:
-        self.named = np.array([bool(p.values) for p in parameters])
-        """(d,) whether values are a list: categories, ordinals, constants."""
-        self.lows = np.array([[p.low] for p in parameters])
-        self._numbers = np.flatnonzero(~self.named)
-        numbers = [p for p in parameters if not p.values]
-        edges = np.array([p.edges for p in numbers]).reshape(-1, 2)
-        self._begin, self._width = edges[:, :1], edges[:, 1:] - edges[:, :1]
-        self._low, self._high = self.lows[self._numbers], np.array([p.high for p in numbers])[:, None]
-        self._logs = np.flatnonzero([p.log for p in numbers])
-        self._wholes = np.flatnonzero([p.kind is Kind.INTEGER for p in numbers])
-        lists = ((j, p.cells) for j, p in enumerate(parameters) if p.values)
-        self._lists = [(j, cells[1:-1], (cells[:-1] + cells[1:]) / 2) for j, cells in lists]
-        """(column, where one cell ends and the next begins, middles) of each list."""
-
-    def from_unit(self, u: Floats) -> _Columns:
-        """(d, n) of (n, d)."""
-        x = np.array(u.T)
-        missing = np.isnan(x)
-        y = self._begin + x[self._numbers] * self._width
-        y[self._logs] = np.exp(y[self._logs])
-        y[self._wholes] = np.rint(y[self._wholes])
-        x[self._numbers] = np.minimum(np.maximum(y, self._low), self._high)
-        for j, inner, _ in self._lists:
-            x[j] = inner.searchsorted(x[j], "right")
-        x[missing] = np.nan
-        return x
-
-    def to_unit(self, x: _Columns) -> Floats:
-        """(n, d) of (d, n): the middle of the cell for integers and categories."""
-        missing = np.isnan(x)
-        u = np.where(missing, self.lows, x)
-        y = u[self._numbers]
-        y[self._logs] = np.log(y[self._logs])
-        u[self._numbers] = (y - self._begin) / self._width
-        for j, _, middles in self._lists:
-            u[j] = middles[u[j].astype(int)]
-        u[missing] = np.nan
-        return u.T.copy()
 
 
 _COMPARE: tuple[tuple[str, Callable[[Any, Any], Any]], ...] = (

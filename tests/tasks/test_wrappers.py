@@ -4,36 +4,26 @@ import dataclasses
 import math
 import pickle
 import statistics
-import subprocess
-import sys
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import ConfigSpace as CS
 import numpy as np
 import pytest
 from scipy.optimize import brentq
+from wrapping import BRANIN, HARTMANN, ONES, Echo, bare, job, jobs
 
 from hptbench.errors import UserError
-from hptbench.protocol import Budget, Clock, Job, Outcome, Point, Problem, Proposal, Status, Task
-from hptbench.rng import entropy
-from hptbench.space import Space
+from hptbench.protocol import Budget, Clock, Problem, Status, Task
 from hptbench.spacefile import space_from_yaml
 from hptbench.tasks._wrapper import wrap
-from hptbench.tasks.cropped import Cropped
 from hptbench.tasks.delayed import Delayed
 from hptbench.tasks.failing import Failing
-from hptbench.tasks.guessed import Guessed
 from hptbench.tasks.noisy import Noisy
-from hptbench.tasks.padded import Padded
 from hptbench.tasks.shifted import Shifted
 from hptbench.tasks.straggling import Straggling
 from hptbench.tasks.synthetic import SyntheticTask
 
-BRANIN = SyntheticTask("branin")
-HARTMANN = SyntheticTask("mf_hartmann3_good")
-ONES = SyntheticTask("counting_ones", 8)
 WRAPPERS = [
     {"noisy": {"std": 0.1}},
     {"delayed": {"std": 0.5, "factor": 2.0}},
@@ -49,55 +39,6 @@ ALL = [wrap(task, [spec]) for task in (BRANIN, HARTMANN, ONES) for spec in WRAPP
     wrap(SyntheticTask("levy", 2), [{"cropped": {"seed": 1}}, {"guessed": {"distance": 0.25, "seed": 1}}]),
 ]
 each = pytest.mark.parametrize("task", ALL, ids=lambda t: t.name)
-
-
-def job(task, config=None, stop=None, start=0.0, trial=0):
-    stop = stop or (task.fidelity.high if task.fidelity else 1.0)
-    return Job(trial, trial, Proposal(config or task.space.default(), stop), start, stop, entropy("test", trial))
-
-
-def jobs(task, n=40):
-    configs = task.space.decode(task.space.sample(np.random.default_rng(0), n))
-    levels = [1.0] if task.fidelity is None else [task.fidelity.low, task.fidelity.high]
-    return [job(task, c, levels[i % len(levels)], trial=i) for i, c in enumerate(configs)]
-
-
-def _configs(task, n=10):
-    return task.space.decode(task.space.sample(np.random.default_rng(0), n))
-
-
-def bare(outcomes):
-    """Outcomes as text: NaN equals itself."""
-    return [repr(o) for o in outcomes]
-
-
-@dataclass(frozen=True)
-class Echo:
-    """Returns in ``hidden`` what its jobs carry."""
-
-    space: Space
-    name: str = "echo"
-    unit: str = "echo"
-    version: int = 4
-    objectives: tuple[str, ...] = ("a", "b")
-    constraints: tuple[str, ...] = ()
-    fidelity: Any = HARTMANN.fidelity
-    measured: bool = True
-
-    def identity(self):
-        return {}
-
-    def evaluate(self, jobs):
-        out = []
-        for j in jobs:
-            chain, link = [], j
-            while link is not None:
-                chain.append(dict(link.proposal.config))
-                link = link.before
-            points = tuple(Point(f, (1.0, 2.0)) for f in (1.0, 2.0))
-            out.append(Outcome(Status.OK, points, 3.0, {"chain": chain}, state="kept"))  # type: ignore[dict-item]
-        return out
-
 
 # every wrapper
 
@@ -254,66 +195,6 @@ def test_factors_of_trials_and_jobs_are_log_normal_and_independent():
     assert slow[0] / plain[0] == pytest.approx(slow[1] / plain[1])
 
 
-# failing
-
-
-@pytest.mark.parametrize("kind", ["failed", "not_finite"])
-def test_failures_come_at_their_rate_and_cost_what_the_job_costs(kind):
-    task = Failing(Echo(BRANIN.space), 0.3, kind)
-    outcomes = task.evaluate([job(task, trial=i) for i in range(1000)])
-    bad = [o for o in outcomes if not o.hidden]
-    assert len(bad) == pytest.approx(300, abs=60)
-    assert all(o.cost == 3.0 and o.state is None for o in bad)
-    assert all(o.state == "kept" and o.curve[-1].values == (1.0, 2.0) for o in outcomes if o.hidden)
-    if kind == "failed":
-        assert all(o.status is Status.FAILED and o.message for o in bad)
-    else:
-        assert all(o.curve[0].values == (1.0, 2.0) and all(map(math.isnan, o.curve[-1].values)) for o in bad)
-
-
-def test_rates_of_zero_and_one():
-    batch = jobs(BRANIN)
-    assert Failing(BRANIN, 0.0).evaluate(batch) == BRANIN.evaluate(batch)
-    assert {o.status for o in Failing(BRANIN, 1.0).evaluate(batch)} == {Status.FAILED}
-
-
-def test_raise_raises_and_zero_rate_does_not():
-    with pytest.raises(RuntimeError, match="injected failure"):
-        Failing(BRANIN, 1.0, "raise").evaluate(jobs(BRANIN))
-    for kind in ("raise", "exit", "hang", "memory"):
-        assert Failing(BRANIN, 0.0, kind).evaluate(jobs(BRANIN)) == BRANIN.evaluate(jobs(BRANIN))
-
-
-_CHILD = """
-import resource, sys
-from hptbench.protocol import Job, Proposal
-from hptbench.tasks.failing import Failing
-from hptbench.tasks.synthetic import SyntheticTask
-task = Failing(SyntheticTask("branin"), 1.0, sys.argv[1])
-job = Job(0, 0, Proposal(task.space.default()), 0.0, 1.0, (1, 2, 3, 4))
-resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-print("ready", flush=True)
-try:
-    task.evaluate([job])
-except MemoryError:
-    sys.exit(42)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are enforced on Linux only")
-@pytest.mark.parametrize(("kind", "code"), [("exit", 1), ("memory", 42), ("hang", None)])
-def test_real_failures_happen_in_the_worker(kind, code):
-    with subprocess.Popen([sys.executable, "-c", _CHILD, kind], stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        if code is None:
-            with pytest.raises(subprocess.TimeoutExpired):
-                child.wait(0.3)
-            child.kill()
-        else:
-            assert child.wait(20) == code
-
-
 # shifted
 
 
@@ -440,81 +321,3 @@ def test_a_wrapped_task_runs_under_a_budget_in_seconds():
     statuses = {r.outcome.status for r in records}
     assert statuses == {Status.OK, Status.FAILED, Status.NAN}
     assert dataclasses.is_dataclass(task)
-
-
-# padded
-
-
-def test_padding_changes_nothing_but_the_number_of_parameters():
-    task = Padded(ONES, 20, 7)
-    assert len(task.space) == 20
-    assert task.space.names == tuple(f"x{i:02}" for i in range(20))
-    for config, outcome in zip(_configs(task), task.evaluate([job(task, c) for c in _configs(task)]), strict=True):
-        inner = task.inner_config(config)
-        ONES.space.check(inner)
-        assert [outcome] == ONES.evaluate([job(ONES, inner)])
-    assert task.unit == ONES.unit
-
-
-def test_the_padded_parameters_lie_anywhere_in_order():
-    places = [[int(name[1:]) for name, _ in Padded(BRANIN, 6, seed)._padding[1]] for seed in range(200)]
-    assert all(a < b for a, b in places)
-    counts = np.bincount(np.ravel(places), minlength=6)
-    assert counts.min() > 40  # 67 expected
-    assert Padded(BRANIN, 2, 0).space == BRANIN.space
-
-
-# cropped
-
-
-def test_the_optimum_of_a_cropped_function_lies_anywhere():
-    inner = SyntheticTask("quadratic", 2)
-    lows = np.array([[hp.lower for hp in Cropped(inner, s).space.configspace.values()] for s in range(400)])
-    assert ((lows >= -1) & (lows <= 0)).all()
-    assert np.abs(np.quantile(-lows.ravel(), [0.1, 0.25, 0.5, 0.75, 0.9]) - [0.1, 0.25, 0.5, 0.75, 0.9]).max() < 0.06
-    task = Cropped(inner, 3)
-    assert all(hp.upper - hp.lower == pytest.approx(1) for hp in task.space.configspace.values())
-    [outcome] = task.evaluate([job(task, inner.optimal_configs[0])])
-    task.space.check(inner.optimal_configs[0])
-    assert outcome.curve[0].values == (0.0,)
-
-
-def test_a_crop_stays_within_the_range():
-    inner = SyntheticTask("hartmann6")
-    for seed in range(20):
-        task = Cropped(inner, seed)
-        assert all(hp.lower >= 0 and hp.upper <= 1 for hp in task.space.configspace.values())
-        task.space.check(inner.optimal_configs[0])
-
-
-def test_only_floats_are_cropped():
-    with pytest.raises(UserError, match="floats on a linear scale"):
-        Cropped(ONES, 1)
-
-
-# guessed
-
-
-@pytest.mark.parametrize("distance", [0.0, 0.1, 0.5])
-def test_a_guess_misses_the_optimum_by_its_distance_on_either_side(distance):
-    sides = set()
-    for seed in range(20):
-        task = Guessed(Cropped(SyntheticTask("levy", 3), seed), distance, seed)
-        guess, [best] = task.space.default(), task.optimal_configs
-        misses = [(guess[n] - best[n]) / (hp.upper - hp.lower) for n, hp in task.space.configspace.items()]
-        assert np.abs(misses) == pytest.approx([distance] * 3)
-        sides |= set(np.sign(misses))
-        assert task.evaluate([job(task, best)])[0].curve[0].values[0] == pytest.approx(0, abs=1e-12)
-    assert sides >= ({-1, 1} if distance else set())
-    assert task.inner.space.default() != task.space.default()
-
-
-def test_guesses_are_drawn_from_their_seed_and_change_nothing_else():
-    inner = SyntheticTask("hartmann6")
-    tasks = [Guessed(inner, 0.05, seed) for seed in range(8)]
-    assert len({str(task.space.default()) for task in tasks}) >= 5
-    assert tasks[0].space == Guessed(inner, 0.05, 0).space
-    for task in tasks:
-        bounds = [(hp.lower, hp.upper) for hp in task.space.configspace.values()]
-        assert bounds == [(0, 1)] * 6
-        assert [o.curve for o in task.evaluate(jobs(inner))] == [o.curve for o in inner.evaluate(jobs(inner))]
