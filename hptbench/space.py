@@ -40,6 +40,8 @@ class Space:
         self._parameters = [Parameter(hp) for hp in configspace.values()]
         self.names = tuple(p.name for p in self._parameters)
         self.kinds = tuple(p.kind for p in self._parameters)
+        self.categorical = np.array([kind is Kind.CATEGORICAL for kind in self.kinds])
+        """(d,) whether each parameter is a category without an order."""
         self.sizes = np.array([p.size for p in self._parameters])
         """(d,) number of values of each parameter; 0 for continuous ones."""
         self._column = {name: j for j, name in enumerate(self.names)}

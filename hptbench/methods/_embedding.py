@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from hptbench.models.gp import Inputs
-from hptbench.space import Floats, Kind, Space
+from hptbench.space import Floats, Space
 
 
 class Embedding:
@@ -24,7 +24,7 @@ class Embedding:
 
     def __init__(self, space: Space, warp: bool = False) -> None:
         self._space = space
-        categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds], dtype=bool)
+        categorical = space.categorical
         self.numbers = np.flatnonzero((space.sizes != 1) & ~categorical)
         """(k,) the columns of numbers, integers and ordinals; theirs are the first k length scales."""
         self._categories = np.flatnonzero((space.sizes != 1) & categorical)

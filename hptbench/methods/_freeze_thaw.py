@@ -20,7 +20,7 @@ from hptbench.methods._history import Rows, key_of
 from hptbench.methods._moves import complete, truncated_normal
 from hptbench.methods._surrogate import kept
 from hptbench.protocol import Fidelity, Problem, Proposal, Report
-from hptbench.space import Config, Floats, Kind
+from hptbench.space import Config, Floats
 
 Integers = NDArray[np.intp]
 _TRIES = 64
@@ -120,7 +120,7 @@ class FreezeThaw(ABC):
         """The step at which a training ends."""
         self._design, self._uniform = sobol(problem.space, rng), Uniform(problem.space, rng)
         self._varies = bool((problem.space.sizes != 1).any())
-        self._categorical = np.array([kind is Kind.CATEGORICAL for kind in problem.space.kinds])
+        self._categorical = problem.space.categorical
         self._trials: list[_Trial] = []
         """Those that something is known of, in the order in which they were told of first."""
         self._best = Rows(1)

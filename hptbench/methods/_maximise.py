@@ -28,7 +28,7 @@ class Maximiser:
         """``candidates``: so many uniform draws, and as many around good points; ``starts`` of them are improved."""
         self._space, self._candidates, self._starts = space, candidates, starts
         self._floats = np.flatnonzero([kind is Kind.FLOAT for kind in space.kinds])
-        self._categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds])
+        self._categorical = space.categorical
         self._mixed = len(self._floats) < int((space.sizes != 1).sum())
 
     def __call__(self, acquisition: Acquisition, near: Floats, rng: np.random.Generator) -> Iterator[Floats]:

@@ -36,7 +36,7 @@ def neighbourhoods(
 
     ``std`` may differ by row, (k,). Much faster than row by row."""
     u = space.snap(u)
-    categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds], dtype=bool)
+    categorical = space.categorical
     rows, columns = np.nonzero(~np.isnan(u) & (space.sizes != 1))
     numbers_first = np.argsort(categorical[columns], kind="stable")
     rows, columns = rows[numbers_first], columns[numbers_first]

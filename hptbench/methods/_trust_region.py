@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.methods._moves import complete
-from hptbench.space import Floats, Kind, Space
+from hptbench.space import Floats, Space
 
 _MOST = 1024
 """Candidates."""
@@ -26,7 +26,7 @@ class Candidates:
     def __init__(self, space: Space, numbers: NDArray[np.intp]) -> None:
         """``numbers``: (k,) the columns of numbers, integers and ordinals that are not constant."""
         self._space, self._numbers = space, numbers
-        categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds])
+        categorical = space.categorical
         self._categories = np.flatnonzero(categorical & (space.sizes != 1))
         self._d = len(numbers) + len(self._categories)
         n = min(max(1, 100 * self._d), _MOST)

@@ -36,7 +36,7 @@ from hptbench.methods._brackets import Brackets, fidelity_of, levels, plan
 from hptbench.models.parzen import Parzen, impute
 from hptbench.protocol import JSON, Fidelity, Problem, Report, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Floats, Kind, Space
+from hptbench.space import Config, Floats, Space
 
 SCHEDULERS = ("hyperband", "asha")
 
@@ -95,7 +95,7 @@ class _Sampler:
     def __init__(self, method: BOHB, space: Space, fidelity: Fidelity, rng: np.random.Generator) -> None:
         self._method, self._space, self._fidelity, self._rng = method, space, fidelity, rng
         self._free = np.flatnonzero(space.sizes != 1)
-        self._categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds])
+        self._categorical = space.categorical
         self._sizes = np.where(self._categorical, space.sizes, 0)[self._free]
         self._minimum = max(len(self._free) + 1, method.min_points_in_model or 0)
         self._rows: dict[float, list[Floats]] = {}

@@ -31,7 +31,7 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.methods._modelled import Modelled
-from hptbench.models.forest import Forest, imputed
+from hptbench.models.forest import Forest, imputed, load
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 from hptbench.space import Config, Floats
@@ -66,6 +66,7 @@ class BORE:
                 raise UserError(f"expected bore.{name} {allowed}, got {getattr(self, name)}")
 
     def begin(self, problem: Problem, rng: np.random.Generator) -> _Search:
+        load()
         return _Search(self, problem, rng)
 
 

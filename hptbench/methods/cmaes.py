@@ -38,7 +38,7 @@ from hptbench.methods._cma import Gaussian, population_size, recombination_weigh
 from hptbench.methods._population import FOREIGN, Generations, Individual, genotypes
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Floats, Kind
+from hptbench.space import Floats
 
 
 @method("cmaes")
@@ -73,7 +73,7 @@ class _Search(Generations):
     def __init__(self, method: CMAES, problem: Problem, rng: np.random.Generator) -> None:
         super().__init__(problem, rng)
         self._method, space = method, problem.space
-        categorical = np.array([kind is Kind.CATEGORICAL for kind in space.kinds])
+        categorical = space.categorical
         self._numbers = np.flatnonzero(~categorical & (space.sizes != 1))
         self._levels = np.flatnonzero(categorical & (space.sizes != 1))
         self._whole = space.sizes[self._numbers] > 0

@@ -29,7 +29,7 @@ from hptbench.methods._draws import sobol_sequence
 from hptbench.methods._population import Evolution, Individual, genotypes
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Floats, Kind
+from hptbench.space import Floats
 
 _BLOCK = 16
 _BARREN = 100
@@ -65,7 +65,7 @@ class _Search(Evolution):
     def __init__(self, method: CoarseToFine, problem: Problem, rng: np.random.Generator) -> None:
         super().__init__(problem, rng)
         self._method = method
-        self._categorical = np.array([kind is Kind.CATEGORICAL for kind in problem.space.kinds])
+        self._categorical = problem.space.categorical
         self._best: Individual | None = None
         self._stage, self._centre = 0, np.full(len(problem.space), 0.5)
         self._sequence = sobol_sequence(problem.space, rng)

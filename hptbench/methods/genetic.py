@@ -32,7 +32,7 @@ from hptbench.methods._moves import truncated_normal
 from hptbench.methods._population import Generations, Individual, genotypes
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Floats, Kind
+from hptbench.space import Floats
 
 
 @method("genetic")
@@ -77,7 +77,7 @@ class _Search(Generations):
         self._method = method
         self._parents: list[Individual] = []
         """The current generation, the best first."""
-        self._categorical = np.array([kind is Kind.CATEGORICAL for kind in problem.space.kinds])
+        self._categorical = problem.space.categorical
         self._rate = 1 / max(1, int((problem.space.sizes != 1).sum()))
 
     @property

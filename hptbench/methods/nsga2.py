@@ -34,7 +34,7 @@ from hptbench.methods._nsga2 import crowding, polynomial, sbx
 from hptbench.methods._population import Generations, Individual, fitting, genotypes
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Floats, Kind
+from hptbench.space import Floats
 
 
 @method("nsga2")
@@ -76,7 +76,7 @@ class _Search(Generations):
         self._method, self._n = method, method.population or fitting(problem.budget, 15, 20, 50)
         self._parents: list[Individual] = []
         """In the order of crowded comparison, the best first."""
-        self._categorical = np.array([kind is Kind.CATEGORICAL for kind in problem.space.kinds])
+        self._categorical = problem.space.categorical
         self._rate = 1 / max(1, int((problem.space.sizes != 1).sum()))
 
     @property

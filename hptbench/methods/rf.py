@@ -39,7 +39,7 @@ from hptbench.methods._climb import climb
 from hptbench.methods._modelled import Modelled
 from hptbench.methods._prior import LogPrior
 from hptbench.methods._surrogate import without_failures
-from hptbench.models.forest import Forest, imputed
+from hptbench.models.forest import Forest, imputed, load
 from hptbench.protocol import Problem, Report, Traits
 from hptbench.registry import method
 from hptbench.space import Config, Floats
@@ -94,6 +94,7 @@ class RandomForest:
 
     def begin(self, problem: Problem, rng: np.random.Generator, log_prior: LogPrior | None = None) -> _Search:
         """``log_prior`` is added to the logarithm of the expected improvement."""
+        load()
         return _Search(self, problem, rng, log_prior)
 
 

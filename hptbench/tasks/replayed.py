@@ -34,6 +34,8 @@ class Replayed(Changing):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.file is not None:
+            if self.steps:
+                raise UserError(f"expected steps or file, got both ({self.file}); leave one out")
             object.__setattr__(self, "steps", _read(Path(self.file)))
             object.__setattr__(self, "file", None)
         object.__setattr__(self, "steps", tuple(_plain(step) for step in self.steps))

@@ -147,6 +147,7 @@ def test_replaying_by_hand_and_from_a_file(tmp_path: Path) -> None:
         (lambda: Replayed(QUADRATIC, [{"stop": 20, "config": {"rate": 3.0}}]), "rate"),
         (lambda: Replayed(QUADRATIC, [{"stop": 20}]), "steps such as"),
         (lambda: Replayed(QUADRATIC, file="nowhere.yaml"), "nowhere"),
+        (lambda: Replayed(QUADRATIC, STEPS, "nowhere.yaml"), "expected steps or file, got both"),
     ],
 )
 def test_wrong_settings(make: Callable[[], Any], message: str) -> None:
