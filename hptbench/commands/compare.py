@@ -63,6 +63,19 @@ def chosen(study: Study, where: Sequence[str]) -> Study:
     import pandas as pd
 
     runs = study.runs
+    asked_for = selected(runs, where)
+    same = ["task", "seed", "version", "task_identity", "space", "limits"]
+    asked = set(asked_for[same].itertuples(index=False, name=None))
+    fits = np.array([row in asked for row in runs[same].itertuples(index=False, name=None)])
+    default = runs[fits & (runs["method"] == DEFAULT).to_numpy()].drop_duplicates(["task", "seed"])
+    runs = pd.concat([asked_for, default], ignore_index=True)
+    jobs = only(study.jobs, list(runs[KEY].itertuples(index=False, name=None)))
+    return replace(study, jobs=jobs, runs=runs)
+
+
+def selected(runs: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
+    """The rows of ``runs`` that satisfy all conditions, without those of default configurations. UserError if there is
+    none, or for a condition that makes no sense."""
     keep = runs["method"] != DEFAULT
     for condition in where:
         name, equals, values = condition.partition("=")
@@ -75,15 +88,9 @@ def chosen(study: Study, where: Sequence[str]) -> Study:
         have = runs[column].map(lambda value, key=key: _entry(value, key))
         keep &= have.map(_plain).isin({_plain(value) for value in values.split(",")})
     if not keep.any():
-        there = ", ".join(study.runs["method"].unique())
+        there = ", ".join(runs["method"].unique())
         raise UserError(f"no run satisfies {' '.join(where)}; methods there are: {there}")
-    same = ["task", "seed", "version", "task_identity", "space", "limits"]
-    asked = set(runs.loc[keep, same].itertuples(index=False, name=None))
-    fits = np.array([row in asked for row in runs[same].itertuples(index=False, name=None)])
-    default = runs[fits & (runs["method"] == DEFAULT).to_numpy()].drop_duplicates(["task", "seed"])
-    runs = pd.concat([runs[keep], default], ignore_index=True)
-    jobs = only(study.jobs, list(runs[KEY].itertuples(index=False, name=None)))
-    return replace(study, jobs=jobs, runs=runs)
+    return runs[keep]
 
 
 def _entry(value: Any, key: str) -> Any:

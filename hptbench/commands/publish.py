@@ -1,32 +1,34 @@
 """``publish``: what of a finished study is worth keeping for good: curves, ranks, tests and costs, small enough to
 commit.
 
-Into the folder of the study it writes incumbents.parquet (every run's incumbent after each evaluation), ranks.png with
-ranks.json, references.json (lowest value known, optima included, and median random value of each task) and
-comparison.md (ranks, tests, processor seconds); runs.parquet is there already. Regret and its references:
-hptbench/results/regret.py.
+Into the folder of the study it writes incumbents.parquet (every change of every run's incumbent), published.parquet
+(a row per run) and references.json (lowest value known, optima included, and median random value of each task), and
+made of these ranks.png with ranks.json and comparison.md (ranks, tests, processor seconds). What was published there
+before stays: a study can grow from day to day, and what is committed can be looked at without its runs. Regret and its
+references: hptbench/results/regret.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from rich.console import Console
 
-from hptbench.commands.compare import check_comparable, chosen
+from hptbench.commands.compare import check_comparable, chosen, selected
 from hptbench.errors import UserError, unknown
 from hptbench.files import write_whole
-from hptbench.results.collect import Study, collect
+from hptbench.results.collect import collect
 from hptbench.results.fronts import several
+from hptbench.results.published import BEGIN_ANEW, Published, condensed, is_published, read, write
 from hptbench.results.regret import (
     FLOOR,
+    USE,
     Axis,
     Reference,
     Standing,
@@ -34,12 +36,9 @@ from hptbench.results.regret import (
     evaluations,
     incumbents,
     log_regrets,
-    references,
     standing,
-    worth,
 )
-from hptbench.results.schema import KEY
-from hptbench.results.table import DEFAULT, USED, Accounting, incumbent_curve
+from hptbench.results.table import DEFAULT, USED, Accounting
 from hptbench.stats.pairwise import Pair, against, corrected
 from hptbench.stats.ranks import friedman, mean_ranks
 from hptbench.stats.words import friedman_sentence
@@ -89,127 +88,109 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="only these runs, as in compare")
     options = parser.parse_args(argv)
-    study = chosen(collect(options.results), options.where)
-    check_comparable(study.runs)
-    command = shlex.join(["python", "-m", "hptbench", "publish", *argv])
+    folder, command = options.results, shlex.join(["python", "-m", "hptbench", "publish", *argv])
+    found, unfinished = gathered(folder, options.where, options.worth)
+    at = options.at and sorted(set(options.at))
     console = Console()
-    axis = axis_of(study, options.by, options.worth)
-    for path in publish(study, axis, options.at and sorted(set(options.at)), options.reference, command):
+    for path in publish(folder, found, options.by, at, options.reference, command, options.where, unfinished):
         console.print(str(path), highlight=False, soft_wrap=True)
     return 0
 
 
-def axis_of(study: Study, by: Accounting | None = None, of: Worth | None = None) -> Axis:
-    """Along what the runs of a study are compared, to the end of the longest; None: see ``--help``."""
-    jobs = study.jobs[study.jobs["method"] != DEFAULT]
-    if jobs.empty:
+def gathered(folder: Path, where: Sequence[str] = (), of: Worth | None = None) -> tuple[Published, tuple[str, ...]]:
+    """The lasting part of the study in ``folder``, of its runs that satisfy ``where`` and of all that were published
+    before, and the names of unfinished runs; ``of``: see ``--worth``."""
+    before = read(folder) if is_published(folder) else None
+    if before is not None and not (folder / "runs").is_dir():
+        if of not in (None, before.worth):
+            raise UserError(f"expected --worth {before.worth}, as published before, got {of}; the runs are not there")
+        return before, ()
+    study = chosen(collect(folder), where)
+    runs = study.runs[study.runs["method"] != DEFAULT]
+    if runs.empty:
         raise UserError("expected runs of methods, got none")
-    full = bool((jobs["stop"] >= jobs["task"].map(_high(study))).all())
-    by, of = by or ("evaluations" if full else "credited"), of or ("seen" if full else "full")
-    used = [incumbent_curve(run, by)["x"].to_numpy(float) for _, run in jobs.sort_values(["ended", "job"]).groupby(KEY)]
-    last = max(x[-1] for x in used)
+    if several(runs).any():
+        raise UserError("expected tasks of one objective, got several; see compare, or choose with --where task=…")
+    of = of or (before.worth if before is not None else "seen" if _full(runs) else "full")
+    found = condensed(study.jobs, runs, of, before)
+    try:
+        check_comparable(found.runs)
+    except UserError as error:
+        raise (
+            error if before is None else UserError(f"{error}; what was published counts, too: {BEGIN_ANEW}")
+        ) from error
+    return found, study.unfinished
+
+
+def axis_of(found: Published, by: Accounting | None = None) -> Axis:
+    """Along what the runs of a study are compared, to the end of the longest; None: see ``--help``."""
+    by = by or ("evaluations" if _full(found.runs) else "credited")
+    used = found.steps[USE[by]]
     if by == "evaluations":
-        return replace(evaluations(int(last)), worth=of)
-    return Axis(np.geomspace(max(min(x[0] for x in used), last / _SPAN), last, _POINTS), by, of)
+        return replace(evaluations(int(used.max())), worth=found.worth)
+    return Axis(np.geomspace(max(used.min(), used.max() / _SPAN), used.max(), _POINTS), by, found.worth)
 
 
-def _high(study: Study) -> dict[str, float]:
-    return {str(task): float(high) for task, high in study.runs.groupby("task")["high"].max().items()}
+def _full(runs: pd.DataFrame) -> bool:
+    """Whether every job was a full evaluation."""
+    return bool(np.isclose(runs["full_evals"], runs["jobs"]).all())
 
 
 def publish(
-    study: Study, axis: Axis, at: Sequence[float] | None = None, reference: str | None = None, command: str = ""
+    folder: Path,
+    found: Published,
+    by: Accounting | None = None,
+    at: Sequence[float] | None = None,
+    reference: str | None = None,
+    command: str = "",
+    where: Sequence[str] = (),
+    unfinished: Sequence[str] = (),
 ) -> list[Path]:
-    """The files written. UserError if methods, tasks or random search are missing, or ``at`` goes beyond the runs."""
+    """The files written: the lasting ones of all of ``found``, and the comparison of the runs that satisfy ``where``.
+
+    UserError if methods or tasks are missing, or ``at`` goes beyond the runs."""
     from hptbench.plots.ranks import ranks
 
-    folder = study.folder
-    if several(study.runs).any():
-        raise UserError("expected tasks of one objective, got several; see compare, or choose with --where task=…")
+    part = found.of(selected(found.runs, where))
+    axis = axis_of(part, by)
     first, last = float(axis.at[0]), float(axis.at[-1])
     at = at or [n for n in (_AT if axis.by == "evaluations" else _AT_FULL) if first <= n <= last] or [last]
     if not first <= at[0] <= at[-1] <= last * (1 + 1e-9):
         raise UserError(f"expected --at between {first:.3g} and {last:.6g} {USED[axis.by]}, got {list(at)}")
     axis = replace(axis, at=np.union1d(axis.at, at))
-    study = replace(study, jobs=worth(study.jobs, _high(study), axis.worth))
-    stored = folder / "references.json"
-    before = _before(stored)
-    marks = {
-        task: [identity, axis.worth] for task, identity in study.runs.groupby("task")["task_identity"].first().items()
-    }
-    known = {str(task): float(least) for task, least in study.runs.groupby("task")["optimum"].min().dropna().items()}
-    for task, (one, mark) in before.items():
-        if marks.get(task) == mark:
-            known[task] = min(one.best, known.get(task, np.inf))
-    found = references(study.jobs, known)
-    values = incumbents(study.jobs, axis)
-    units = dict(zip(study.runs["task"], study.runs["unit"], strict=True))
-    where, coarse = (standing(log_regrets(values, found, floor), units, axis) for floor in (FLOOR, _COARSE))
-    if reference is not None and reference not in where.methods:
-        raise unknown("method", reference, where.methods)
-    entries = before | {task: (one, marks[task]) for task, one in found.items()}
-    plain = {task: {**asdict(one), "of": mark} for task, (one, mark) in sorted(entries.items())}
-    _write(stored, json.dumps(plain, indent=1))
-    _write_incumbents(study, folder / "incumbents.parquet")
-    side = ranks(where, folder / "ranks.png", command)
-    _write(folder / "comparison.md", _text(study, where, coarse, at, reference, found, command))
-    return [stored, folder / "incumbents.parquet", side.with_suffix(".png"), side, folder / "comparison.md"]
-
-
-def _before(stored: Path) -> dict[str, tuple[Reference, list[str]]]:
-    """The references that were written before, each with its task's identity and the kind of value: another version has
-    another best."""
-    if not stored.is_file():
-        return {}
-    try:
-        read = json.loads(stored.read_text(encoding="utf-8"))
-        return {task: (Reference(one["best"], one["random"]), one["of"]) for task, one in read.items()}
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise UserError(f"{stored} is damaged ({error}); delete it: it is made from the runs again") from error
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(path, lambda part: part.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
-
-
-def _write_incumbents(study: Study, path: Path) -> None:
-    """A row per run and evaluation at which the incumbent changed: task, method, seed, evaluation, credited (full
-    evaluations consumed), fidelity, value, worth, test."""
-    import pandas as pd
-
-    columns = ("credited", "fidelity", "value", "worth", "test")
-    parts = []
-    for (task, method, seed), run in study.jobs.groupby(["task", "method", "seed"], sort=True):
-        run = run.sort_values(["ended", "job"]).assign(fidelity=lambda rows: rows["stop"])
-        run = run.assign(credited=incumbent_curve(run, "credited")["x"].to_numpy())
-        curve = incumbent_curve(run, "evaluations", columns)
-        changed = curve[list(columns)].ne(curve[list(columns)].shift()).any(axis=1) & curve["value"].notna()
-        curve = curve[changed].rename(columns={"x": "evaluation"})
-        parts.append(curve.assign(task=str(task), method=str(method), seed=int(str(seed))))
-    rows = pd.concat(parts, ignore_index=True)[["task", "method", "seed", "evaluation", *columns]]
-    rows = rows.astype({"task": "category", "method": "category", "seed": "int32", "evaluation": "int32"})
-    write_whole(path, lambda part: rows.to_parquet(part, compression="zstd", index=False))
+    values = incumbents(part.steps, axis)
+    units = dict(zip(part.runs["task"], part.runs["unit"], strict=True))
+    fine, coarse = (standing(log_regrets(values, part.references, floor), units, axis) for floor in (FLOOR, _COARSE))
+    if reference is not None and reference not in fine.methods:
+        raise unknown("method", reference, fine.methods)
+    files = write(folder, found)
+    side = ranks(fine, folder / "ranks.png", command)
+    text = _text(folder.resolve().name, part, fine, coarse, at, reference, command, unfinished)
+    path = folder / "comparison.md"
+    write_whole(path, lambda new: new.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
+    return [*files, side.with_suffix(".png"), side, path]
 
 
 def _text(
-    study: Study,
+    name: str,
+    part: Published,
     where: Standing,
     coarse: Standing,
     at: Sequence[float],
     reference: str | None,
-    found: Mapping[str, Reference],
     command: str,
+    unfinished: Sequence[str],
 ) -> str:
     final = mean_ranks(where.after(at[-1]))
     order = np.argsort(final, kind="stable")
     chosen_after = reference is None
     reference = reference or where.methods[order[0]]
     pairs = _tests(where, at, reference)
-    runs = study.runs[study.runs["method"] != DEFAULT]
+    runs = part.runs
     seeds = runs.groupby(["task", "method"]).size().groupby("method").agg(["min", "max"])
     cpu = (runs["ask"] + runs["tell"]).groupby(runs["method"]).median()
     lines = [
-        f"# {study.folder.name}: {len(where.methods)} methods on {_problems(where, found)}",
+        f"# {name}: {len(where.methods)} methods on {_problems(where, part.references)}",
         "",
         f"Made by `{command}`." if command else "",
         "",
@@ -233,11 +214,11 @@ def _text(
         count = str(low) if low == high else f"{low}–{high}"
         rough = f"{mean_ranks(coarse.after(at[-1]))[j]:.2f}"
         lines.append(f"| {method} | {ranks} | {rough} | {scores} | {cpu[method]:.3g} | {count} |")
-    lines += _missing(runs, study.unfinished)
+    lines += _missing(runs, unfinished)
     lines += ["", f"{friedman_sentence(friedman(where.after(at[-1])))} (at {at[-1]:g} {USED[where.axis.by]})", ""]
     lines += _test_lines(pairs, at, reference, chosen_after)
     lines += ["", "## Problems", "", "| task | best known | median random |", "|---|---|---|"]
-    lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in found.items()]
+    lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in part.references.items()]
     lines += ["", *_machines(runs)]
     return "\n".join(lines)
 
@@ -295,4 +276,5 @@ def _test_lines(pairs: Sequence[Pair], at: Sequence[float], reference: str, chos
 
 
 def _machines(runs: pd.DataFrame) -> list[str]:
-    return ["Machines: " + "; ".join(sorted(runs["device"].unique())) + "."]
+    commits = ", ".join(sorted(str(commit)[:8] for commit in runs["commit"].dropna().unique()))
+    return ["Machines: " + "; ".join(sorted(runs["device"].unique())) + ".", "", f"Code: commits {commits}."]

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from hptbench.results.fronts import Fronts, several
-from hptbench.results.regret import FLOOR, Axis, evaluations, incumbents, log_regrets, references, worth
+from hptbench.results.regret import FLOOR, Axis, evaluations, incumbents, log_regrets, references, steps, worth
 from hptbench.results.schema import KEY
 from hptbench.results.table import DEFAULT, used
 from hptbench.space import Floats
@@ -109,7 +109,7 @@ def results(
     values, scores = dict[tuple[str, str], Floats](), dict[tuple[str, str], Floats]()
     if len(single):
         single = worth(single, dict(zip(runs["task"], runs["high"], strict=True)), axis.worth)
-        values |= incumbents(single, axis)
+        values |= incumbents(steps(single, axis.worth), axis)
         scores |= log_regrets(values, references(single, known))
     regrets = _regrets(jobs, runs, axis)
     values |= regrets

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hptbench.errors import UserError
 from hptbench.results.fronts import usable
-from hptbench.results.table import DEFAULT, RANDOM, Accounting, incumbent_curve
+from hptbench.results.table import DEFAULT, RANDOM, Accounting, incumbent_curve, used
 from hptbench.space import Floats
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ Worth = Literal["seen", "full"]
 _ROUNDING = 1e-9
 FLOOR = 1e-4
 """Least regret that counts."""
+USE: Mapping[Accounting, str] = {
+    "evaluations": "evaluation", "credited": "credited", "from_zero": "from_zero", "time": "time",
+}  # fmt: skip
+"""The column of :func:`steps` that holds it."""
+_OF_INCUMBENT = ("fidelity", "value", "worth", "test")
+STEPS = ("task", "method", "seed", *USE.values(), *_OF_INCUMBENT)
+"""The columns of :func:`steps`."""
 
 
 @dataclass(frozen=True)
@@ -89,37 +96,60 @@ def worth(jobs: pd.DataFrame, high: Mapping[str, float], what: Worth) -> pd.Data
     return found
 
 
-def references(jobs: pd.DataFrame, known: Mapping[str, float] | None = None) -> dict[str, Reference]:
-    """The reference of each task from the jobs of a study (see :func:`worth`), and ``known``, the lowest values found
-    before by task.
+def references(
+    jobs: pd.DataFrame, known: Mapping[str, float] | None = None, random: Mapping[str, float] | None = None
+) -> dict[str, Reference]:
+    """The reference of each task from the jobs of a study (see :func:`worth`), ``known``, the lowest values found
+    before by task, and ``random``, the medians of random configurations that stay as they were.
 
     What violates a constraint is no value. UserError for a task on which random search found none, or on which nothing
     is better than its median."""
+    known, random = known or {}, random or {}
     out = {}
     for task, rows in jobs[jobs["worth"].notna()].groupby("task", sort=True):
-        random = rows.loc[rows["method"] == RANDOM, "worth"]
-        if random.empty:
+        task = str(task)
+        of_random = rows.loc[rows["method"] == RANDOM, "worth"]
+        if of_random.empty and task not in random:
             raise UserError(f"expected {RANDOM!r} to find something on {task} to measure regret by; run it, or longer")
-        best = min(float(rows["worth"].min()), (known or {}).get(str(task), np.inf))
-        if not best < random.median():
+        best = min(float(rows["worth"].min()), known.get(task, np.inf))
+        median = random[task] if task in random else float(of_random.median())
+        if not best < median:
             raise UserError(f"expected something better than the median random configuration on {task}, got nothing")
-        out[str(task)] = Reference(best, float(random.median()))
+        out[task] = Reference(best, median)
     return out
 
 
-def incumbents(jobs: pd.DataFrame, axis: Axis) -> dict[tuple[str, str], Floats]:
-    """(task, method) -> (seeds, m): what each run's incumbent is worth along ``axis``, in order of seeds; +inf before
-    the first.
+def steps(jobs: pd.DataFrame, what: Worth) -> pd.DataFrame:
+    """Each run's incumbents as a step function: a row where its incumbent changes, and one at its end.
 
-    Jobs count in the order of their end, failed ones and those that violate a constraint too. A run that ended earlier
-    keeps its incumbent."""
-    if axis.worth == "seen":  # lower fidelities are used up, but nothing that they show counts
+    ``jobs``: with the column of :func:`worth`, by which they count. Columns: task, method, seed; evaluation, credited,
+    from_zero, time: what the run has used (:data:`hptbench.results.table.USED`); fidelity, value, worth, test of the
+    incumbent, NaN before the first. Jobs count in the order of their end, failed ones and those that violate a
+    constraint too."""
+    import pandas as pd
+
+    if what == "seen":  # lower fidelities are used up, but nothing that they show counts
         jobs = jobs.assign(status=jobs["status"].where(jobs["worth"].notna(), "failed"))
+    parts = []
+    for (task, method, seed), run in jobs[jobs["method"] != DEFAULT].groupby(["task", "method", "seed"], sort=True):
+        run = run.sort_values(["ended", "job"]).assign(fidelity=lambda rows: rows["stop"])
+        curve = incumbent_curve(run, "evaluations", _OF_INCUMBENT)[list(_OF_INCUMBENT)]
+        before = curve.shift()
+        changed = ((curve != before) & ~(curve.isna() & before.isna())).any(axis=1).to_numpy(copy=True)
+        changed[-1] = True
+        curve = pd.DataFrame({USE[by]: used(run, by) for by in USE}).join(curve)[changed]
+        parts.append(curve.assign(task=str(task), method=str(method), seed=int(str(seed))))
+    rows = pd.concat(parts, ignore_index=True)[list(STEPS)]
+    return rows.astype({"seed": "int32", "evaluation": "int32"})
+
+
+def incumbents(found: pd.DataFrame, axis: Axis) -> dict[tuple[str, str], Floats]:
+    """(task, method) -> (seeds, m): what each run's incumbent is worth along ``axis``, in order of seeds; +inf before
+    the first. ``found``: see :func:`steps`. A run that ended earlier keeps its incumbent."""
     out: dict[tuple[str, str], list[Floats]] = {}
-    for (task, method, _), run in jobs[jobs["method"] != DEFAULT].groupby(["task", "method", "seed"], sort=True):
-        curve = incumbent_curve(run.sort_values(["ended", "job"]), axis.by, ("worth",))
-        place = axis.places(curve["x"].to_numpy(float))
-        values = np.where(place < 0, np.nan, curve["worth"].to_numpy(float)[place])
+    for (task, method, _), run in found.groupby(["task", "method", "seed"], sort=True):
+        place = axis.places(run[USE[axis.by]].to_numpy(float))
+        values = np.where(place < 0, np.nan, run["worth"].to_numpy(float)[place])
         out.setdefault((str(task), str(method)), []).append(np.where(np.isnan(values), np.inf, values))
     return {key: np.stack(runs) for key, runs in out.items()}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_what_lasts_is_written(study: Path, capsys: pytest.CaptureFixture[str]) 
     assert main([str(study), "--at", "4", "8", "--reference", "sobol"]) == 0
     printed = capsys.readouterr().out.split()
     assert {Path(line).name for line in printed} == {
-        "references.json", "incumbents.parquet", "ranks.png", "ranks.json", "comparison.md",
+        "references.json", "incumbents.parquet", "published.parquet", "ranks.png", "ranks.json", "comparison.md",
     }  # fmt: skip
     text = (study / "comparison.md").read_text()
     assert "2 methods on 2 problems" in text
@@ -45,8 +46,9 @@ def test_what_lasts_is_written(study: Path, capsys: pytest.CaptureFixture[str]) 
     assert "default" not in text
     jobs, kept = pd.read_parquet(study / "jobs.parquet"), pd.read_parquet(study / "incumbents.parquet")
     final = kept.groupby(["task", "method", "seed"], observed=True)["value"].last()
+    jobs = jobs[jobs["method"] != "default"]
     assert final.to_dict() == jobs.groupby(["task", "method", "seed"])["value"].min().to_dict()
-    known = json.loads((study / "references.json").read_text())
+    known = json.loads((study / "references.json").read_text())["references"]
     assert known["branin"]["best"] == SyntheticTask("branin").optimum
     assert known["branin"]["best"] < jobs.loc[jobs["task"] == "branin", "value"].min()
 
@@ -56,7 +58,10 @@ def test_without_an_optimum_the_best_of_all_runs_is_the_reference(study: Path, t
     for file in (tmp_path / "runs").glob("*/*/*/run.json"):  # as those of versions that did not tell it
         file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "optimum"}))
     main([str(tmp_path), "--at", "8"])
-    known, jobs = json.loads((tmp_path / "references.json").read_text()), pd.read_parquet(tmp_path / "jobs.parquet")
+    known, jobs = (
+        json.loads((tmp_path / "references.json").read_text())["references"],
+        pd.read_parquet(tmp_path / "jobs.parquet"),
+    )
     assert known["branin"]["best"] == jobs.loc[jobs["task"] == "branin", "value"].min()
 
 
@@ -66,13 +71,59 @@ def test_a_lower_value_known_from_before_is_kept(study: Path, tmp_path: Path) ->
     main([str(tmp_path), "--at", "8"])
     stored = tmp_path / "references.json"
     found = json.loads(stored.read_text())
-    lower = found["branin"] | {"best": 0.25}
-    stored.write_text(json.dumps({"branin": lower}))
+    lower = copy.deepcopy(found)
+    lower["references"]["branin"]["best"] = 0.25
+    stored.write_text(json.dumps(lower))
     main([str(tmp_path), "--at", "8"])
-    assert json.loads(stored.read_text())["branin"] == lower
-    stored.write_text(json.dumps({"branin": lower | {"of": ["another", "seen"]}}))
+    assert json.loads(stored.read_text()) == lower
+    published = tmp_path / "published.parquet"
+    pd.read_parquet(published).assign(task_identity="another").to_parquet(published)
     main([str(tmp_path), "--at", "8"])
     assert json.loads(stored.read_text()) == found
+
+
+def test_what_was_published_can_be_compared_without_its_runs(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    main([str(tmp_path), "--at", "8"])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    shutil.rmtree(tmp_path / "runs")
+    main([str(tmp_path), "--at", "8"])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    with pytest.raises(UserError, match="--worth seen, as published"):
+        main([str(tmp_path), "--worth", "full"])
+
+
+def test_a_study_grows_from_day_to_day(study: Path, tmp_path: Path) -> None:
+    """Published in parts it is what it is published at once."""
+    once, parts = tmp_path / "once", tmp_path / "parts"
+    shutil.copytree(study / "runs", once / "runs")
+    main([str(once), "--at", "8"])
+    method = {file.parent: json.loads(file.read_text())["method"] for file in (study / "runs").glob("*/*/*/run.json")}
+    for chosen in ("random", "sobol"):
+        for run in (run for run, name in method.items() if name == chosen):
+            shutil.copytree(run, parts / run.relative_to(study))
+        main([str(parts), "--at", "8"])
+        shutil.rmtree(parts / "runs")
+    for name in ("incumbents.parquet", "references.json"):
+        assert (parts / name).read_bytes() == (once / name).read_bytes()
+    text = [(folder / "comparison.md").read_text().splitlines() for folder in (once, parts)]
+    differing = [a for a, b in zip(*text, strict=True) if a != b]
+    assert [line[:5] for line in differing] == ["# onc", "Made "]
+
+
+def test_runs_of_another_protocol_are_not_added(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    main([str(tmp_path), "--at", "8"])
+    shutil.rmtree(tmp_path / "runs")
+    before = (tmp_path / "incumbents.parquet").read_bytes()
+    plan = Plan(
+        SyntheticTask("branin"), "random", RandomSearch(), 7, Budget(max_jobs=9), 1, Clock.COST, Limits(None, None),
+        tmp_path,
+    )  # fmt: skip
+    execute(plan, Driver(Evaluator(), lambda *_: None))
+    with pytest.raises(UserError, match=r"branin differ in budget.*to begin anew delete incumbents.parquet"):
+        main([str(tmp_path), "--at", "8"])
+    assert (tmp_path / "incumbents.parquet").read_bytes() == before
 
 
 def test_what_makes_no_sense_is_refused(study: Path) -> None:
@@ -92,19 +143,21 @@ def test_references_of_tasks_that_are_not_chosen_stay(study: Path) -> None:
     before = json.loads((study / "references.json").read_text())
     main([str(study), "--at", "8", "--where", "task=branin"])
     assert json.loads((study / "references.json").read_text()) == before
-    assert set(before) == {"branin", "hartmann3"}
+    assert set(before["references"]) == {"branin", "hartmann3"}
 
 
 def test_torn_references_are_told(study: Path, tmp_path: Path) -> None:
     shutil.copytree(study / "runs", tmp_path / "runs")
+    main([str(tmp_path)])
     for torn in ('{"branin": {"best": 0.3', '{"branin": {"best": 0.3}}', "[]"):
         (tmp_path / "references.json").write_text(torn)
-        with pytest.raises(UserError, match=r"references.json is damaged .*delete it"):
+        with pytest.raises(UserError, match=r"references.json is missing or damaged .*bring it back"):
             main([str(tmp_path), "--at", "8"])
 
 
 def test_missing_and_unfinished_runs_are_named(study: Path, tmp_path: Path) -> None:
     shutil.copytree(study / "runs", tmp_path / "runs")
+    main([str(study), "--at", "8"])
     runs = pd.read_parquet(study / "runs.parquet")
     [one] = runs.loc[(runs["method"] == "sobol") & (runs["task"] == "branin") & (runs["seed"] == 1), "run"]
     [file] = [file for file in (tmp_path / "runs").glob("*/*/*/run.json") if json.loads(file.read_text())["run"] == one]

@@ -14,6 +14,7 @@ from hptbench.results.regret import (
     log_regrets,
     references,
     standing,
+    steps,
     worth,
 )
 
@@ -28,6 +29,7 @@ def jobs(runs: dict[tuple[str, str, int], list[float]]) -> pd.DataFrame:
                 "task": task, "method": method, "seed": seed, "job": i, "ended": float(i + 1), "value": value,
                 "status": "ok" if value == value else "failed", "constraints": [], "stop": 1.0, "units": 1.0,
                 "units_from_zero": 1.0, "hidden": "{}",
+                "test": value,
             }
             for (task, method, seed), values in runs.items() for i, value in enumerate(values)
         ]
@@ -56,7 +58,7 @@ def test_references_need_random_search_and_a_better_value() -> None:
 
 
 def test_regrets_follow_the_incumbents_and_keep_the_floor() -> None:
-    curves = log_regrets(incumbents(STUDY, evaluations(3)), references(STUDY))
+    curves = log_regrets(incumbents(steps(STUDY, "seen"), evaluations(3)), references(STUDY))
     assert set(curves) == {("t", "random"), ("t", "own")}
     assert 10 ** curves["t", "random"] == pytest.approx(np.array([[1.0, 0.75, 0.75], [0.5, 0.5, 0.5]]))
     # before its first success a run has the task's largest regret; after its end it keeps its incumbent
@@ -64,7 +66,7 @@ def test_regrets_follow_the_incumbents_and_keep_the_floor() -> None:
 
 
 def test_where_nobody_has_an_incumbent_yet_all_are_worth_a_random_configuration() -> None:
-    early = log_regrets(incumbents(STUDY, Axis(np.array([0.5]), "time")), references(STUDY))
+    early = log_regrets(incumbents(steps(STUDY, "seen"), Axis(np.array([0.5]), "time")), references(STUDY))
     assert all((curve == 0).all() for curve in early.values())
 
 
@@ -72,12 +74,15 @@ def test_what_violates_a_constraint_is_no_incumbent() -> None:
     study = STUDY.assign(constraints=[[] if value != 1.0 else [0.5] for value in STUDY["value"]])
     study = worth(study, {"t": 1.0}, "seen")
     assert references(study) == {"t": Reference(2.0, 5.0)}
-    assert incumbents(study, evaluations(3))["t", "own"].tolist() == [[np.inf, 3.0, 3.0], [4.0, 4.0, 4.0]]
+    assert incumbents(steps(study, "seen"), evaluations(3))["t", "own"].tolist() == [
+        [np.inf, 3.0, 3.0],
+        [4.0, 4.0, 4.0],
+    ]
 
 
 def test_jobs_count_in_the_order_of_their_end() -> None:
     late = STUDY.assign(ended=lambda frame: -frame["ended"])
-    curves = log_regrets(incumbents(late, evaluations(3)), references(late))
+    curves = log_regrets(incumbents(steps(late, "seen"), evaluations(3)), references(late))
     assert 10 ** curves["t", "random"][0] == pytest.approx([1.5, 0.75, 0.75])
 
 
@@ -89,7 +94,7 @@ def test_tasks_of_a_unit_count_once() -> None:
     }
     study = jobs(runs)
     found = standing(
-        log_regrets(incumbents(study, evaluations(2)), references(study)),
+        log_regrets(incumbents(steps(study, "seen"), evaluations(2)), references(study)),
         {"a1": "a", "a2": "a", "b": "b"},
         evaluations(2),
     )
@@ -104,7 +109,9 @@ def test_a_method_that_is_missing_is_named() -> None:
     })  # fmt: skip
     with pytest.raises(UserError, match="none of own on b"):
         standing(
-            log_regrets(incumbents(study, evaluations(2)), references(study)), {"a": "a", "b": "b"}, evaluations(2)
+            log_regrets(incumbents(steps(study, "seen"), evaluations(2)), references(study)),
+            {"a": "a", "b": "b"},
+            evaluations(2),
         )
 
 
@@ -116,10 +123,10 @@ def test_incumbents_along_training_and_time() -> None:
         ("time", [0.9, 1.0, 2.5, 3.0], [np.inf, 3, 2, 1]),
         ("evaluations", [1, 2, 3], [3, 2, 1]),
     ):
-        assert incumbents(study, Axis(np.array(at, float), by))["t", "own"].tolist() == [expected]
+        assert incumbents(steps(study, "seen"), Axis(np.array(at, float), by))["t", "own"].tolist() == [expected]
 
 
 def test_of_lower_fidelities_nothing_counts_but_what_they_used() -> None:
     frame = jobs({("t", "own", 0): [1.0, 3.0, 2.0]}).assign(stop=[0.5, 1.0, 1.0])
     seen = worth(frame, {"t": 1.0}, "seen")
-    assert incumbents(seen, evaluations(3))["t", "own"].tolist() == [[np.inf, 3.0, 2.0]]
+    assert incumbents(steps(seen, "seen"), evaluations(3))["t", "own"].tolist() == [[np.inf, 3.0, 2.0]]

@@ -169,7 +169,7 @@ def study(values: dict[tuple[str, str, int], list], objectives: int = 1) -> tupl
                 key
                 | {
                     "job": i, "ended": i + 1.0, "stop": 1.0, "units": 1.0, "units_from_zero": 1.0,
-                    "hidden": "{}", "value": several[0], "values": several,
+                    "hidden": "{}", "test": None, "value": several[0], "values": several,
                     "status": "failed" if np.isnan(several).any() else "ok", "constraints": [float(infeasible)],
                 }
             )  # fmt: skip
