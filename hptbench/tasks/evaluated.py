@@ -1,0 +1,188 @@
+"""Learners on data sets, from a table of evaluations that were made before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+
+from hptbench.errors import UserError, unknown
+from hptbench.learners import FRACTION, TaskType, find_learner
+from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
+from hptbench.registry import task
+from hptbench.space import Config, Floats, Space
+from hptbench.spacefile import packaged_space
+from hptbench.tasks._metrics import METRICS
+from hptbench.tasks._parquet import read_parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_VALIDATION, _TEST = "validation_", "test_"
+_DEFAULT = ("log_loss", "error", "rmse")
+"""The first of these that was measured is the objective."""
+
+
+@task("evaluated")
+@dataclass(frozen=True)
+class EvaluatedTask:
+    """Looks the trainings of a learner on a data set up in a table of ``collect-evaluations``.
+
+    An approximation: a configuration is worth what the nearest one of the table is, as a nearest-neighbour surrogate
+    (so do Syne Tune's blackbox repositories). Near: the sum over parameters of the distance in the unit cube, 1 for
+    another category and for a parameter that only one of the two has; the first of equally near ones. With the 64 to
+    128 configurations that a table has the landscape is one of plateaus, whose ``optimum`` is known exactly.
+
+    The fidelity is the share of the training rows. Between two levels of the table losses and costs are interpolated,
+    linearly in the logarithm of the fidelity. A training does not go on: every segment starts anew. ``cost`` is the
+    recorded time, seconds. ``hidden``: ``value``, the validation loss at full fidelity, and ``test``, the loss on the
+    outer test rows at the level reached.
+    """
+
+    path: str
+    """A file of ``collect-evaluations``, e.g. results/evaluations/tabular.parquet."""
+    data: str
+    """Name of a data set in the table."""
+    learner: str
+    metric: str = ""
+    """A loss of the table: error, log_loss, brier, rmse, … Default: log_loss (error without probabilities); rmse."""
+
+    constraints: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
+    measured: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        find_learner(self.learner)
+        losses = self._grid.losses
+        name = self.metric or next((name for name in _DEFAULT if name in losses), "")
+        if name not in losses:
+            raise unknown(f"metric of {self.data}", name, losses)
+        object.__setattr__(self, "metric", name)
+
+    @property
+    def name(self) -> str:
+        return f"evaluated-{self.data}-{self.learner}"
+
+    @property
+    def unit(self) -> str:
+        return self.data
+
+    @property
+    def space(self) -> Space:
+        return self._grid.space
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return (self.metric,)
+
+    @property
+    def fidelity(self) -> Fidelity:
+        levels = self._grid.levels
+        return Fidelity(float(levels[0]), float(levels[-1]), FRACTION.unit, integer=False)
+
+    @property
+    def optimum(self) -> float:
+        """The least validation loss of the table at full fidelity."""
+        return float(self._grid.losses[self.metric][0][:, -1].min())
+
+    def identity(self) -> dict[str, JSON]:
+        return {"data": self.data, "learner": self.learner, "metric": self.metric, "sha256": self._grid.sha256}
+
+    @property
+    def _grid(self) -> _Grid:
+        return _grid(self.path, self.data, self.learner)
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        grid = self._grid
+        validation, test = grid.losses[self.metric]
+        out = []
+        for job, row in zip(jobs, grid.nearest([job.proposal.config for job in jobs]), strict=True):
+            seen, hidden, cost = (grid.at(values[row], job.stop) for values in (validation, test, grid.costs))
+            kept = {"test": hidden, "value": float(validation[row, -1])}
+            out.append(Outcome(Status.OK, (Point(job.stop, (seen,)),), cost, kept))
+        return out
+
+
+class _Grid(NamedTuple):
+    """What a table has of one learner on one data set: n configurations at m fidelities."""
+
+    space: Space
+    codes: Floats
+    """(n, d) the configurations in the unit cube, categories as positions, NaN where inactive."""
+    levels: Floats
+    """(m,) fidelities, rising."""
+    costs: Floats
+    """(n, m) seconds."""
+    losses: dict[str, tuple[Floats, Floats]]
+    """Metric -> (n, m) on validation and on test rows."""
+    sha256: str
+    """Of all this."""
+
+    def nearest(self, configs: Sequence[Config]) -> list[int]:
+        """The row that stands for each configuration."""
+        codes = self.space.codes(self.space.encode(configs))
+        named = self.space.categorical
+        out = []
+        for one in codes:
+            gap = np.abs(self.codes - one)
+            gap = np.where(named, gap > 0, gap)
+            gap = np.where(np.isnan(self.codes) & np.isnan(one), 0.0, np.where(np.isnan(gap), 1.0, gap))
+            out.append(int(gap.sum(axis=1).argmin()))
+        return out
+
+    def at(self, values: Floats, level: float) -> float:
+        """(m,) ``values`` at a fidelity."""
+        return float(np.interp(np.log(level), np.log(self.levels), values))
+
+
+@lru_cache(maxsize=4)
+def _table(path: str) -> pd.DataFrame:
+    frame = read_parquet(Path(path), "table of evaluations")
+    lacking = {"data", "learner", "configuration", "fidelity", "status", "cost", "config"} - set(frame)
+    if lacking:
+        raise UserError(
+            f"{path}: expected a table of collect-evaluations, got one without {', '.join(sorted(lacking))}"
+        )
+    return frame
+
+
+@lru_cache(maxsize=64)
+def _grid(path: str, data: str, learner: str) -> _Grid:
+    frame = _table(path)
+    for column, value in (("data", data), ("learner", learner)):
+        there = frame[column].astype(str).unique().tolist()
+        if value not in there:
+            raise unknown(f"{'data set' if column == 'data' else column} of {path}", value, there)
+        frame = frame[frame[column] == value]
+        if frame.empty:
+            raise UserError(f"{path} has no evaluations of {learner} on {data}; choose another of the two")
+    ok = frame[frame["status"] == "ok"]
+    levels = np.sort(ok["fidelity"].unique().astype(float)).round(7)  # 32 bits hold no more
+    whole = ok.groupby("configuration").filter(lambda rows: len(rows) == len(levels))
+    whole = whole.sort_values(["configuration", "fidelity"])
+    if whole.empty:
+        raise UserError(f"{path}: no configuration of {learner} on {data} was evaluated at every fidelity")
+    shape = len(whole) // len(levels), len(levels)
+    losses = {}
+    for name in dict.fromkeys(m.name for kind in METRICS.values() for m in kind):
+        parts = [
+            whole[part + name].to_numpy(float, na_value=np.nan).reshape(shape) if part + name in whole else np.nan
+            for part in (_VALIDATION, _TEST)
+        ]
+        if np.isfinite(parts[0]).all() and np.isfinite(parts[1]).all():
+            losses[name] = (np.asarray(parts[0]), np.asarray(parts[1]))
+    kind: TaskType = "regression" if "rmse" in losses else "classification"
+    space = packaged_space(find_learner(learner).spaces[kind])
+    configs = [json.loads(text) for text in whole["config"].astype(str)[:: shape[1]]]
+    codes = space.codes(space.encode(configs))
+    costs = whole["cost"].to_numpy(float).reshape(shape)
+    digest = hashlib.sha256(repr((levels.tolist(), configs)).encode())
+    for values in (costs, *(part for pair in losses.values() for part in pair)):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return _Grid(space, codes, levels, costs, losses, digest.hexdigest())
