@@ -12,6 +12,10 @@ layers:
     lint-imports
 
 test:
+    pytest -m ''
+
+# Without the tests that are marked slow.
+fast:
     pytest
 
 # The figures of the core, as ratios.

@@ -26,7 +26,7 @@ from hptbench.results.collect import collect
 from hptbench.testing.problems import Bowl
 from hptbench.workers import Limits, Pool
 
-ALL = [Serial(), Processes(2), Lockstep(), Lockstep(width=2)]
+ALL = [Serial(), Processes(2), Lockstep()]
 
 
 def same(a: tuple[pd.DataFrame, pd.DataFrame], b: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -38,12 +38,18 @@ def test_all_methods_give_the_same_on_all_executors(tmp_path: Path) -> None:
     traits = {name: cls.traits for name, cls in registry.methods().items()}
     names = [name for name, one in traits.items() if not one.requires and one.min_objectives == 1]
     for i, executor in enumerate(ALL):
-        budget = Budget(max_full_evals=6, max_jobs=60)
-        assert do(executor, plans(tmp_path / str(i), names, budget=budget)) == []
+        todo = plans(tmp_path / str(i), names, [Bowl(fail=0.1)], seeds=[0], budget=Budget(max_jobs=20))
+        assert do(executor, todo) == []
     first = repeatable(tmp_path / "0")
-    assert len(first[1]) == len(names) * 4
+    assert len(first[1]) == len(names)
     for i in range(1, len(ALL)):
         same(first, repeatable(tmp_path / str(i)))
+
+
+def test_the_width_of_lockstep_changes_nothing(tmp_path: Path) -> None:
+    for study, executor in ((tmp_path / "all", Lockstep()), (tmp_path / "few", Lockstep(width=2))):
+        assert do(executor, plans(study, ["random", "bohb"])) == []
+    same(repeatable(tmp_path / "all"), repeatable(tmp_path / "few"))
 
 
 def test_limits_do_not_change_results(tmp_path: Path) -> None:
@@ -56,9 +62,16 @@ def test_limits_do_not_change_results(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(a[columns], b[columns])
 
 
-@pytest.mark.parametrize(("executor", "deaths"), [(Serial(), 22), (Processes(2), 8), (Lockstep(), 22)])
+@pytest.mark.parametrize(
+    ("executor", "deaths"),
+    [
+        *((executor, 4) for executor in ALL),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in zip(ALL, (22, 8, 22), strict=True)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Executor) else str(value),
+)
 def test_killed_at_any_moment_and_resumed_is_never_killed(tmp_path: Path, executor: Executor, deaths: int) -> None:
-    """Together: SIGKILL at 52 random moments of the work."""
+    """SIGKILL at random moments of the work."""
     methods = ["random", "bohb"]
     budget = Budget(max_full_evals=12)
     assert do(executor, plans(tmp_path / "undisturbed", methods, budget=budget)) == []
@@ -141,7 +154,7 @@ def test_a_user_error_stops_the_study(tmp_path: Path, executor: Executor) -> Non
 
 
 def test_the_watcher_hears_of_every_run(tmp_path: Path) -> None:
-    for executor in ALL[:3]:
+    for executor in ALL:
         silent = Silent()
         executor.run(plans(tmp_path / type(executor).__name__), silent)
         assert silent.over == 4

@@ -20,8 +20,8 @@ from hptbench.rng import entropy
 from hptbench.spacefile import packaged_space
 
 
-def composed(suite: str, *overrides: str) -> list[Any]:
-    add_to_hydra()
+def composed(suite: str, *overrides: str, spaces: bool = True) -> list[Any]:
+    add_to_hydra(spaces)
     with initialize_config_dir(str(conf_dir()), version_base=None):
         config = compose(overrides=[f"+suite={suite}", "+space=all", *overrides])
     return list(instantiate(config.suite))
@@ -40,6 +40,12 @@ def test_a_bound_has_an_address_on_the_command_line() -> None:
     [changed] = [t for t in tasks if t.learner == "logistic"]
     assert changed.space.configspace["C"].upper == 10
     assert changed.space != packaged_space("logistic")
+
+
+@pytest.mark.parametrize("suite", ["embedded", "smoke", "pipeline", "drifting", "forecasting", "recommender"])
+def test_tasks_are_the_same_whether_or_not_the_spaces_are_in_the_configuration(suite: str) -> None:
+    there, left_out = composed(suite), composed(suite, spaces=False)
+    assert [(t.name, t.identity(), t.space) for t in there] == [(t.name, t.identity(), t.space) for t in left_out]
 
 
 def test_smoke_tasks_run() -> None:

@@ -8,6 +8,8 @@ import venv
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -17,6 +19,7 @@ def run(*command: str, cwd: Path, **env: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_from_an_empty_folder_without_the_checkout(tmp_path: Path) -> None:
     """Through the sdist, as a release is made; the dependencies are those of this environment."""
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT), cwd=tmp_path)

@@ -28,11 +28,12 @@ from rich.markup import escape
 
 from hptbench.commands._claims import entry, markdown, raw
 from hptbench.commands.run import do, planned
-from hptbench.commands.shell import user_error
+from hptbench.commands.shell import names_spaces, user_error
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Executor
 from hptbench.files import write_whole
 from hptbench.protocol import Budget
+from hptbench.registry import add_to_hydra
 from hptbench.results.claims import Comparison, judged, results
 from hptbench.results.collect import collect
 from hptbench.results.regret import Axis, Worth
@@ -182,6 +183,7 @@ def _texts(where: str, given: Any) -> tuple[str, ...]:
 def study_of(claim: Claim, cfg: DictConfig) -> Study:
     """The study of a claim, planned and checked; nothing is written. ``cfg``: results, study, executor of the whole."""
     try:
+        add_to_hydra(spaces=names_spaces(claim.study))
         study = compose("config", list(claim.study))
         study.results, study.study, study.executor = cfg.results, f"{cfg.study}/{claim.name}", cfg.executor
         by_seed = []

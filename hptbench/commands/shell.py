@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hptbench.errors import UserError, unknown
@@ -72,7 +72,7 @@ def _composed(argv: list[str], command: Callable[[DictConfig], int]) -> int:
     from hptbench.paths import conf_dir
     from hptbench.registry import add_to_hydra
 
-    add_to_hydra()
+    add_to_hydra(spaces=names_spaces(argv))
     code, failure = OK, None
 
     def task_function(cfg: DictConfig) -> None:
@@ -94,6 +94,11 @@ def _composed(argv: list[str], command: Callable[[DictConfig], int]) -> int:
     if failure is not None:
         raise failure
     return code
+
+
+def names_spaces(words: Sequence[str]) -> bool:
+    """Whether a word may change or show the search spaces: a flag, a file of settings, a setting of a space."""
+    return any(re.match(r"-|\+?(experiment|hydra)\b|.*space", word) for word in words)
 
 
 def _compare(argv: list[str]) -> int:

@@ -99,7 +99,7 @@ class Bowl:
     def _step(self, job: Job, epoch: int, loss: float, distance: float) -> float:
         if self.flat:
             return 0.25
-        noise = self.noise * float(stream(entropy(*job.seed, "epoch", epoch)).standard_normal())
+        noise = self.noise and self.noise * float(stream(entropy(*job.seed, "epoch", epoch)).standard_normal())
         return 0.7 * loss + 0.3 * distance + noise if self.fidelity else distance + noise
 
 

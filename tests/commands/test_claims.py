@@ -181,7 +181,6 @@ def test_claims_that_are_written_wrong(old: str, new: str, message: str) -> None
     ],
 )
 def test_studies_that_are_wrong_are_named_with_their_claim(old: str, new: str, message: str) -> None:
-    registry.add_to_hydra()
     cfg = changed(old, new)
     with (
         initialize_config_dir(str(conf_dir()), version_base="1.3"),
@@ -227,7 +226,7 @@ def _experiments() -> list[str]:
 @pytest.mark.parametrize("name", _experiments())
 def test_every_claim_composes(name: str, tmp_path: Path) -> None:
     """Each is planned with two seeds: suite, methods, labels, budget."""
-    registry.add_to_hydra()
+    registry.add_to_hydra(spaces=False)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose("config", [f"+experiment={name}", "seeds=2", f"results={tmp_path}"])
         assert isinstance(cfg, DictConfig)

@@ -40,7 +40,7 @@ def test_parallel_workers_do_not_propose_the_same() -> None:
 @pytest.mark.parametrize("rule", ["stopping", "promotion"])
 def test_finds_more_than_asha(rule: str) -> None:
     task, budget = Bowl(over="sphere", noise=0.001), Budget(max_full_evals=10)
-    own = [incumbent(records_of(MOBSTER(rule=rule), task, seed=s, budget=budget)) for s in range(5)]
+    own = [incumbent(records_of(MOBSTER(rule=rule), task, seed=s, budget=budget)) for s in range(3)]
     asha = [incumbent(records_of(ASHA(eta=3), task, seed=s, budget=budget)) for s in range(10)]
     assert np.median(own) < np.median(asha)
 
