@@ -117,7 +117,7 @@ def compared(
     methods = tuple(str(m) for m in found.matrix.columns if m != DEFAULT)
     if len(methods) < 2:
         raise UserError(f"expected at least two methods to compare, got {', '.join(methods) or 'none'}; run another")
-    columns = found.matrix.columns.get_indexer(list(methods))
+    columns = np.searchsorted(found.matrix.columns.to_numpy(str), methods)  # which are sorted
     matrix, grid = found.matrix[list(methods)].to_numpy(), found.by_seed[:, columns]
     units, _, seeds = grid.shape
     pairs = tuple(pairwise(matrix, methods))

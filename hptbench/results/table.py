@@ -260,8 +260,8 @@ def scores(
                 "python -m hptbench publish"
             )
     matrix = tasks.groupby("unit").mean()
-    means = values.groupby(["unit", "method", "seed"]).mean().to_numpy(np.float64)
-    by_seed: Array = means.reshape(*matrix.shape, -1)
+    means = np.asarray(values.groupby(["unit", "method", "seed"]).mean(), dtype=np.float64)
+    by_seed: Array = np.asarray(means.reshape(*matrix.shape, -1))
     filled = tuple(_run(key) for _, *key in gaps) if missing == "worst" else ()
     return Scores(matrix, measure, anchor, by_seed, dropped, filled, kind_of(best["objective"]))
 
