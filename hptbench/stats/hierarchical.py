@@ -196,10 +196,14 @@ def _normal_within(mean: Array, sd: Array, bound: Array, rng: np.random.Generato
 def _scale(freedom: int, squares: Array, bound: Array, rng: np.random.Generator) -> Array:
     """Draws of a standard deviation, uniform up to ``bound``, given ``freedom`` + 1 Gaussian values of that deviation
     with this sum of squares: 1 / variance ~ Gamma(freedom / 2, squares / 2), restricted."""
+    from scipy.special import gammaincc, gammainccinv
+
     shape, rate = freedom / 2, np.maximum(squares, 1e-300) / 2
     drawn = np.sqrt(rate / np.maximum(rng.gamma(shape, size=rate.shape), 1e-300))
-    while (above := drawn > bound).any():  # hardly ever with the bounds of the priors
-        drawn = np.where(above, np.sqrt(rate / np.maximum(rng.gamma(shape, size=rate.shape), 1e-300)), drawn)
+    if (above := drawn > bound).any():  # hardly ever with the bounds of the priors: from the inverse of the rest
+        rate, bound = rate[above], np.broadcast_to(bound, drawn.shape)[above]
+        precision = gammainccinv(shape, rng.uniform(size=rate.shape) * gammaincc(shape, rate / bound**2))
+        drawn[above] = np.where(np.isfinite(precision), np.sqrt(rate / np.maximum(precision, rate / bound**2)), bound)
     return np.asarray(drawn)
 
 
