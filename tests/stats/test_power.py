@@ -51,14 +51,6 @@ def test_the_level_of_the_signed_rank_test_is_kept() -> None:
         assert 0.02 <= np.mean([signed_rank(one)[0] <= 0.05 for one in d]) <= 0.06
 
 
-@pytest.mark.slow
-def test_the_family_wise_level_is_kept() -> None:
-    """2,000 studies of 4 equal methods: any pair significant after Holm."""
-    rng = stream(entropy("planted", "family"))
-    any_found = [min(p.p_holm for p in pairwise(one, "abcd")) <= 0.05 for one in rng.normal(size=(2000, 9, 4))]
-    assert np.mean(any_found) <= 0.06
-
-
 def test_units_for_and_detectable_invert_power() -> None:
     for effect in (0.4, 1.0, 3.0):
         units = units_for(effect, comparisons=3)
