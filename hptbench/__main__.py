@@ -54,6 +54,7 @@ Settings (name=value; + adds what the configuration does not name):
   space.LEARNER.PARAMETER.upper=…
                         bounds of a learner's search space
   study=NAME            folder below results=results; default: the suite's name
+  hypotheses=[]         [{better: bohb, than: random, at: 20}]: registered before the first run, tested by compare
   plot=true             draw the anytime curves
 
   --cfg job             show the whole configuration and end; --hydra-help for Hydra's own flags

@@ -44,6 +44,7 @@ from hptbench.protocol import (
     Task,
     Traits,
 )
+from hptbench.results.registered import registered
 from hptbench.results.schema import JOBS, RUNS, table
 from hptbench.simulate import PLAIN, Run, Simulation, simulate
 from hptbench.states import States
@@ -239,13 +240,14 @@ def _opened(plan: Plan, driver: Driver) -> Generator[_Opened, None, None]:
     """The run's journal and states, its method with a watch on it, and how to finish."""
     began = time.perf_counter()
     plan.folder.mkdir(parents=True, exist_ok=True)
+    hypotheses = registered(plan.study)
     timed = _Timed(plan.method)
     with Journal(plan.folder / "journal.jsonl", plan.id) as journal:
         states = States(*((plan.folder / "states", journal.logged) if plan.keeps_states else ()))
 
         def finish(records: list[Record]) -> None:
             states.clear()
-            _finish(plan, records, timed, time.perf_counter() - began, driver)
+            _finish(plan, records, timed, time.perf_counter() - began, driver, hypotheses.sha if hypotheses else None)
 
         yield _Opened(journal, states, timed, finish)
 
@@ -314,7 +316,9 @@ class _TimedSearch:
         self._watch.tell_seconds += time.process_time() - began
 
 
-def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, driver: Driver) -> None:
+def _finish(
+    plan: Plan, records: list[Record], timed: _Timed, wall: float, driver: Driver, hypotheses: str | None
+) -> None:
     import pyarrow.parquet as pq
 
     key: dict[str, Any] = {"task": plan.task.name, "method": plan.label, "seed": plan.seed, "run": plan.id}
@@ -344,6 +348,7 @@ def _finish(plan: Plan, records: list[Record], timed: _Timed, wall: float, drive
         "simulation": as_json(dataclasses.asdict(plan.simulation)),
         "task_identity": as_json(plan.protocol["identity"]),
         "space": as_json(plan.protocol["space"]),
+        "hypotheses": hypotheses,
         "jobs": len(rows),
         "failed": len([r for r in records if r.outcome.status is not Status.OK]),
         "full_evals": sum(row["units"] for row in rows),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from hptbench.commands.tables import View, show
+from hptbench.commands._formats import FORMATS, formatted
+from hptbench.commands.drift import retuned
+from hptbench.commands.tables import View, comparison, show
 from hptbench.errors import UserError, unknown
 from hptbench.results.collect import Study, collect
 from hptbench.results.collect import chosen as only
 from hptbench.results.schema import KEY
-from hptbench.results.table import DEFAULT, Accounting
+from hptbench.results.table import DEFAULT, Accounting, Missing
+from hptbench.stats.aggregate import AGGREGATES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,13 +50,39 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--unequal", nargs="+", default=[], metavar="WHAT", help=f"what may differ: {', '.join(PROTOCOL)}"
     )
-    parser.add_argument("--complete-only", action="store_true", help="leave out data sets with missing runs, by name")
+    parser.add_argument(
+        "--missing", default="refuse", choices=get_args(Missing),
+        help="runs without a score: an error (default); leave out their data sets, by name; or count them as the worst",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rope", type=float, metavar="WIDTH",
+        help="region of practical equivalence, in the unit of the scores (with the anchor default: 0.01 is 1 %% of the "
+        "default's loss): adds the probability that a method is better, equivalent or worse",
+    )  # fmt: skip
+    parser.add_argument(
+        "--aggregate", default="iqm", choices=tuple(AGGREGATES), help="one number for all data sets and seeds"
+    )
+    parser.add_argument(
+        "--format", default="text", choices=FORMATS, help="of the comparison; all but text print nothing else"
+    )
     parser.add_argument("--no-plot", action="store_true", help="draw no anytime curves")
     options = parser.parse_args(argv)
     study = chosen(collect(options.results), options.where)
     check_comparable(study.runs, options.unequal)
-    view = View(options.measure, options.accounting, options.anchor, options.complete_only, not options.no_plot)
-    show(study, view, command=f"python -m hptbench compare {' '.join(argv)}")
+    view = View(
+        options.measure, options.accounting, options.anchor, options.missing, not options.no_plot, options.aggregate,
+        options.rope, tuple(options.unequal),
+    )  # fmt: skip
+    command = shlex.join(["python", "-m", "hptbench", "compare", *argv])
+    if options.format == "text":
+        show(study, view, command=command)
+        return 0
+    if len(rows := retuned(study)):
+        raise UserError(
+            f"expected tasks whose incumbents compare, but {rows['task'].iloc[0]} drifts; choose others with --where "
+            "task=…, or --format text"
+        )
+    print(formatted(comparison(study, view), options.format, study.folder.resolve().name, command))
     return 0
 
 

@@ -24,6 +24,7 @@ from hptbench.executors import Broken, Executor, check_whole
 from hptbench.ledger import check_clock
 from hptbench.protocol import Budget, Clock, Method, Task
 from hptbench.results.collect import collect
+from hptbench.results.registered import parsed, register
 from hptbench.results.table import DEFAULT
 from hptbench.run import Plan
 from hptbench.simulate import MEASURED, PLAIN, Simulation
@@ -45,7 +46,7 @@ def run(cfg: DictConfig) -> int:
         command = shlex.join(["python", "-m", "hptbench", *sys.argv[1:]])
         found = collect(study, only={plan.key_in_tables for plan in plans})
         try:
-            show(found, View(plot=plot, complete_only=bool(broken)), command=command)
+            show(found, View(plot=plot, missing="drop" if broken else "refuse"), command=command)
         except UserError as error:  # the runs are done and shown; only their comparison is not possible
             console.print(f"[yellow]No comparison:[/] {escape(str(error))}", highlight=False)
         others = len(list((study / "runs").glob("*/*/*/run.json"))) - len(found.runs)
@@ -59,6 +60,12 @@ def run(cfg: DictConfig) -> int:
 def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]]:
     """Do what is left of the study; (all its runs, those that broke, which have been shown)."""
     plans, executor = planned(cfg)
+    node = cfg.get("hypotheses")
+    given = OmegaConf.to_container(node, resolve=True) if isinstance(node, ListConfig) else node or []
+    if found := register(plans[0].study, parsed(given), list(dict.fromkeys(plan.label for plan in plans))):
+        console.print(
+            f"Registered on {found.when} UTC ({found.sha}): {'; '.join(map(str, found.hypotheses))}", highlight=False
+        )
     compared = {plan.label for plan in plans} - {DEFAULT}
     units = len({plan.task.unit for plan in plans})
     if len(compared) > 1 and (warning := power_warning(units, len(compared) * (len(compared) - 1) // 2)):

@@ -10,22 +10,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hptbench.commands._formats import method_rows
 from hptbench.commands._numbers import interval
 from hptbench.commands.drift import retuned, show_drift
 from hptbench.plots.anytime import anytime
 from hptbench.plots.attainment import attainment
+from hptbench.results import conclusions
 from hptbench.results.collect import Study, chosen
+from hptbench.results.comparison import Comparison, compared
 from hptbench.results.fronts import MEDIAN, Fronts
+from hptbench.results.registered import registered
 from hptbench.results.schema import KEY, Measure
-from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, final_table, kind_of, mean_curves, scores
-from hptbench.stats.pairwise import Pair, pairwise
-from hptbench.stats.ranks import friedman, mean_ranks
-from hptbench.stats.words import friedman_sentence, pair_sentence, power_warning
+from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Missing, final_table, kind_of, mean_curves
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_ALPHA = 0.05
+_WIDE = 120
 _CLOCK_UNITS = {"units": "full evaluations", "cost": "s", "live": "s"}
 
 
@@ -36,8 +37,11 @@ class View:
     measure: Measure = "test"
     accounting: Accounting = "credited"
     anchor: Anchor = "default"
-    complete_only: bool = False
+    missing: Missing = "refuse"
     plot: bool = True
+    aggregate: str = "iqm"
+    rope: float | None = None
+    unequal: tuple[str, ...] = ()
 
 
 def show(study: Study, view: View = View(), command: str = "") -> None:
@@ -78,7 +82,7 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
             attainment(fronts, path, measure=view.measure, command=command)
             console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
     if len(methods) > 1:
-        _print_comparison(console, study, view, methods)
+        _print_comparison(console, study, view)
 
 
 def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> None:
@@ -118,49 +122,73 @@ def _print_references(console: Console, fronts: Fronts, measure: Measure) -> Non
         )  # fmt: skip
 
 
-def _print_comparison(console: Console, study: Study, view: View, methods: list[str]) -> None:
+def comparison(study: Study, view: View) -> Comparison:
+    """What is concluded from a study; scores are not normalised if the default configuration was not run."""
+    anchor: Anchor = view.anchor if DEFAULT in set(study.runs["method"]) else "none"
+    return compared(
+        study.jobs, study.runs, measure=view.measure, anchor=anchor, missing=view.missing, aggregate=view.aggregate,
+        rope=view.rope, registration=registered(study.folder), unequal=view.unequal,
+    )  # fmt: skip
+
+
+def _print_comparison(console: Console, study: Study, view: View) -> None:
     """Data sets are the units: seeds are averaged first."""
-    anchor = view.anchor
-    if anchor == "default" and DEFAULT not in set(study.runs["method"]):
-        anchor = "none"
-        console.print("[yellow]The default configuration was not run: scores are not normalised.[/]")
-    found = scores(study.jobs, study.runs, view.measure, anchor, view.complete_only)
-    matrix = found.matrix[methods]
-    console.print(f"[bold]Comparison[/] over {len(matrix)} data set(s), measure: {found.name}", highlight=False)
-    if anchor == "none" and len(matrix) > 1:
+    c = comparison(study, view)
+    for warning in conclusions.warnings(c):
+        console.print(f"[red]{escape(warning)}[/]", highlight=False)
+    if c.registration:
         console.print(
-            "[yellow]Losses as they are: the signed ranks and the sizes of differences mix the scales of the tasks.[/]"
+            f"[bold]Hypotheses[/] registered on {c.registration.when} UTC, {c.registration.sha}", highlight=False
         )
-    if found.dropped:
-        console.print(f"[red]Left out for missing scores:[/] {', '.join(found.dropped)}")
-    ranks = mean_ranks(matrix.to_numpy())
-    order = ranks.argsort(kind="stable")
-    console.print("Mean ranks: " + ", ".join(f"{methods[i]} {ranks[i]:.2f}" for i in order), highlight=False)
-    pairs = pairwise(matrix.to_numpy(), methods)
-    lines = [pair_sentence(pair, "score") for pair in pairs if len(methods) == 2 or pair.p_holm <= _ALPHA]
-    if len(methods) > 2:
-        lines.insert(0, friedman_sentence(friedman(matrix.to_numpy())))
-        if len(lines) == 1:
-            lines.append(f"No pair differs significantly at {_ALPHA:g} (this does not show that they are equal).")
-        console.print(_pair_table(pairs))
-    for line in lines:
-        console.print(f"• {escape(line)}", highlight=False)
-    if warning := power_warning(len(matrix), len(pairs)):
-        console.print(f"[yellow]{warning}[/]", highlight=False)
+        _bullets(console, conclusions.planned(c))
+    title = "Exploratory comparison" if c.registration else "Comparison"
+    console.print(f"[bold]{title}[/] over {len(c.units)} data set(s), measure: {c.scores.name}", highlight=False)
+    console.print("Mean ranks: " + ", ".join(f"{c.methods[i]} {c.ranks[i]:.2f}" for i in c.order), highlight=False)
+    _print_table(console, _rows(conclusions.caption(c), *method_rows(c)))
+    if len(c.methods) > 2 or c.posteriors:
+        _print_table(console, _pair_table(c))
+    _bullets(console, conclusions.explored(c))
+    console.print(f"[yellow]{conclusions.power(c)}[/]", highlight=False)
 
 
-def _pair_table(pairs: list[Pair]) -> Table:
-    shown = Table(title="Each pair: first better / tied / second better; Hodges–Lehmann difference with 95 % interval",
-                  title_justify="left", title_style="dim", box=None, padding=(0, 1))  # fmt: skip
-    for name in ("pair", "units", "difference", "P(first)", "p", "p Holm"):
-        shown.add_column(name, justify="left" if name == "pair" else "right", no_wrap=True)
-    for p in pairs:
-        interval = f" [{p.low:.2g}, {p.high:.2g}]" if not math.isnan(p.low) else ""
-        counts = f"{p.wins} / {p.ties} / {p.losses}"
-        shown.add_row(
-            f"{p.a} – {p.b}", counts, f"{p.difference:.2g}{interval}", f"{p.a12:.2f}", f"{p.p:.2g}", f"{p.p_holm:.2g}"
-        )
+def _bullets(console: Console, sentences: list[str]) -> None:
+    for sentence in sentences:
+        console.print(f"• {escape(sentence)}", highlight=False)
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Whole, however narrow the terminal."""
+    console.print(table, width=max(console.width, _WIDE), crop=False)
+
+
+def _rows(title: str, head: list[str], rows: list[list[str]]) -> Table:
+    shown = Table(
+        title=escape(title), title_justify="left", title_style="dim", box=None, padding=(0, 1)
+    )  # fmt: skip
+    for i, name in enumerate(head):
+        shown.add_column(name, justify="right" if i else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*map(escape, row))
     return shown
+
+
+def _pair_table(c: Comparison) -> Table:
+    """As narrow as a terminal; the other formats have more."""
+    title = "Each pair: first better / tied / worse; Hodges–Lehmann difference with 95 % interval"
+    head = ["pair", "units", "difference", "P(first)", "p", "p Holm"]
+    rows = []
+    for p in c.pairs:
+        interval = f" [{p.low:.2g}, {p.high:.2g}]" if not math.isnan(p.low) else ""
+        better = c.improvement[p.a, p.b].estimate
+        row = [f"{p.a} – {p.b}", f"{p.wins}/{p.ties}/{p.losses}", f"{p.difference:.2g}{interval}", f"{better:.2f}"]
+        row += [f"{p.p:.2g}", f"{p.p_holm:.2g}"]
+        if found := c.posteriors.get((p.a, p.b)):
+            row.append(f"{found.better:.2f}/{found.equivalent:.2f}/{found.worse:.2f}")
+        rows.append(row)
+    if c.rope is not None:
+        head.append("Bayes")
+        title += f"; Bayes: better/equivalent (±{c.rope:g})/worse"
+    return _rows(title, head, rows)
 
 
 def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None:

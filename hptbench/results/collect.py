@@ -71,7 +71,13 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
 
 def _row(path: Path) -> dict[str, Any]:
     try:
-        before: dict[str, Any] = {"constraints": [], "front": None, "optimum": None, "simulation": _PLAIN}
+        before: dict[str, Any] = {
+            "constraints": [],
+            "front": None,
+            "optimum": None,
+            "simulation": _PLAIN,
+            "hypotheses": None,
+        }
         row = before | json.loads(path.read_text(encoding="utf-8"))
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")

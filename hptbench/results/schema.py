@@ -98,6 +98,7 @@ RUNS = (
     Column("simulation", "string", "", "JSON: overhead (seconds per proposal, or measured) and spread of the workers"),
     Column("task_identity", "string", "", "JSON: data hash, learner, metric, split"),
     Column("space", "string", "", "JSON: the search space in ConfigSpace's form"),
+    Column("hypotheses", "string", "", "hash of the hypotheses registered before the run began; null without any"),
     Column("jobs", "int64", "", "finished jobs"),
     Column("failed", "int64", "", "finished jobs whose status is not ok"),
     Column("full_evals", "double", "full evaluations", "training consumed, with credited continuation"),

@@ -30,6 +30,7 @@ from hptbench.results.schema import KEY
 from hptbench.results.table import DEFAULT, incumbent_curve
 from hptbench.rng import entropy, stream
 from hptbench.space import Floats
+from hptbench.stats.run_lengths import ert, restricted_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,25 +76,6 @@ def times_to_target(
         row["busy"] = float((run["ended"] - run["began"]).sum()) / (workers * end)
         rows.append(dict(zip(KEY, key, strict=True)) | row)
     return pd.DataFrame(rows)
-
-
-def ert(time: Floats, reached: Floats) -> Floats:
-    """Expected running time over the last axis (…, runs); inf where none reached the target."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(time.sum(axis=-1) / reached.sum(axis=-1))
-
-
-def restricted_mean(time: Floats, reached: Floats) -> tuple[float, float]:
-    """(mean time to the target up to a horizon, the horizon): the area under Kaplan and Meier's curve of the times
-    (runs,) up to the earliest end of a run that did not reach it, or the latest time if all did."""
-    ended = time[~reached.astype(bool)]
-    horizon = float(ended.min() if len(ended) else time.max())
-    area, alive, at = 0.0, 1.0, 0.0
-    for moment in np.unique(time[reached.astype(bool) & (time <= horizon)]):
-        area += alive * (moment - at)
-        at = float(moment)
-        alive *= 1 - ((time == moment) & reached.astype(bool)).sum() / (time >= moment).sum()
-    return area + alive * (horizon - at), horizon
 
 
 def speedups(times: pd.DataFrame) -> pd.DataFrame:

@@ -33,6 +33,9 @@ USED: Mapping[Accounting, str] = {
 }
 """In words, what is used up along a run."""
 Anchor = Literal["default", "none"]
+Missing = Literal["refuse", "drop", "worst"]
+"""What becomes of missing scores: an error that names them; their units are left out, by name; or they count as the
+worst that anyone has on the task, by name."""
 DEFAULT, RANDOM = "default", "random"
 """Labels of the reference methods: the default configuration, and random search."""
 
@@ -174,8 +177,12 @@ class Scores:
     """(units, methods): mean score of the incumbents, lower is better; no NaN."""
     measure: Measure
     anchor: Anchor
+    by_seed: Array
+    """(units, methods, seeds): the same before seeds are averaged."""
     dropped: tuple[str, ...] = ()
     """Units left out because a score is missing."""
+    filled: tuple[str, ...] = ()
+    """Runs without a score that count as the worst of their task."""
     kind: str = "loss"
     """Of what: a loss, or the hypervolume regret of several objectives, or either."""
 
@@ -191,14 +198,14 @@ def scores(
     runs: pd.DataFrame,
     measure: Measure = "test",
     anchor: Anchor = "default",
-    complete_only: bool = False,
+    missing: Missing = "refuse",
 ) -> Scores:
     """The score of each method on each unit: its incumbents' ``measure``, averaged over seeds, then
     divided by the default configuration's on the same task (anchor ``default``), then averaged over the
     unit's tasks, which are not independent.
 
     Every method needs a run whose incumbent has a finite score for every seed of every task. UserError names
-    what is missing; with ``complete_only`` the units concerned are dropped and named. UserError too if
+    what is missing, unless ``missing`` says what becomes of it. UserError too if
     validation is asked for and an incumbent is below the full fidelity (test scores are of whatever model is
     recommended), if a task's default score is not above 0, or if without an anchor a unit's tasks have
     different objectives."""
@@ -215,13 +222,13 @@ def scores(
     if best[column].isna().all():
         raise UserError(f"expected {measure} scores, got none; {_REMEDY[measure]}")
     gaps = _gaps(best, column, methods)
-    if gaps and not complete_only:
+    if gaps and missing == "refuse":
         raise UserError(
             f"expected a score of every method for every task and seed, got no finite {measure} score of "
             f"{_named(key for _, *key in gaps)}; finish these runs or see their jobs' messages, "
-            "or set complete_only to leave their data sets out"
+            "or set missing=drop to leave their data sets out, missing=worst to count them as the worst of their task"
         )
-    dropped = tuple(sorted({unit for unit, *_ in gaps}))
+    dropped = tuple(sorted({unit for unit, *_ in gaps})) if missing == "drop" else ()
     best = best[~best["unit"].isin(dropped)]
     if best.empty:
         raise UserError(f"expected at least one complete data set, but each of {', '.join(dropped)} lacks a score")
@@ -232,7 +239,8 @@ def scores(
             f"{_named(below.itertuples(index=False))}, whose validation does not compare; "
             "set measure=test, or run with a larger budget"
         )
-    tasks = best.groupby(["unit", "task", "method"])[column].mean().unstack("method")
+    values = _grid(best, column, methods)
+    tasks = values.groupby(["unit", "task", "method"]).mean().unstack("method")
     if anchor == "default":
         bad = tasks.index[~(tasks[DEFAULT] > 0)].get_level_values("task")
         if len(bad):
@@ -241,6 +249,7 @@ def scores(
                 f"{tasks[DEFAULT].xs(bad[0], level='task').iloc[0]:g} on {bad[0]}; "
                 "set anchor=none (compare --anchor none)"
             )
+        values = values.div(tasks[DEFAULT])  # by the levels unit and task
         tasks = tasks.div(tasks[DEFAULT], axis=0)
     else:
         objectives = best.groupby("unit")["objective"].nunique()
@@ -250,7 +259,35 @@ def scores(
                 "set anchor=default, or compare tasks of one objective; or compare them by regret: "
                 "python -m hptbench publish"
             )
-    return Scores(tasks.groupby("unit").mean(), measure, anchor, dropped, kind_of(best["objective"]))
+    matrix = tasks.groupby("unit").mean()
+    means = np.asarray(values.groupby(["unit", "method", "seed"]).mean(), dtype=np.float64)
+    by_seed: Array = np.asarray(means.reshape(*matrix.shape, -1))
+    filled = tuple(_run(key) for _, *key in gaps) if missing == "worst" else ()
+    return Scores(matrix, measure, anchor, by_seed, dropped, filled, kind_of(best["objective"]))
+
+
+def until(jobs: pd.DataFrame, at: float, by: Accounting) -> pd.DataFrame:
+    """What of ``jobs`` had ended when their run had used ``at``, by ``by``."""
+    import pandas as pd
+
+    ordered = jobs.sort_values(["ended", "job"])
+    parts = [run[used(run, by) <= at * (1 + 1e-9)] for _, run in ordered.groupby(KEY, sort=False)]
+    return pd.concat(parts).sort_index()
+
+
+def _grid(best: pd.DataFrame, column: str, methods: Sequence[str]) -> pd.Series[float]:
+    """(unit, task, method, seed) -> score, complete and sorted; what is missing is the worst of its task."""
+    import pandas as pd
+
+    tasks, seeds = best[["unit", "task"]].drop_duplicates(), sorted(best["seed"].unique())
+    rows = [(unit, task, m, s) for unit, task in tasks.itertuples(index=False) for m in methods for s in seeds]
+    names = ["unit", "task", "method", "seed"]
+    values = best.set_index(names)[column].reindex(pd.MultiIndex.from_tuples(rows, names=names)).sort_index()
+    values = values.fillna(values.groupby("task").transform("max"))
+    if values.isna().any():
+        nobody = sorted(set(values.index[values.isna()].get_level_values("task")))
+        raise UserError(f"expected a score of someone on each task, got none on {', '.join(nobody)}; set missing=drop")
+    return values
 
 
 def kind_of(objectives: Iterable[str]) -> str:
@@ -308,8 +345,13 @@ def _gaps(best: pd.DataFrame, column: str, methods: Sequence[str]) -> list[tuple
 
 def _named(keys: Iterable[Sequence[object]]) -> str:
     """The first of some runs, given as (task, method, seed)."""
-    names = [f"{task}/{method} seed {seed}" for task, method, seed in keys]
+    names = [_run(key) for key in keys]
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _run(key: Sequence[object]) -> str:
+    task, method, seed = key
+    return f"{task}/{method} seed {seed}"
 
 
 def _column(measure: str) -> str:

@@ -98,3 +98,14 @@ def friedman(scores: ArrayLike) -> Friedman:
         return Friedman(n, k, chi2, math.inf, df1, df2, float(orders) ** (1 - n), p_chi2, note)
     f = (n - 1) * chi2 / (n * df1 - chi2)
     return Friedman(n, k, chi2, f, df1, df2, float(f_distribution.sf(f, df1, df2)), p_chi2)
+
+
+def critical_difference(methods: int, units: int, alpha: float = 0.05) -> float:
+    """Nemenyi's critical difference of mean ranks (Demšar, 2006, section 3.2.2), for pictures only: whether two methods
+    differ by it depends on which others are in the pool. For tests see :mod:`hptbench.stats.pairwise`."""
+    from scipy.stats import studentized_range
+
+    if methods < 2 or units < 1:
+        raise ValueError(f"expected at least 2 methods and 1 data set, got {methods} and {units}")
+    quantile = float(studentized_range.ppf(1 - alpha, methods, np.inf)) / math.sqrt(2)
+    return quantile * math.sqrt(methods * (methods + 1) / (6 * units))

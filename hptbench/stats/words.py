@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+from hptbench.stats.bayes import Posterior
+from hptbench.stats.mixed import Check, Mixed
+from hptbench.stats.overtuning import Overtuning
 from hptbench.stats.pairwise import Pair
 from hptbench.stats.power import smallest_p, units_needed
 from hptbench.stats.ranks import Friedman
@@ -61,6 +64,61 @@ def power_warning(units: int, comparisons: int = 1, alpha: float = 0.05) -> str:
     return (
         f"With {_data_sets(units)} the smallest possible p is {reached:.3g}{holm}: "
         f"no difference can reach {alpha:g}; at least {needed} are needed."
+    )
+
+
+def power_sentence(units: int, effect: float, comparisons: int = 1) -> str:
+    """How large a difference had to be to be found, given the least ``effect`` that is; empty if none can be."""
+    if math.isinf(effect):
+        return ""
+    holm = f" after Holm over {comparisons} comparisons" if comparisons > 1 else ""
+    return (
+        f"{_data_sets(units)} show a mean difference of {effect:.2g} standard deviations (over data sets) in 80 % of "
+        f"such studies{holm}; smaller ones are mostly missed."
+    )
+
+
+def posterior_sentence(first: str, second: str, found: Posterior, unit: str) -> str:
+    """How probable it is that one method is better, for practical purposes; ``unit``: of the scores and the ROPE."""
+    better, worse, least, most = found.better, found.worse, found.better_least, found.better_most
+    if better < worse:
+        first, second, better, worse, least, most = second, first, worse, better, found.worse_least, found.worse_most
+    return (
+        f"{first} is better than {second} with probability {better:.3f} ({least:.2f} to {most:.2f} by the prior), "
+        f"equivalent with {found.equivalent:.3f}, worse with {worse:.3f} (Bayesian signed-rank test; equivalent: "
+        f"within ±{found.rope:g} of the {unit})."
+    )
+
+
+def mixed_sentence(model: Mixed, seeds: Check, informative: int, alpha: float = 0.05) -> str:
+    """What the mixed model of all runs says, and its checks."""
+    total = model.unit + model.interaction + model.noise
+    found = "the methods differ" if model.p <= alpha else _NO_DIFFERENCE.format(alpha=alpha)
+    shares = ", ".join(
+        f"{name} {part / total:.0%}" if total else name
+        for name, part in (
+            ("data sets", model.unit), ("how they suit methods", model.interaction), ("seeds", model.noise),
+        )
+    )  # fmt: skip
+    lucky = "" if not seeds.p <= alpha else f" Seeds have an effect across data sets (p {_equals(seeds.p)}): why?"
+    note = f" ({model.note})" if model.note else ""
+    return (
+        f"Mixed model of {_data_sets(model.units)} with {model.repeats} seeds each: F({model.df1}, {model.df2}) = "
+        f"{model.f:.3g}, p {_equals(model.p)} (likelihood ratio {model.lr:.3g}): {found}. Variance: {shares}{note}. "
+        f"{informative} of {_data_sets(model.units)} tell the methods apart by their seeds.{lucky}"
+    )
+
+
+def overtuning_sentence(method: str, found: Overtuning) -> str:
+    """What the choice by validation cost in test."""
+    default = (
+        f", {found.than_default:.0%} of {found.with_default} worse than the default configuration"
+        if found.with_default
+        else ""
+    )
+    return (
+        f"{method}: in {found.any:.0%} of {found.runs} runs an earlier incumbent was better in test, in "
+        f"{found.severe:.0%} even the first configuration{default}."
     )
 
 

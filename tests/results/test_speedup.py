@@ -9,7 +9,7 @@ import pytest
 
 from hptbench.errors import UserError
 from hptbench.results.regret import worth
-from hptbench.results.speedup import ert, over_tasks, restricted_mean, speedups, targets, times_to_target
+from hptbench.results.speedup import over_tasks, speedups, targets, times_to_target
 
 
 def study(**runs: list[tuple[int, list[tuple[float, float, float, float]]]]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -52,20 +52,6 @@ def test_targets_are_regrets_of_the_full_fidelity() -> None:
     for wrong in (0.0, 1.0, math.nan):
         with pytest.raises(UserError, match="between 0"):
             targets(jobs, runs, wrong)
-
-
-def test_ert_counts_what_runs_used_that_never_reached_it() -> None:
-    time, reached = np.array([2.0, 10.0, 4.0]), np.array([1.0, 0.0, 1.0])
-    assert ert(time, reached) == 8.0
-    assert ert(time, np.zeros(3)) == math.inf
-
-
-def test_the_restricted_mean_is_the_area_under_kaplan_and_meiers_curve() -> None:
-    # Alive 1 until 2, 3/4 until 4, then 1/2 up to the horizon 6, at which the first one is censored.
-    time, reached = np.array([2.0, 4.0, 6.0, 9.0]), np.array([1.0, 1.0, 0.0, 1.0])
-    assert restricted_mean(time, reached) == (2 + 0.75 * 2 + 0.5 * 2, 6.0)
-    assert restricted_mean(time, np.ones(4)) == (pytest.approx(time.mean()), 9.0)
-    assert restricted_mean(np.array([3.0, 3.0]), np.zeros(2)) == (3.0, 3.0)
 
 
 def frame(**times: list[tuple[int, float, bool]]) -> pd.DataFrame:

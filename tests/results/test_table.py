@@ -209,7 +209,7 @@ def test_a_test_score_that_is_not_finite_is_missing(bad: float) -> None:
     jobs.loc[(jobs["task"] == "a-y") & (jobs["method"] == "bohb") & (jobs["seed"] == 1), "test"] = bad
     with pytest.raises(UserError, match="got no finite test score of a-y/bohb seed 1; finish"):
         scores(jobs, runs)
-    assert scores(jobs, runs, complete_only=True).dropped == ("a",)
+    assert scores(jobs, runs, missing="drop").dropped == ("a",)
     row = final_table(jobs, runs).set_index(["task", "method"]).loc[("a-y", "bohb")]
     assert row[["test", "test_low"]].isna().all()
     assert row[["validation", "without"]].tolist() == [49.5, 0]
@@ -284,7 +284,7 @@ def test_scores_name_what_is_missing_or_drop_its_unit(how: str) -> None:
         runs["a-y", "bohb", 1] = [(9, None)]
     with pytest.raises(UserError, match="got no finite test score of a-y/bohb seed 1; finish these runs"):
         scores(*study(runs))
-    result = scores(*study(runs), complete_only=True)
+    result = scores(*study(runs), missing="drop")
     assert result.dropped == ("a",)
     assert result.matrix.loc["b"].tolist() == [2, 1]
 
@@ -293,7 +293,7 @@ def test_scores_of_nothing_complete() -> None:
     runs = complete()
     del runs["a-x", "bohb", 0], runs["b-x", "default", 1]
     with pytest.raises(UserError, match="each of a, b lacks a score"):
-        scores(*study(runs), complete_only=True)
+        scores(*study(runs), missing="drop")
 
 
 def test_long_lists_of_missing_runs_are_cut() -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import scipy.stats
 
+from hptbench.rng import entropy, stream
 from hptbench.stats.pairwise import pairwise, signed_rank
-from hptbench.stats.power import smallest_p, units_needed
+from hptbench.stats.power import detectable, effect_of, power, seeds_for, smallest_p, units_for, units_needed
 
 
 @pytest.mark.parametrize("n", range(1, 12))
@@ -26,3 +30,56 @@ def test_units_needed_are_needed_and_enough(methods: int) -> None:
     for units, reached in [(needed - 1, False), (needed, True)]:
         best = np.arange(1.0, units + 1)[:, None] * np.arange(methods)
         assert any(p.p_holm <= 0.05 for p in pairwise(best, [str(i) for i in range(methods)])) is reached
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("units", "effect", "comparisons"), [(8, 1.2, 1), (12, 0.8, 1), (20, 0.7, 1), (30, 0.5, 1), (20, 1.0, 6)]
+)
+def test_power_is_as_predicted(units: int, effect: float, comparisons: int) -> None:
+    """2,000 studies of Gaussian differences."""
+    rng = stream(entropy("planted", "power", units))
+    p = np.array([signed_rank(d)[0] for d in rng.normal(effect, 1, size=(2000, units))])
+    assert (p <= 0.05 / comparisons).mean() == pytest.approx(power(units, effect, comparisons), abs=0.05)
+
+
+def test_the_level_of_the_signed_rank_test_is_kept() -> None:
+    """2,000 studies of 10 data sets, with symmetric differences of heavy tails, and with ties."""
+    rng = stream(entropy("planted", "wilcoxon"))
+    heavy = rng.standard_t(2, size=(2000, 10))
+    for d in (heavy, np.rint(heavy)):
+        assert 0.02 <= np.mean([signed_rank(one)[0] <= 0.05 for one in d]) <= 0.06
+
+
+def test_units_for_and_detectable_invert_power() -> None:
+    for effect in (0.4, 1.0, 3.0):
+        units = units_for(effect, comparisons=3)
+        assert power(units, effect, 3) >= 0.8
+        assert units == units_needed(3) or power(units - 1, effect, 3) < 0.8
+        assert detectable(units, comparisons=3) <= effect * (1 + 1e-9)
+    assert power(20, detectable(20)) == pytest.approx(0.8)
+    assert power(5, 10.0) == 0
+    assert power(50, 20.0) == 1
+    assert detectable(5) == math.inf
+    assert power(40, 0.0) == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="100,000 data sets"):
+        units_for(0.001)
+
+
+def test_more_seeds_help_only_against_the_noise() -> None:
+    assert effect_of(0.3, interaction=0.0, noise=0.09, seeds=2) == pytest.approx(1.0)
+    assert effect_of(-0.3, interaction=0.045, noise=0.09, seeds=10**9) == pytest.approx(1.0)
+    assert effect_of(0.3, 0.0, 0.0, 1) == math.inf
+
+
+def test_seeds_for_is_as_predicted() -> None:
+    """Noether's formula for the rank-sum test, Gaussian losses."""
+    shift = math.sqrt(2) * scipy.stats.norm.ppf(0.75)
+    seeds = seeds_for(0.75)
+    assert seeds == seeds_for(0.25) == 21
+    rng = stream(entropy("planted", "seeds"))
+    first, second = rng.normal(size=(500, seeds)), rng.normal(shift, 1, size=(500, seeds))
+    p = scipy.stats.mannwhitneyu(first, second, axis=1, method="asymptotic").pvalue
+    assert np.mean(p <= 0.05) == pytest.approx(0.8, abs=0.06)
+    with pytest.raises(ValueError, match="not 0"):
+        seeds_for(0.5)

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from hptbench.rng import entropy, stream
-from hptbench.stats.ranks import friedman, mean_ranks, unit_ranks
+from hptbench.stats.ranks import critical_difference, friedman, mean_ranks, unit_ranks
 
 
 def test_mean_ranks_of_demsars_example(demsar: np.ndarray) -> None:
@@ -78,3 +78,26 @@ def test_level_and_power(levels: int) -> None:
     assert 0.03 < np.mean([friedman(x).p <= 0.05 for x in draws]) <= 0.06
     better = draws - np.array([levels * 0.6, 0, 0, 0])
     assert np.mean([friedman(x).p <= 0.05 for x in better[:300]]) > 0.8
+
+
+@pytest.mark.parametrize(("alpha", "quantiles"), [
+    (0.05, [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164]),
+    (0.10, [1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920]),
+])  # fmt: skip
+def test_critical_differences_are_demsars(alpha: float, quantiles: list[float]) -> None:
+    """Table 5 (a), for 2 to 10 methods; and his example, 4 methods on 14 data sets."""
+    for k, q in zip(range(2, 11), quantiles, strict=True):
+        assert critical_difference(k, 1, alpha) == pytest.approx(q * math.sqrt(k * (k + 1) / 6), abs=2e-3 * k)
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+    assert critical_difference(4, 14, 0.10) == pytest.approx(1.12, abs=0.005)
+    with pytest.raises(ValueError, match="at least 2 methods"):
+        critical_difference(1, 5)
+
+
+def test_autoranks_example() -> None:
+    """Its README, 6 populations of 50, higher is better; its CD interpolates a table of quantiles."""
+    rng = np.random.RandomState(42)
+    losses = -np.stack([rng.normal(mean, 0.3, 50).clip(0, 1) for mean in (0.2, 0.3, 0.5, 0.8, 0.85, 0.9)], axis=1)
+    assert mean_ranks(losses) == pytest.approx([5.40, 4.71, 3.95, 2.47, 2.29, 2.18])
+    assert friedman(losses).p_chi2 == pytest.approx(2.3412212612346733e-28, rel=1e-9)
+    assert critical_difference(6, 50) == pytest.approx(1.0662484349869374, abs=2e-5)

@@ -1,0 +1,151 @@
+"""A comparison as JSON, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+from hptbench.results import conclusions
+from hptbench.results.comparison import Comparison
+from hptbench.stats.pairwise import Pair
+
+FORMATS = ("text", "json", "markdown", "latex")
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--"}
+
+
+def formatted(c: Comparison, form: str, study: str, command: str) -> str:
+    """The comparison of ``study`` in one of FORMATS but text; ``command`` made it."""
+    return {"json": _json, "markdown": _markdown, "latex": _latex}[form](c, study, command)
+
+
+def _json(c: Comparison, study: str, command: str) -> str:
+    methods = {
+        m: {
+            "mean_rank": c.ranks[i], "aggregate": c.aggregates.estimate[i], "low": c.aggregates.low[i],
+            "high": c.aggregates.high[i], "overtuning": c.overtuning.get(m),
+        }
+        for i, m in enumerate(c.methods)
+    }  # fmt: skip
+    pairs = [
+        {f.name: getattr(p, f.name) for f in dataclasses.fields(p)}
+        | {"a12": p.a12, "improvement": c.improvement[p.a, p.b]._asdict(), "posterior": c.posteriors.get((p.a, p.b))}
+        for p in c.pairs
+    ]
+    whole = {
+        "study": study, "command": command, "score": c.scores.name, "units": c.units, "seeds": c.seeds,
+        "scores": {m: c.scores.matrix[m].to_numpy() for m in c.methods},
+        "dropped": c.scores.dropped, "filled": c.scores.filled, "unequal": c.unequal,
+        "registered": c.registration and {"when": c.registration.when, "sha": c.registration.sha},
+        "hypotheses": [dataclasses.asdict(tested) for tested in c.hypotheses],
+        "exploratory": {
+            "friedman": c.friedman, "critical_difference_for_pictures": c.critical_difference, "aggregate": c.aggregate,
+            "caption": conclusions.caption(c), "methods": methods, "pairs": pairs, "rope": c.rope,
+            "detectable_effect": c.detectable, "mixed_model": c.mixed, "seed_effect": c.seed_effect,
+            "informative_units": c.informative,
+        },
+        "sentences": {
+            "warnings": conclusions.warnings(c), "planned": conclusions.planned(c),
+            "exploratory": conclusions.explored(c), "overtuning": conclusions.overtuned(c),
+            "power": conclusions.power(c),
+        },
+    }  # fmt: skip
+    return json.dumps(_plain(whole), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON knows it: NaN and infinity are null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def method_rows(c: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The table of methods: its head, and a row per method from the best mean rank to the worst."""
+    head = ["method", "mean rank", {"iqm": "IQM"}.get(c.aggregate, c.aggregate)]
+    head += ["overtuned", "worse than default"] if c.overtuning else []
+    rows = []
+    for i in c.order:
+        estimate, low, high = (float(part[i]) for part in c.aggregates)
+        interval = "" if math.isnan(low) else f" [{low:.4g}, {high:.4g}]"
+        row = [c.methods[i], f"{c.ranks[i]:.2f}", f"{estimate:.4g}{interval}"]
+        if c.overtuning:
+            found = c.overtuning.get(c.methods[i])
+            row.append(f"{found.any:.0%} ({found.severe:.0%})" if found else "–")
+            row.append(f"{found.than_default:.0%}" if found and found.with_default else "–")
+        rows.append(row)
+    return head, rows
+
+
+def pair_rows(c: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The table of pairs."""
+    head = ["pair", "better/tied/worse", "difference", "P(first better run)", "p", "p Holm"]
+    head += ["P(better)", "P(equivalent)", "P(worse)"] if c.posteriors else []
+    return head, [_pair(c, p) for p in c.pairs]
+
+
+def _pair(c: Comparison, p: Pair) -> list[str]:
+    interval = f" [{p.low:.2g}, {p.high:.2g}]" if not math.isnan(p.low) else ""
+    run = c.improvement[p.a, p.b]
+    spread = f" [{float(run.low):.2f}, {float(run.high):.2f}]" if not math.isnan(float(run.low)) else ""
+    row = [
+        f"{p.a} – {p.b}", f"{p.wins}/{p.ties}/{p.losses}", f"{p.difference:.2g}{interval}",
+        f"{float(run.estimate):.2f}{spread}", f"{p.p:.2g}", f"{p.p_holm:.2g}",
+    ]  # fmt: skip
+    if found := c.posteriors.get((p.a, p.b)):
+        row += [f"{found.better:.3f}", f"{found.equivalent:.3f}", f"{found.worse:.3f}"]
+    return row
+
+
+def _markdown(c: Comparison, study: str, command: str) -> str:
+    lines = [f"# {study}: {len(c.methods)} methods on {len(c.units)} data set(s)", "", f"Made by `{command}`.", ""]
+    lines += [f"**{warning}**\n" for warning in conclusions.warnings(c)]
+    if c.registration:
+        lines += [f"## Hypotheses registered on {c.registration.when} UTC ({c.registration.sha})", ""]
+        lines += [f"- {sentence}" for sentence in conclusions.planned(c)] + ["", "## Exploratory", ""]
+    for (head, rows), text in ((method_rows(c), conclusions.caption(c)), (pair_rows(c), _pairs_caption(c))):
+        lines += [f"{text[0].upper()}{text[1:]}.", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows] + [""]
+    said = [*conclusions.explored(c), *conclusions.overtuned(c), conclusions.power(c)]
+    return "\n".join([*lines, *(f"- {sentence}" for sentence in said if sentence)])
+
+
+def _pairs_caption(c: Comparison) -> str:
+    rope = "" if c.rope is None else f"; equivalent: within ±{c.rope:g} of the {c.scores.name}"
+    return (
+        "each pair: data sets on which the first is better/tied/worse, Hodges–Lehmann difference with its unadjusted "
+        "95 % interval, chance that a run of the first is better, Wilcoxon signed-rank p, and Holm over "
+        f"{len(c.pairs)} comparison(s){rope}"
+    )
+
+
+def _latex(c: Comparison, study: str, command: str) -> str:
+    """Two tables for booktabs; hypotheses and warnings as comments above them."""
+    notes = [command, *conclusions.warnings(c), *conclusions.planned(c), *conclusions.explored(c), conclusions.power(c)]
+    parts, label = [f"% {note}" for note in notes if note], re.sub("[^a-zA-Z0-9]+", "-", study)
+    for name, (head, rows), text in (
+        ("methods", method_rows(c), conclusions.caption(c)), ("pairs", pair_rows(c), _pairs_caption(c)),
+    ):  # fmt: skip
+        columns = "l" + "r" * (len(head) - 1)
+        body = [" & ".join(map(_escaped, row)) + r" \\" for row in rows]
+        parts += [
+            r"\begin{table}", r"\centering", rf"\caption{{{_escaped(text[0].upper() + text[1:])}.}}",
+            rf"\label{{tab:{label}-{name}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
+            " & ".join(map(_escaped, head)) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}",
+            r"\end{table}", "",
+        ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(char, rf"\{char}" if char in "&%$#_{}" else char) for char in text)

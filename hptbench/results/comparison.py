@@ -1,0 +1,218 @@
+"""All that is concluded from a study, in one object: what ``compare`` prints, and a report shows.
+
+Data sets are the units. Tests over them use scores averaged over seeds; what uses the seeds says so. Random numbers
+have streams of their own names, so that equal studies give equal conclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hptbench.errors import UserError
+from hptbench.results.fronts import several, usable
+from hptbench.results.registered import Hypothesis, Registration
+from hptbench.results.schema import KEY, Measure
+from hptbench.results.table import DEFAULT, Anchor, Missing, Scores, scores, until
+from hptbench.rng import entropy, stream
+from hptbench.stats.aggregate import AGGREGATES, bootstrap, probability_of_improvement
+from hptbench.stats.bayes import Posterior, signed_rank_posterior
+from hptbench.stats.intervals import Array, Interval
+from hptbench.stats.mixed import Check, Mixed, informative_units, mixed_model, seed_effect
+from hptbench.stats.overtuning import Overtuning, summary
+from hptbench.stats.pairwise import Pair, against, corrected, pairwise
+from hptbench.stats.power import detectable
+from hptbench.stats.ranks import Friedman, critical_difference, friedman, mean_ranks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALPHA = 0.05
+MIXED_UNITS = 5
+"""Least number of data sets for a mixed model."""
+DRAWS = 10_000
+"""Resamples behind the intervals of aggregates."""
+IMPROVEMENT_DRAWS = 2_000
+SUPPORTED, NOT_SHOWN, CONTRADICTED = "supported", "not shown", "contradicted"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What became of a hypothesis."""
+
+    hypothesis: Hypothesis
+    verdict: str
+    """``supported``, ``contradicted`` or ``not shown`` (which is not ``wrong``); ``not tested``: see ``note``."""
+    pair: Pair | None
+    """The test over the data sets, Holm over the hypotheses, of scores less the margin."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of the methods of a study, the default configuration left out. Arrays are in the order of ``methods``."""
+
+    scores: Scores
+    methods: tuple[str, ...]
+    """By name."""
+    units: tuple[str, ...]
+    seeds: int
+    ranks: Array
+    """(methods,) mean ranks."""
+    critical_difference: float
+    """Nemenyi's, for pictures only; NaN with one method."""
+    friedman: Friedman
+    pairs: tuple[Pair, ...]
+    """Each pair, Holm over all of them."""
+    detectable: float
+    """The least effect (mean difference / standard deviation over data sets) that is found in 80 % of such studies."""
+    aggregate: str
+    aggregates: Interval
+    """(methods,) that number of all units and seeds, with a stratified bootstrap over the seeds."""
+    improvement: Mapping[tuple[str, str], Interval]
+    """Chance that a run of the first is better than one of the second, likewise; without intervals with one seed."""
+    rope: float | None
+    posteriors: Mapping[tuple[str, str], Posterior]
+    """Of each pair, if there is a ROPE."""
+    mixed: Mixed | None
+    """With 2 seeds and 5 data sets, at least."""
+    seed_effect: Check | None
+    informative: int | None
+    """Data sets that tell the methods apart; checks of the mixed model."""
+    overtuning: Mapping[str, Overtuning]
+    """Of each method with test scores of its incumbents at the full fidelity."""
+    registration: Registration | None
+    hypotheses: tuple[Tested, ...]
+    unequal: tuple[str, ...]
+    """Parts of the protocol that were allowed to differ."""
+
+    @property
+    def order(self) -> list[int]:
+        """Indices of the methods from the best mean rank to the worst."""
+        return [int(i) for i in self.ranks.argsort(kind="stable")]
+
+    @property
+    def significant(self) -> list[Pair]:
+        """Pairs that differ after Holm's correction."""
+        return [pair for pair in self.pairs if pair.p_holm <= ALPHA]
+
+
+def compared(
+    jobs: pd.DataFrame,
+    runs: pd.DataFrame,
+    *,
+    measure: Measure = "test",
+    anchor: Anchor = "default",
+    missing: Missing = "refuse",
+    aggregate: str = "iqm",
+    rope: float | None = None,
+    registration: Registration | None = None,
+    unequal: Sequence[str] = (),
+) -> Comparison:
+    """Compare the methods of a study's tables. UserError as :func:`hptbench.results.table.scores`, and for fewer than
+    two methods."""
+    found = scores(jobs, runs, measure, anchor, missing)
+    methods = tuple(str(m) for m in found.matrix.columns if m != DEFAULT)
+    if len(methods) < 2:
+        raise UserError(f"expected at least two methods to compare, got {', '.join(methods) or 'none'}; run another")
+    columns = np.searchsorted(found.matrix.columns.to_numpy(str), methods)  # which are sorted
+    matrix, grid = found.matrix[list(methods)].to_numpy(), found.by_seed[:, columns]
+    units, _, seeds = grid.shape
+    pairs = tuple(pairwise(matrix, methods))
+    at = {m: i for i, m in enumerate(methods)}
+    posteriors = {} if rope is None else {
+        (p.a, p.b): signed_rank_posterior(
+            matrix[:, at[p.a]] - matrix[:, at[p.b]], rope, stream(entropy("posterior", p.a, p.b))
+        )
+        for p in pairs
+    }  # fmt: skip
+    improvement = {
+        (p.a, p.b): probability_of_improvement(
+            grid[:, at[p.a]], grid[:, at[p.b]], stream(entropy("improvement", p.a, p.b)), draws=IMPROVEMENT_DRAWS
+        )
+        for p in pairs
+    }
+    deep = seeds >= 2 and units >= MIXED_UNITS
+    tested = _tested(jobs, runs, registration, anchor, missing) if registration else ()
+    return Comparison(
+        scores=found,
+        methods=methods,
+        units=tuple(map(str, found.matrix.index)),
+        seeds=seeds,
+        ranks=mean_ranks(matrix),
+        critical_difference=critical_difference(len(methods), units),
+        friedman=friedman(matrix),
+        pairs=pairs,
+        detectable=detectable(units, comparisons=len(pairs)),
+        aggregate=aggregate,
+        aggregates=bootstrap(grid, AGGREGATES[aggregate], stream(entropy("aggregate", aggregate)), draws=DRAWS),
+        improvement=improvement,
+        rope=rope,
+        posteriors=posteriors,
+        mixed=mixed_model(grid) if deep else None,
+        seed_effect=seed_effect(grid) if deep else None,
+        informative=int((informative_units(grid) <= ALPHA).sum()) if deep else None,
+        overtuning=overtuned(jobs, runs),
+        registration=registration,
+        hypotheses=tested,
+        unequal=tuple(unequal),
+    )
+
+
+def _tested(
+    jobs: pd.DataFrame, runs: pd.DataFrame, registration: Registration, anchor: Anchor, missing: Missing
+) -> tuple[Tested, ...]:
+    """Each hypothesis by the runs that carry the registration."""
+    out: list[Tested | tuple[Hypothesis, Pair, Pair]] = []
+    for h in registration.hypotheses:
+        of = runs[runs["method"].isin([h.better, h.than])]
+        late = int((of["hypotheses"] != registration.sha).sum())
+        absent = [name for name in (h.better, h.than) if name not in set(of["method"])]
+        if absent or late:
+            why = f"no runs of {' and '.join(absent)}" if absent else (
+                f"{late} of {len(of)} runs do not carry the registration {registration.sha}"
+            )  # fmt: skip
+            out.append(Tested(h, "not tested", None, why))
+            continue
+        own = runs[runs["method"].isin([h.better, h.than, DEFAULT])]
+        seen = jobs[jobs["method"].isin(own["method"].unique())]
+        seen = seen if h.at is None else until(seen, h.at, h.by)  # type: ignore[arg-type]
+        matrix = scores(seen, own, h.measure, anchor, missing).matrix[[h.better, h.than]].to_numpy()
+        names = (h.better, h.than)
+        out.append((h, against(matrix - [h.margin, 0.0], names, h.better)[0], against(matrix, names, h.better)[0]))
+    done = [one for one in out if not isinstance(one, Tested)]
+    shifted, plain = (iter(corrected([one[i] for one in done])) for i in (1, 2))  # type: ignore[misc]
+    return tuple(one if isinstance(one, Tested) else _judged(one[0], next(shifted), next(plain)) for one in out)
+
+
+def _judged(hypothesis: Hypothesis, shifted: Pair, plain: Pair) -> Tested:
+    if shifted.p_holm <= ALPHA and shifted.rank_biserial > 0:
+        return Tested(hypothesis, SUPPORTED, shifted)
+    worse = plain.p_holm <= ALPHA and plain.rank_biserial < 0
+    return Tested(hypothesis, CONTRADICTED if worse else NOT_SHOWN, shifted)
+
+
+def overtuned(jobs: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Overtuning]:
+    """method -> overtuning of its runs on tasks of one objective, by the incumbents among evaluations at the full
+    fidelity. Runs without a finite test score of each incumbent do not count; a method without any is left out."""
+    single = runs[~several(runs)]
+    high = dict(zip(single["task"], single["high"], strict=True))
+    full = jobs[jobs["task"].isin(list(high)) & usable(jobs)]
+    full = full[full["stop"].to_numpy(float) >= full["task"].map(high).to_numpy(float)]
+    full = full.sort_values(["ended", "job"])
+    references, tests = dict[tuple[str, int], float](), dict[str, list[tuple[tuple[str, int], Array]]]()
+    for (task, method, seed, _), run in full.groupby(KEY, sort=True):
+        value, test = run["value"].to_numpy(float), run["test"].to_numpy(float)
+        best = np.minimum.accumulate(value)
+        of_incumbents = test[np.append(True, best[1:] < best[:-1])]
+        key = (str(task), int(str(seed)))
+        if method == DEFAULT:
+            references[key] = float(test[0])
+        elif np.isfinite(of_incumbents).all():
+            tests.setdefault(str(method), []).append((key, of_incumbents))
+    return {
+        method: summary([t for _, t in found], [references.get(key, np.nan) for key, _ in found])
+        for method, found in tests.items()
+    }
