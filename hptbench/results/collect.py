@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,10 @@ _LATER = ("cpu", "memory", "constraints", "trained")
 """Columns that runs of earlier versions lack: null."""
 _PLAIN = '{"overhead": 0.0, "spread": 0.0}'
 """The simulation of runs of versions that knew no other."""
+EARLIER: Mapping[str, Any] = {
+    "constraints": [], "front": None, "optimum": None, "simulation": _PLAIN, "hypotheses": None,
+}  # fmt: skip
+"""What columns of runs were, before runs had them."""
 
 
 def collect(folder: Path, only: Collection[tuple[str, str, int, str]] | None = None) -> Study:
@@ -71,14 +75,7 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
 
 def _row(path: Path) -> dict[str, Any]:
     try:
-        before: dict[str, Any] = {
-            "constraints": [],
-            "front": None,
-            "optimum": None,
-            "simulation": _PLAIN,
-            "hypotheses": None,
-        }
-        row = before | json.loads(path.read_text(encoding="utf-8"))
+        row = {**EARLIER, **json.loads(path.read_text(encoding="utf-8"))}
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
         table(RUNS, [row])

@@ -19,6 +19,7 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.files import write_whole
+from hptbench.results.collect import EARLIER
 from hptbench.results.regret import STEPS, Reference, Worth, references, steps, worth
 from hptbench.results.schema import RUNS
 from hptbench.results.table import DEFAULT
@@ -123,7 +124,9 @@ def read(folder: Path) -> Published:
     try:
         found = pd.read_parquet(path)[list(STEPS)].astype({"task": str, "method": str})
         path = folder / _RUNS
-        runs = pd.read_parquet(path)[[c.name for c in RUNS]]
+        runs = pd.read_parquet(path)
+        lacking = {name: [value] * len(runs) for name, value in EARLIER.items() if name not in runs}
+        runs = runs.assign(**lacking)[[c.name for c in RUNS]]
         path = folder / _REFERENCES
         plain: Any = json.loads(path.read_text(encoding="utf-8"))
         known = {task: Reference(float(one["best"]), float(one["random"])) for task, one in plain["references"].items()}
