@@ -139,7 +139,7 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
     import pandas as pd
 
     column = _column(measure)
-    best = _per_run(jobs, runs)
+    best = per_run(jobs, runs)
     seeds = best["seed"].nunique()
     rows = []
     for task, on_task in best.groupby("task", sort=True):
@@ -212,7 +212,7 @@ def scores(
     column = _column(measure)
     if anchor not in ("default", "none"):
         raise unknown("anchor", anchor, ("default", "none"))
-    best = _per_run(jobs, runs)
+    best = per_run(jobs, runs)
     methods = sorted(best["method"].unique())
     if anchor == "default" and DEFAULT not in methods:
         raise UserError(
@@ -303,7 +303,7 @@ def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
     return ranked.drop_duplicates(KEY)
 
 
-def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """A row per run: its key, unit, objective, full fidelity ``high``, counts of jobs and failed ones, the
     incumbent's fidelity ``stop``, value and test (NaN if it has none, or no finite one). With several objectives: the
     regrets of the front."""
