@@ -94,6 +94,7 @@ def _canvas(figure: Figure, methods: Sequence[str]) -> Canvas:
             drawn = _MARKS[mark.kind](axes, mark, _style(mark.series, methods))
             if mark.series and not mark.faint:
                 lines.setdefault(mark.series, drawn)
+        axes.autoscale_view()  # segments are not looked at without
         _dress(axes, panel)
     shown = [name for name in (*methods, DEFAULT) if name in lines]
     if shown:
@@ -156,7 +157,7 @@ def _line(axes: Axes, mark: Mark, look: dict[str, Any]) -> Any:
     width = look["linewidth"] * (0.5 if mark.faint else 1)
     marker = "o" if len(x) == 1 else None
     alpha = 0.4 if mark.faint else 1
-    return axes.plot(x, y, **look | {"linewidth": width}, alpha=alpha, drawstyle=drawstyle, marker=marker)[0]  # type: ignore[arg-type]
+    return axes.plot(x, y, **look | {"linewidth": width}, alpha=alpha, drawstyle=drawstyle, marker=marker)[0]
 
 
 def _dots(axes: Axes, mark: Mark, look: dict[str, Any]) -> Any:

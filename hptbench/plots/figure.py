@@ -16,7 +16,7 @@ method off. Without one a mark is grey."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,7 +43,8 @@ class Mark:
     """Something drawn: see the module."""
 
     kind: Kind
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, Any]
+    """Lists, arrays or columns of a frame."""
     series: str = ""
     faint: bool = False
     """In the background."""

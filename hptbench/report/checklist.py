@@ -76,7 +76,7 @@ def _experiments(data: Data) -> Iterator[Item]:
     yield Item(
         "All details: splits, preprocessing, search spaces, fixed hyperparameters, seeds?",
         "yes",
-        f"In `runs.parquet` for each of {len(data.runs)} runs: task_identity (data hash, split, learner, metric), space, "
+        f"In `runs.parquet` for each of {len(data.runs)} runs: task_identity (data hash, split, learner), space, "
         f"hyperparameters, limits, budget, seed. Seeds: {', '.join(map(str, data.seeds))}.",
     )
     repeats = len(data.seeds)

@@ -13,7 +13,7 @@ def heat_map(data: Data) -> Figure:
     """Tasks by methods."""
     shown = [*data.ranked, *([DEFAULT] if DEFAULT in set(data.table["method"]) else [])]
     wide = data.table.pivot(index="task", columns="method", values=data.measure).reindex(columns=shown)
-    values = wide.to_numpy(float)
+    values, tasks = wide.to_numpy(float), tuple(map(str, wide.index))
     low = np.nanmin(np.where(np.isnan(values), np.inf, values), axis=1, keepdims=True)
     high = np.nanmax(np.where(np.isnan(values), -np.inf, values), axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
@@ -27,13 +27,13 @@ def heat_map(data: Data) -> Figure:
             "shade": shade[rows, columns],
             "label": [f"{values[i, j]:.3g}" for i, j in zip(rows, columns, strict=True)],
             "text": [
-                f"{shown[j]} on {wide.index[i]}: {data.measure} {data.objectives[wide.index[i]]} {values[i, j]:.5g}"
+                f"{shown[j]} on {tasks[i]}: {data.measure} {data.objectives[tasks[i]]} {values[i, j]:.5g}"
                 for i, j in zip(rows, columns, strict=True)
             ],
         },
     )
     names = tuple("default" if name == DEFAULT else name for name in shown)
-    panel = Panel((cells,), Axis("", "category", names), Axis("", "category", tuple(map(str, wide.index))))
+    panel = Panel((cells,), Axis("", "category", names), Axis("", "category", tasks))
     empty = int(np.isnan(values).sum())
     caption = (
         f"Mean {data.measure} score of the final incumbents over seeds. The colour compares within a task: dark is its "

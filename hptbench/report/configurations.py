@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def _dependence(task: Task, j: int) -> Panel:
         names = tuple(str(level) for level in levels)
         return Panel((Mark("dots", columns),), Axis(task.unit), Axis("", "category", names), title, task.name)
     at = np.linspace(0.0, 1.0, _GRID)
-    hp = space.configspace[name]
+    hp: Any = space.configspace[name]
     low, high, log = float(hp.lower), float(hp.upper), bool(hp.log)
     x = low * (high / low) ** at if log else low + (high - low) * at
     mean, sd = task.model.dependence(j, at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hptbench.plots._panels import BANDS, WIDE
 from hptbench.plots.figure import Axis, Figure, Mark, Panel, Scale
@@ -58,7 +59,7 @@ def _steps(rows: pd.DataFrame, method: str, bands: bool, end: float) -> Mark:
     at = at[at >= 0]
     rows, x = rows.iloc[at], x[at]
     last = x[-1] < end
-    columns = {"x": np.append(x, end) if last else x}
+    columns: dict[str, Floats] = {"x": np.append(x, end) if last else x}
     for name, column in (("y", "mean"), ("low", "low"), ("high", "high")):
         if name == "y" or (bands and rows["low"].notna().any()):
             y = rows[column].to_numpy(float)
@@ -101,5 +102,5 @@ def ranks(data: Data) -> Figure:
     return Figure("ranks", "How the order changes along the run", caption, alt, tuple(panels))
 
 
-def _thinned(n: int) -> Floats:
-    return np.unique(np.linspace(0, n - 1, min(n, 2 * _POINTS)).round().astype(int))  # type: ignore[return-value]
+def _thinned(n: int) -> NDArray[np.intp]:
+    return np.unique(np.linspace(0, n - 1, min(n, 2 * _POINTS)).round().astype(int))

@@ -14,8 +14,8 @@ from hptbench.space import Floats
 def fronts(data: Data) -> Figure | None:
     """Median attainment surfaces, the best and the worst ones behind them, and the true front where it is known."""
     of_task: dict[str, dict[str, Attained]] = {}
-    for (task, method), found in data.fronts.attainment(data.measure).items():
-        of_task.setdefault(task, {})[method] = found
+    for (task, method), attained in data.fronts.attainment(data.measure).items():
+        of_task.setdefault(task, {})[method] = attained
     references = data.fronts.references(data.measure)
     panels = []
     for task, found in sorted(of_task.items()):

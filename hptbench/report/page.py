@@ -72,7 +72,7 @@ def page(title: str, data: Data | None, progress: Sequence[Progress] = (), comma
     for place, _, builders in SECTIONS if data is not None else ():
         for what, build in builders:
             try:
-                made = build(data)
+                made = build(data)  # type: ignore[arg-type]  # there are no sections without data
             except UserError as error:
                 missing.append((what, str(error)))
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -97,7 +97,8 @@ def _schedules(data: Data, rows: pd.DataFrame, found: Schedule) -> list[Panel]:
         segments = {"x": rows["start"], "y": y, "x2": rows["stop"], "y2": y}
         own = [float(step.config.get(name, np.nan)) for step in found.steps]
         path = {"x": [*(step.start for step in found.steps), found.steps[-1].stop], "y": [*own, own[-1]]}
-        log = bool(space.configspace[name].log)
+        hp: Any = space.configspace[name]
+        log = bool(hp.log)
         marks = (Mark("segments", segments, found.method, faint=True), Mark("step", path, found.method))
         title = f"{name}: {found.method}, {found.task}"
         panels.append(Panel(marks, Axis(unit), Axis(name, "log" if log else "linear"), title, found.task))

@@ -41,7 +41,8 @@ def trials(data: Data, most: int = MOST) -> tuple[str, int]:
 
 def _thinned(jobs: pd.DataFrame, share: float) -> pd.DataFrame:
     n = np.arange(len(jobs))
-    return jobs[np.floor((n + 1) * share) > np.floor(n * share)]
+    kept: pd.DataFrame = jobs[np.floor((n + 1) * share) > np.floor(n * share)]
+    return kept
 
 
 def _table(data: Data, jobs: pd.DataFrame) -> dict[str, Any]:

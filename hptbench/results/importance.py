@@ -18,42 +18,59 @@ middle."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hptbench.rng import entropy, stream
 from hptbench.space import Floats
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 TREES = 32
 LEAST = 20
 """Configurations without which no forest is grown."""
+_MIDDLE = 0.5
+"""What an inactive parameter is set to."""
 
 
 class Explained:
     """A forest of ``x``, (n, d), and ``y``, (n,) finite, n >= :data:`LEAST`: see the module. ValueError for fewer."""
 
-    def __init__(self, x: Floats, y: Floats, trees: int = TREES, seed: int = 0) -> None:
-        from sklearn.ensemble import RandomForestRegressor
+    def __init__(self, x: Floats, y: Floats, trees: int = TREES) -> None:
+        import sklearn
+        from sklearn.tree import DecisionTreeRegressor
 
         if len(x) < LEAST:
             raise ValueError(f"expected at least {LEAST} configurations, got {len(x)}")
-        self._forest = RandomForestRegressor(
-            n_estimators=trees, min_samples_leaf=2, max_features=0.7, oob_score=True, random_state=seed
-        )
-        self._forest.fit(_filled(x), y)
-        self.r2 = float(self._forest.oob_score_)
-        self._leaves = [_Leaves(one.tree_, x.shape[1]) for one in self._forest.estimators_]
+        x32, n = _filled(x), len(x)
+        rng = stream(entropy("importance", n, x.shape[1]))
+        self._trees = []
+        total, count = np.zeros(n), np.zeros(n)
+        for seed in rng.integers(2**31, size=trees).tolist():
+            rows = rng.integers(n, size=n)
+            tree = DecisionTreeRegressor(max_features=0.7, min_samples_leaf=2, random_state=np.random.RandomState(seed))
+            # The checks of arguments and data take longer than growing a tree.
+            with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+                tree.fit(x32[rows], y[rows], check_input=False)
+            self._trees.append(tree.tree_)
+            out = np.setdiff1d(np.arange(n), rows)
+            total[out] += tree.tree_.predict(x32[out])[:, 0]
+            count[out] += 1
+        seen = count > 0
+        error = float(((total[seen] / count[seen] - y[seen]) ** 2).mean())
+        spread = float(y[seen].var())
+        self.r2 = 1 - error / spread if spread > 0 else 0.0
+        """Share of the variance of ``y`` that trees predict which were grown without the point."""
+        self._leaves = [_Leaves(tree, x.shape[1]) for tree in self._trees]
 
     def predict(self, x: Floats) -> Floats:
         """(m,) values of the points ``x``, (m, d)."""
-        return np.asarray(self._forest.predict(_filled(x)))
+        x32 = _filled(x)
+        return np.asarray(np.mean([tree.predict(x32)[:, 0] for tree in self._trees], axis=0))
 
     def importance(self) -> Floats:
         """(d,) share of the variance that each parameter makes alone, mean over the trees; 0 where nothing varies."""
-        return np.mean([leaves.shares() for leaves in self._leaves], axis=0)
+        return np.asarray(np.mean([leaves.shares() for leaves in self._leaves], axis=0))
 
     def dependence(self, j: int, at: Floats) -> tuple[Floats, Floats]:
         """(m,) mean value with parameter ``j`` at each place of ``at``, (m,), and its standard deviation over trees."""
@@ -63,7 +80,7 @@ class Explained:
     def ablation(self, start: Floats, end: Floats) -> list[tuple[int, float]]:
         """(parameter, predicted value after its change) from ``start`` to ``end``, (d,) each, the best change first;
         parameters that do not differ are left out."""
-        point, goal = _filled(start[None])[0], _filled(end[None])[0]
+        point, goal = (np.where(np.isnan(one), _MIDDLE, one) for one in (start, end))
         left = [int(j) for j in np.flatnonzero(point != goal)]
         out: list[tuple[int, float]] = []
         while left:
@@ -115,5 +132,5 @@ class _Leaves:
         return out
 
 
-def _filled(x: Floats) -> Floats:
-    return np.where(np.isnan(x), 0.5, x)
+def _filled(x: Floats) -> NDArray[np.float32]:
+    return np.where(np.isnan(x), _MIDDLE, x).astype(np.float32)
