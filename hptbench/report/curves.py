@@ -28,9 +28,10 @@ def anytime(data: Data) -> Figure:
     bands = len(data.methods) <= BANDS
     seeds = sorted({int(n) for n in curves["seeds"]})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
+    why = "One seed: no bands. " if bands else "No bands: they would hide so many lines. "
     caption = (
         f"Mean {data.measure} score of the incumbent, chosen by validation alone, against {USED[data.accounting]}. "
-        + (f"Bands: 95 % t interval of the mean over seeds ({n}). " if bands and seeds[-1] > 1 else "No bands. ")
+        + (f"Bands: 95 % t interval of the mean over seeds ({n}). " if bands and seeds[-1] > 1 else why)
         + ("Dashed: the default configuration. " if DEFAULT in set(curves["method"]) else "")
         + "A line begins where every seed has an incumbent, and may rise where a higher fidelity is first reached. "
         "Lower is better."

@@ -110,10 +110,10 @@ class Data:
             try:
                 found = scores(self.jobs, self.runs, self.measure, anchor, complete_only=True)
             except UserError as error:
-                reasons.append(f"with anchor {anchor}: {error}")
+                reasons.append(str(error))
                 continue
             return found
-        raise UserError("; ".join(reasons))
+        raise UserError("; ".join(dict.fromkeys(reasons)))
 
     @cached_property
     def ranked(self) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def verdict(data: Data) -> Verdict:
     if len(shown) > _SENTENCES:
         sentences.append(f"And {len(shown) - _SENTENCES} more pairs differ significantly: see `compare`.")
     return Verdict(
-        _headline(best, float(ranks[order[0]]), beaten, methods, len(matrix)),
+        _headline(best, dict(zip(methods, ranks.tolist(), strict=True)), beaten, len(matrix)),
         tuple(sentences),
         tuple(warnings),
         {methods[i]: float(ranks[i]) for i in order},
@@ -92,9 +92,12 @@ def _loser(pair: Pair, best: str) -> str | None:
     return one.b if one.rank_biserial > 0 else None
 
 
-def _headline(best: str, rank: float, beaten: set[str], methods: Sequence[str], units: int) -> str:
+def _headline(best: str, ranks: Mapping[str, float], beaten: set[str], units: int) -> str:
+    methods = list(ranks)
     data_sets = _count(units, "data set")
-    lead = f"{best} has the best mean rank, {rank:.2f} of {len(methods)} methods over {data_sets}"
+    tied = [name for name in methods if name != best and math.isclose(ranks[name], ranks[best])]
+    whom = f"{best} (tied with {_some(tied)})" if tied else best
+    lead = f"{whom} has the best mean rank, {ranks[best]:.2f} of {len(methods)} methods over {data_sets}"
     others = [name for name in methods if name != best]
     if not beaten:
         enough = units >= units_needed(len(methods) * (len(methods) - 1) // 2, ALPHA)
@@ -245,6 +248,8 @@ def problems(data: Data) -> list[str]:
         if row["below"]:
             out.append(f"{row['method']} on {row['task']}: in {row['below']} of {row['runs']} runs nothing was "
                        "trained to the end; their validation does not compare.")  # fmt: skip
+        if not row["without"] and math.isnan(row[data.measure]):
+            out.append(f"{row['method']} on {row['task']}: no finite {data.measure} score of what a run recommends.")
         if row["runs"] < row["expected"]:
             out.append(f"{row['method']} on {row['task']}: {row['expected'] - row['runs']} run(s) are missing.")
     return out

@@ -75,14 +75,9 @@ def _methods(data: Data) -> list[str]:
 
 
 def _numbers(column: pd.Series[Any], digits: int) -> list[float | None]:
-    return [_short(value, digits) for value in column.to_numpy(float, na_value=np.nan).tolist()]
+    values = column.to_numpy(float, na_value=np.nan).tolist()
+    return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in values]
 
 
 def _parameter(value: Any) -> Any:
-    return _short(value, _CONFIG) if isinstance(value, float) else value
-
-
-def _short(value: float, digits: int) -> float | None:
-    if not math.isfinite(value):
-        return None
-    return int(value) if value.is_integer() and abs(value) < 1e6 else float(f"{value:.{digits}g}")
+    return float(f"{value:.{_CONFIG}g}") if isinstance(value, float) else value
