@@ -15,13 +15,16 @@ from hptbench.results.claims import Results, results
 from hptbench.results.collect import Study
 from hptbench.results.drift import UNIT as BLOCK
 from hptbench.results.fronts import REGRET, Fronts, several, usable
-from hptbench.results.regret import Axis, axis_of
+from hptbench.results.regret import Axis, evaluations
 from hptbench.results.schema import KEY, Measure
 from hptbench.results.table import DEFAULT, Accounting, Anchor, Scores, final_table, scores
 from hptbench.space import Floats, Space
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SPAN, _POINTS = 1000, 200
+"""Of curves on a logarithmic axis: from at most a 1000th of its end, so many points."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,18 @@ class Data:
 
     @cached_property
     def axis(self) -> Axis:
-        """Along what regrets are followed. Where tasks do not know what a configuration trained in part is worth, what
-        was seen at the full fidelity counts."""
-        axis = axis_of(self.jobs, self.runs)
-        if axis.worth == "seen":
-            return axis
-        first = self.jobs[usable(self.jobs)].drop_duplicates("task")["hidden"]
-        return axis if all("value" in json.loads(text) for text in first) else axis_of(self.jobs, self.runs, of="seen")
+        """Along what regrets are followed: evaluations, if all are full ones, else training. Where tasks do not know
+        what a configuration trained in part is worth, what was seen at the full fidelity counts."""
+        jobs = self.jobs[self.jobs["method"] != DEFAULT]
+        high = self.runs.groupby("task")["high"].max()
+        if (jobs["stop"] >= jobs["task"].map(high)).all():
+            return evaluations(int(self.runs["jobs"].max()))
+        first = jobs[usable(jobs)].drop_duplicates("task")["hidden"]
+        full = all("value" in json.loads(text) for text in first)
+        used = jobs.groupby(KEY)["units"].agg(["first", "sum"])  # of a run: its first job, and all of it
+        last = float(used["sum"].max())
+        at = np.geomspace(max(float(used["first"].min()), last / _SPAN), last, _POINTS)
+        return Axis(at, "credited", "full" if full else "seen")
 
     @cached_property
     def scores(self) -> Scores:
