@@ -116,7 +116,7 @@ class Data:
         reasons = []
         for anchor in anchors:
             try:
-                found = scores(self.jobs, self.runs, self.measure, anchor, complete_only=True)
+                found = scores(self.jobs, self.runs, self.measure, anchor, "drop")
             except UserError as error:
                 reasons.append(str(error))
                 continue

@@ -13,7 +13,7 @@ from pathlib import Path
 from hptbench import __version__
 from hptbench.errors import UserError
 from hptbench.plots.figure import Axis, Figure, Mark, Panel
-from hptbench.report import comparison, configurations, costs, curves, objectives, populations
+from hptbench.report import aggregates, comparison, configurations, costs, curves, objectives, populations
 from hptbench.report.data import Data
 from hptbench.report.summary import Verdict, compared, in_short, methods_table, problems, tasks_table, verdict
 from hptbench.report.trials import packed, trials
@@ -23,9 +23,21 @@ from hptbench.results.unfinished import Progress
 _Found = Figure | Sequence[Figure] | None
 SECTIONS: tuple[tuple[str, str, tuple[tuple[str, Callable[[Data], _Found]], ...]], ...] = (
     ("time", "Along the runs", (("anytime curves", curves.anytime), ("ranks along the runs", curves.ranks))),
-    ("end", "At the end", (("tasks by methods", comparison.heat_map),)),
+    (
+        "end",
+        "At the end",
+        (
+            ("tasks by methods", comparison.heat_map),
+            ("critical difference", aggregates.critical_differences),
+            ("profiles", aggregates.profiles),
+        ),
+    ),
     ("trade-offs", "Several objectives", (("fronts", objectives.fronts),)),
-    ("overtuning", "Validation and test", (("validation and test", comparison.validation_and_test),)),
+    (
+        "overtuning",
+        "Validation and test",
+        (("validation and test", comparison.validation_and_test), ("overtuning", aggregates.overtuned)),
+    ),
     (
         "configurations",
         "Configurations",

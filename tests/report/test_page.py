@@ -15,9 +15,14 @@ import pytest
 
 from hptbench.commands.report import made, main
 from hptbench.errors import UserError
+from hptbench.report.aggregates import critical_differences, profiles
+from hptbench.report.aggregates import overtuned as overtuned_figure
 from hptbench.report.data import Data, measure_of
 from hptbench.report.page import SECTIONS, Page, page, render
 from hptbench.results.collect import Study, collect
+from hptbench.results.comparison import overtuned
+from hptbench.stats.aggregate import iqm
+from hptbench.stats.ranks import critical_difference
 
 
 class Parsed(HTMLParser):
@@ -99,7 +104,7 @@ def test_figures_hold_the_numbers_of_the_study(report: Page, text: str) -> None:
     drawn = packed(text, "figures")
     assert drawn["methods"] == ["random", "sobol"]
     figures = {figure["name"]: figure for figure in drawn["figures"]}
-    assert set(figures) >= {"anytime", "ranks", "heat-map", "parallel", "importance", "dependence", "overhead"}
+    assert set(figures) >= {"anytime", "ranks", "heat-map", "parallel", "importance", "dependence", "overhead", "iqm"}
     for figure in figures.values():
         assert figure["alt"]
         assert figure["caption"]
@@ -198,6 +203,36 @@ def test_a_study_in_which_every_job_failed_makes_a_page(study: Path) -> None:
     Parsed(text)
     assert "runs recommend nothing" in text
     assert "NaN" not in json.dumps(packed(text, "figures"))
+
+
+def test_aggregates_show_what_the_statistics_say(study: Path) -> None:
+    found = collect(study)
+    jobs, runs = (
+        pd.concat([f, f[f["method"] == "random"].assign(method="third")], ignore_index=True)
+        for f in (found.jobs, found.runs)
+    )
+    data = Data(Study(study, jobs, runs, ()), "test")
+    drawn = critical_differences(data)
+    assert drawn is not None
+    cd = critical_difference(3, 2)
+    ranks = [mark.columns["x"][0] for mark in drawn.panels[0].marks]
+    assert ranks == sorted(ranks)
+    for mark in drawn.panels[0].marks:
+        assert mark.columns["high"][0] - mark.columns["low"][0] == pytest.approx(cd)
+    assert "A picture, not the test" in drawn.caption
+    profile, middle = profiles(data)
+    lines = {mark.series: list(mark.columns["y"]) for mark in profile.panels[0].marks}
+    assert lines["random"] == lines["third"]
+    assert all(y == sorted(y) and y[-1] == 1 for y in lines.values())
+    scores = data.scores
+    at = {mark.series: mark.columns["x"][0] for mark in middle.panels[0].marks}
+    column = scores.matrix.columns.get_loc("sobol")
+    assert at["sobol"] == pytest.approx(iqm(scores.by_seed[:, column]))
+    shares = overtuned(jobs, runs)
+    made = overtuned_figure(data)
+    assert made is not None
+    worse = {mark.series: mark.columns["x"][0] for mark in made.panels[0].marks}
+    assert worse == {method: one.any for method, one in shares.items()}
 
 
 def test_one_method_is_compared_with_nothing(study: Path) -> None:
