@@ -46,7 +46,7 @@ def test_the_script_draws_every_figure_and_the_table(page: Path, tmp_path: Path)
         assert re.search(r'<svg viewBox="[\d .]+" role="img" tabindex="0" aria-label="[^"]{20,}', figure), figure[:200]
         assert "NaN" not in figure
     assert len(re.findall(r"<tr aria-rowindex", text)) > 20
-    assert re.search(r'id="count" role="status">60 of 60 rows', text)
+    assert re.search(r'id="count" role="status">116 of 116 rows', text)
 
 
 @pytest.mark.parametrize(("size", "scheme"), [((1280, 2000), 1), ((1280, 2000), 0), ((420, 2000), 1)])
