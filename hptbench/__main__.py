@@ -26,6 +26,8 @@ Commands (the first word; none means run):
   publish RESULTS       write what of a study is worth keeping: ranks, tests, costs; --help
   schedule RESULTS      write the schedule that a population based training found; --help
   speedup RESULTS       time to a target and use of the workers, by number of workers; --help
+  report RESULTS        one page of figures and conclusions; --watch follows a study that runs; --help
+  checklist RESULTS     the check-lists of AutoML-Conf and NAS, filled from the logs
   list [methods|tasks|suites|learners]
                         what there is, one line each
   fetch openml/31 openml/suite/99 --store DIR

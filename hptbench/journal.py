@@ -148,6 +148,15 @@ class Journal:
         self._unsynced = True
 
 
+def peek(path: Path) -> list[dict[str, Any]]:
+    """The finished jobs of a journal that another process may be writing, in the order of logging: what was asked
+    (job, trial, start, stop, source, config) and its outcome (status, curve, …). A torn tail is left alone and out.
+
+    UserError if the file is damaged before its tail."""
+    lines, _ = _read(path)
+    return [line for line in lines[1:] if "thought" not in line]
+
+
 def journaled(run: Run, journal: Journal, sync: Callable[[Journal], None] = Journal.sync) -> Run:
     """``run`` with a memory: only jobs that are not in the journal are passed on to be evaluated.
 

@@ -15,6 +15,7 @@ HEAD = """\
     results/<study>/runs.parquet    a row per finished run
     results/<study>/hypotheses.json what was registered before the study, if anything was (docs/STATISTICS.md)
     results/<study>/anytime.png     the incumbents over the budget, with its numbers in anytime.json
+    results/<study>/report.html     the study as one page, by `report`; figures/ with its --figures
     results/<study>/attainment.png  what runs on tasks of two objectives attain, with its numbers in attainment.json
     results/<study>/runs/<task>/<method>/<seed>-<id>/
         journal.jsonl               finished jobs as they ended: what a resumed run is made from

@@ -37,6 +37,8 @@ def _command(argv: list[str]) -> int:
         "publish": _publish,
         "schedule": _schedule,
         "speedup": _speedup,
+        "report": _report,
+        "checklist": _checklist,
         "list": _list,
         "fetch": _fetch,
         "collect-evaluations": _evaluations,
@@ -121,6 +123,18 @@ def _schedule(argv: list[str]) -> int:
 
 def _speedup(argv: list[str]) -> int:
     from hptbench.commands.speedup import main
+
+    return main(argv)
+
+
+def _report(argv: list[str]) -> int:
+    from hptbench.commands.report import main
+
+    return main(argv)
+
+
+def _checklist(argv: list[str]) -> int:
+    from hptbench.commands.checklist import main
 
     return main(argv)
 

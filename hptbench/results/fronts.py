@@ -206,7 +206,7 @@ def _regret(points: Array, reference: Front) -> float:
 
 def usable(jobs: pd.DataFrame) -> Mask:
     """(jobs,) whether each succeeded and keeps all constraints."""
-    kept = [constraints is None or all(c <= 0 for c in constraints) for constraints in jobs["constraints"]]
+    kept = [c is None or not len(c) or all(one <= 0 for one in c) for c in jobs["constraints"].tolist()]
     return np.asarray((jobs["status"].to_numpy() == "ok") & np.array(kept, dtype=bool))
 
 

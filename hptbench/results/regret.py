@@ -106,8 +106,10 @@ def references(
     is better than its median."""
     known, random = known or {}, random or {}
     out = {}
-    for task, rows in jobs[jobs["worth"].notna()].groupby("task", sort=True):
-        task = str(task)
+    for task, rows in jobs.groupby("task", sort=True):
+        task, rows = str(task), rows[rows["worth"].notna()]
+        if rows.empty and task in random:
+            continue
         of_random = rows.loc[rows["method"] == RANDOM, "worth"]
         if of_random.empty and task not in random:
             raise UserError(f"expected {RANDOM!r} to find something on {task} to measure regret by; run it, or longer")

@@ -57,7 +57,8 @@ def incumbent_curve(
     import pandas as pd
 
     x = used(jobs, accounting)
-    ok, stop, value = usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
+    columns_of = (usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float))
+    ok, stop, value = (column.tolist() for column in columns_of)  # single numbers of arrays are slow to get
     at = np.full(len(jobs), -1)
     best = -1
     for i in range(len(jobs)):
@@ -139,10 +140,12 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
     import pandas as pd
 
     column = _column(measure)
-    best = _per_run(jobs, runs)
+    best = per_run(jobs, runs)
     seeds = best["seed"].nunique()
     rows = []
     for task, on_task in best.groupby("task", sort=True):
+        none = pd.Series(dtype=float)
+        scored = {str(m): rows.set_index("seed")[column].dropna() for m, rows in on_task.groupby("method")}
         for method in sorted(best["method"].unique()):
             group = on_task[on_task["method"] == method]
             row = {
@@ -162,8 +165,8 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
                 mean, low, high = t_interval(values) if len(values) else (np.nan, np.nan, np.nan)
                 row |= {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
             for name in (DEFAULT, RANDOM):
-                sides = [on_task[on_task["method"] == m].set_index("seed")[column].dropna() for m in (method, name)]
-                own, reference = sides[0].align(sides[1], join="inner")
+                own, reference = (scored.get(m, none) for m in (method, name))
+                own, reference = own.align(reference, join="inner")
                 row |= {name: reference.mean(), f"minus_{name}": own.mean() - reference.mean()}
             rows.append(row)
     return pd.DataFrame(rows)
@@ -212,7 +215,7 @@ def scores(
     column = _column(measure)
     if anchor not in ("default", "none"):
         raise unknown("anchor", anchor, ("default", "none"))
-    best = _per_run(jobs, runs)
+    best = per_run(jobs, runs)
     methods = sorted(best["method"].unique())
     if anchor == "default" and DEFAULT not in methods:
         raise UserError(
@@ -303,7 +306,7 @@ def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
     return ranked.drop_duplicates(KEY)
 
 
-def _per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """A row per run: its key, unit, objective, full fidelity ``high``, counts of jobs and failed ones, the
     incumbent's fidelity ``stop``, value and test (NaN if it has none, or no finite one). With several objectives: the
     regrets of the front."""

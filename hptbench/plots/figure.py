@@ -1,0 +1,109 @@
+"""A figure as data: panels of marks on two axes. The report's page draws it with a script, ``draw.py`` with
+matplotlib; so each figure is described once, and the numbers beside a picture are those that were drawn.
+
+Kinds of marks, and their columns (numbers unless said otherwise; NaN: nothing is drawn there):
+
+    step, line   x, y, and low, high for a band
+    dots         x, y, and low, high for an interval along x; text (strings): what a reader sees who points at one
+    bars         y (a place), x (the end), start (0 without it), and text; horizontal
+    segments     x, y, x2, y2, and text
+    cells        x, y (places), shade (0 .. 1), and text, label (strings): the label stands in the cell
+    paths        ys (a list of numbers per path, at the places 0, 1, …), shade, and text
+
+``series`` is the method that a mark belongs to: it has the method's colour, and goes when the reader switches the
+method off. Without one a mark is grey."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["step", "line", "dots", "bars", "segments", "cells", "paths"]
+Scale = Literal["linear", "log", "category"]
+_DIGITS = 5
+"""Significant digits of what is drawn: more than a screen shows."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a panel."""
+
+    label: str = ""
+    scale: Scale = "linear"
+    names: tuple[str, ...] = ()
+    """Of the places 0, 1, … of a category axis; on y the first one is at the top."""
+    reverse: bool = False
+    """The least value is at the top, or at the right."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something drawn: see the module."""
+
+    kind: Kind
+    columns: Mapping[str, Any]
+    """Lists, arrays or columns of a frame."""
+    series: str = ""
+    faint: bool = False
+    """In the background."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Marks on two axes."""
+
+    marks: tuple[Mark, ...]
+    x: Axis
+    y: Axis
+    title: str = ""
+    task: str = ""
+    """The task that it is about; empty: all of them."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with its words."""
+
+    name: str
+    """Of its file, and of its place in a page."""
+    title: str
+    caption: str
+    """What is drawn, of how much, with what uncertainty."""
+    alt: str
+    """What one sees, for those who do not."""
+    panels: tuple[Panel, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For a page or a side-car."""
+        return {
+            "name": self.name, "title": self.title, "caption": self.caption, "alt": self.alt,
+            "panels": [
+                {
+                    "title": p.title, "task": p.task, "x": _axis(p.x), "y": _axis(p.y),
+                    "marks": [
+                        {"kind": m.kind, "series": m.series, "faint": m.faint}
+                        | {name: _plain(column) for name, column in m.columns.items()}
+                        for m in p.marks
+                    ],
+                }
+                for p in self.panels
+            ],
+        }  # fmt: skip
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {"label": axis.label, "scale": axis.scale, "names": list(axis.names), "reverse": axis.reverse}
+
+
+def _plain(value: Any) -> Any:
+    """Numbers to a few digits, NaN as null, as JSON knows none."""
+    if isinstance(value, str) or value is None:
+        return value
+    if hasattr(value, "__len__"):
+        return [_plain(one) for one in value]
+    value = float(value)
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() and abs(value) < 1e15 else float(f"{value:.{_DIGITS}g}")

@@ -1,0 +1,234 @@
+"""The check-lists of AutoML-Conf and for NAS, answered from the logs of a study as far as they go.
+
+The questions are put in our words after the author checklist of the AutoML Conference (parts 2 and 3, and what part 4
+asks of data and code) and M. Lindauer & F. Hutter, "Best practices for scientific research on neural architecture
+search", JMLR 21(243), 2020. What logs cannot say is left to the author, visibly: intentions, claims, what will be
+published, and everything about data that a study does not record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from hptbench.report.data import Data
+from hptbench.report.summary import complete, compute, verdict
+from hptbench.results.table import DEFAULT, RANDOM
+
+Answer = Literal["yes", "partly", "no", "author"]
+_BOXES = {"yes": "[x] Yes.", "partly": "[ ] **Partly.**", "no": "[ ] **No.**", "author": "[ ] **Author must answer.**"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question and what is known."""
+
+    question: str
+    answer: Answer
+    words: str
+    """What the logs say, or what the author has to say."""
+
+
+def checklist(data: Data) -> dict[str, list[Item]]:
+    """Heading -> items."""
+    return {
+        "AutoML-Conf: experiments": list(_experiments(data)),
+        "AutoML-Conf: code and results": list(_code(data)),
+        "AutoML-Conf: claims, data and people": list(_claims(data)),
+        "NAS: releasing code": list(_nas_code(data)),
+        "NAS: comparing methods": list(_nas_comparison(data)),
+        "NAS: details": list(_nas_details(data)),
+    }
+
+
+def markdown(data: Data, command: str = "") -> str:
+    """The check-lists as Markdown."""
+    found = checklist(data)
+    items = [item for part in found.values() for item in part]
+    left = sum(item.answer == "author" for item in items)
+    lacking = sum(item.answer in ("no", "partly") for item in items)
+    lines = [
+        f"# Check-lists of the study {data.study.folder.resolve().name}",
+        "",
+        f"{len(items) - left} of {len(items)} questions are answered from the logs, {lacking} of them no or partly; "
+        f"**{left} are left to the author**. Questions are in our words; the conference's own form decides. The second "
+        "list is for studies of neural architecture search.",
+    ]
+    lines += ["", f"Made by `{command}`."] if command else []
+    for heading, part in found.items():
+        lines += ["", f"## {heading}", ""]
+        for item in part:
+            lines += [f"- **{item.question}**", f"  {_BOXES[item.answer]} {item.words}"]
+    return "\n".join(lines) + "\n"
+
+
+def _experiments(data: Data) -> Iterator[Item]:
+    runs = data.runs[data.runs["method"] != DEFAULT]
+    same = (runs.groupby("task")["protocol"].nunique() == 1).all()
+    yield Item(
+        "The same evaluation protocol for all methods: data, splits, search space, resources?",
+        "yes" if same and complete(data) else "partly" if same else "no",
+        (f"{runs['protocol'].nunique()} protocol hashes for {runs['task'].nunique()} tasks"
+         + (", one per task" if same else ", several on a task")
+         + ("." if complete(data) else "; some methods lack runs on some tasks or seeds.")),
+    )  # fmt: skip
+    yield Item(
+        "All details: splits, preprocessing, search spaces, fixed hyperparameters, seeds?",
+        "yes",
+        f"In `runs.parquet` for each of {len(data.runs)} runs: task_identity (data hash, split, learner), space, "
+        f"hyperparameters, limits, budget, seed. Seeds: {', '.join(map(str, data.seeds))}.",
+    )
+    repeats = len(data.seeds)
+    splits = {json.loads(text).get("split") for text in runs["task_identity"] if "split" in json.loads(text)}
+    yield Item(
+        "Repeated with several seeds, and splits?",
+        "no" if repeats < 2 else "partly" if len(splits) < 2 else "yes",
+        f"{repeats} seed(s)" + (f"; outer split(s): {sorted(splits)}." if splits else "; tasks without splits."),
+    )
+    yield Item(
+        "Uncertainty reported?",
+        "yes" if repeats > 1 else "no",
+        "`compare` and `report` give 95 % t intervals of means over seeds."
+        if repeats > 1
+        else "One seed: no intervals.",
+    )
+    said = verdict(data)
+    yield Item(
+        "Statistical significance tested?",
+        "no" if not said.ranks else "partly" if said.warnings else "yes",
+        " ".join([said.headline, *said.warnings]),
+    )
+    measured = data.jobs["cpu"].notna()
+    trained = sorted(data.jobs.loc[measured, "task"].unique())
+    yield Item(
+        "Tabular or surrogate benchmarks for depth?",
+        "author" if trained else "yes",
+        f"{len(data.tasks) - len(trained)} of {len(data.tasks)} tasks are functions, tables or surrogates; "
+        f"{len(trained)} are real trainings, for which the author says why none stands in.",
+    )
+    yield Item(
+        "Performance over time, and how the longest time was chosen?",
+        "author",
+        f"Curves over the whole budget are in `report`; budget of a run: "
+        f"{'; '.join(sorted(runs['budget'].unique()))}. Why so long is for the author to say.",
+    )
+    yield Item(
+        "Total compute and kind of resources?",
+        "yes",
+        f"{compute(data)}; {'; '.join(sorted(data.runs['device'].unique()))}; highest memory "
+        f"{data.runs['peak_memory'].max():.0f} MB.",
+    )
+    yield Item("Ablations?", *_ablations(data))
+
+
+def _ablations(data: Data) -> tuple[Answer, str]:
+    """Whether settings of one method were compared."""
+    of_class = data.runs.groupby("method_class")["method"].unique()
+    several = [", ".join(sorted(labels)) for labels in of_class if len(labels) > 1]
+    if several:
+        return "yes", f"Settings of one method are compared: {'; '.join(several)}."
+    return "author", "No method was run with several settings in this study (`+method@method.other=NAME` does)."
+
+
+def _code(data: Data) -> Iterator[Item]:
+    commits = {str(commit) for commit in data.runs["commit"].dropna()}
+    clean = bool(commits) and not any(commit.endswith("+") for commit in commits)
+    versions = json.loads(data.runs["versions"].iloc[0])
+    yield Item(
+        "Code, exact versions of what it needs, seeds?",
+        "yes" if clean else "partly",
+        f"Commit(s) {', '.join(sorted(commits)) or 'not recorded'}"
+        + ("" if clean else " (+: files were changed since, so that the commit alone does not give these results)")
+        + f"; versions of {len(versions)} packages in `runs.parquet`, Python {versions.get('python')}. "
+        "That the code is published is for the author to see to.",
+    )
+    yield Item("A minimal example that replicates results?", "author", "Name a command and the result to expect.")
+    yield Item("Code of sufficient quality, documented, runnable by others?", "author", "Answer for your own code.")
+    yield Item(
+        "Raw results released?",
+        "author",
+        f"They are there: `jobs.parquet` ({len(data.jobs)} jobs) and `runs.parquet`; say where they are published.",
+    )
+    yield Item(
+        "Code that makes tables and figures from raw results?",
+        "yes",
+        "`python -m hptbench report STUDY --figures pdf`: each figure with a side-car of command, hashes and numbers.",
+    )
+
+
+def _claims(data: Data) -> Iterator[Item]:
+    yield Item("Do the claims match what was shown?", "author", f"The tests support: {verdict(data).headline}")
+    yield Item("Limitations, broader impact, ethics?", "author", "Describe them.")
+    yield Item(
+        "Creators of data and code cited, licences named, consent and personal data considered?",
+        "author",
+        f"Data sets or functions used: {', '.join(sorted(data.runs['unit'].unique()))}.",
+    )
+    yield Item("Licence and documentation of what is new?", "author", "Say what you release, and under which licence.")
+
+
+def _nas_code(data: Data) -> Iterator[Item]:
+    yield Item("Training pipeline of the final evaluations released?", "author", "Say where; its identity is logged.")
+    yield Item(
+        "Search space released as code?", "yes", "As JSON of ConfigSpace in the column `space` of `runs.parquet`."
+    )
+    yield Item(
+        "Hyperparameters and seeds of the final evaluations and of the NAS method released?",
+        "yes",
+        "Columns `hyperparameters`, `provenance`, `seed`, and the configuration of every job.",
+    )
+    yield Item("Code of the NAS method released?", "author", "Say where, if it is not one of this package.")
+
+
+def _nas_comparison(data: Data) -> Iterator[Item]:
+    runs = data.runs[data.runs["method"] != DEFAULT]
+    same = (runs.groupby("task")["protocol"].nunique() == 1).all()
+    yield Item(
+        "The same benchmark for all methods: data, space and training pipeline, not just the same data set?",
+        "yes" if same else "no",
+        "The hash `protocol` covers task, space, split, budget, workers and limits; it is "
+        + ("one per task." if same else "not one per task."),
+    )
+    devices, versions = data.runs["device"].nunique(), data.runs["versions"].nunique()
+    yield Item(
+        "Confounding factors controlled: hardware, versions of libraries, running times?",
+        "yes" if devices == versions == 1 else "no",
+        f"{devices} kind(s) of machine, {versions} set(s) of versions; clock: {', '.join(sorted(set(runs['clock'])))}.",
+    )
+    yield Item("Ablations?", *_ablations(data))
+    of_tasks = zip(runs["high"], runs["fidelity_unit"], strict=True)
+    levels = {f"{high:g} {unit}" for high, unit in of_tasks if isinstance(unit, str)}
+    yield Item(
+        "The same protocol in search and final evaluation, or both described?",
+        "author",
+        f"Incumbents are judged by {data.measure} scores of the same trainings that the search saw; fidelities up to "
+        f"{', '.join(sorted(levels)) or '1 (no fidelity)'}.",
+    )
+    yield Item("Performance over time?", "yes", "Anytime curves, against training or time: `report`, `compare`.")
+    there = RANDOM in set(runs["method"])
+    yield Item(
+        "Compared with random sampling and random search?",
+        "yes" if there else "no",
+        "`random` was run." if there else "`random` was not run: leave `baselines=[random]` as it is.",
+    )
+    yield Item(
+        "Several runs, their seeds reported?",
+        "yes" if len(data.seeds) > 1 else "no",
+        f"{len(data.seeds)}: {', '.join(map(str, data.seeds))}.",
+    )
+
+
+def _nas_details(data: Data) -> Iterator[Item]:
+    runs = data.runs[data.runs["method"] != DEFAULT].drop_duplicates("method")
+    changed = {m: p for m, p in zip(runs["method"], runs["provenance"], strict=True) if p != "default"}
+    yield Item(
+        "How were the methods' own hyperparameters chosen, and what did that cost?",
+        "author" if changed else "yes",
+        "All are the package's defaults." if not changed else
+        f"Changed: {'; '.join(f'{m}: {p}' for m, p in sorted(changed.items()))}. Say how, on what data, at what cost.",
+    )  # fmt: skip
+    yield Item(
+        "Time of the whole search, end to end?", "yes", f"{compute(data)}; per run in `runs.parquet` (wall, ask, tell)."
+    )
+    yield Item("All other details of the set-up?", "author", "Anything that was done outside this study's logs.")

@@ -1,0 +1,173 @@
+"""What all parts of a report look at: a study, as its reader chose to see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hptbench.errors import UserError
+from hptbench.results.claims import Results, results
+from hptbench.results.collect import Study
+from hptbench.results.drift import UNIT as BLOCK
+from hptbench.results.fronts import REGRET, Fronts, several, usable
+from hptbench.results.regret import Axis, evaluations
+from hptbench.results.schema import KEY, Measure
+from hptbench.results.table import DEFAULT, Accounting, Anchor, Scores, final_table, scores
+from hptbench.space import Floats, Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SPAN, _POINTS = 1000, 200
+"""Of curves on a logarithmic axis: from at most a 1000th of its end, so many points."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A study with at least one finished run, and what is made of it; raises UserError where that cannot be made."""
+
+    study: Study
+    measure: Measure = "test"
+    accounting: Accounting = "credited"
+
+    @property
+    def jobs(self) -> pd.DataFrame:
+        """Of finished runs."""
+        return self.study.jobs
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """Finished runs."""
+        return self.study.runs
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """Without the default configuration; their order gives their colours in all figures."""
+        return tuple(m for m in sorted(self.runs["method"].unique()) if m != DEFAULT)
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """In the order of their names."""
+        return tuple(sorted(self.runs["task"].unique()))
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Of all runs together."""
+        return tuple(sorted(self.runs["seed"].unique().tolist()))
+
+    @cached_property
+    def objectives(self) -> Mapping[str, str]:
+        """What each task is measured by."""
+        names = np.where(several(self.runs), REGRET, self.runs["objective"])
+        return dict(zip(self.runs["task"], names.tolist(), strict=True))
+
+    @cached_property
+    def first_objective(self) -> Mapping[str, str]:
+        """The name of each task's first objective."""
+        return dict(zip(self.runs["task"], self.runs["objective"], strict=True))
+
+    @cached_property
+    def fronts(self) -> Fronts:
+        """Of tasks of several objectives."""
+        return Fronts(self.jobs, self.runs)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """:func:`hptbench.results.table.final_table`."""
+        return final_table(self.jobs, self.runs, self.measure)
+
+    @cached_property
+    def found(self) -> Results:
+        """Normalised regrets along the runs, by validation; without the tasks of drifting data."""
+        kept = self.runs[self.runs["fidelity_unit"] != BLOCK]
+        if kept.empty:
+            raise UserError("all tasks are of drifting data, which `compare` judges by what was deployed")
+        jobs = self.jobs[self.jobs["task"].isin(kept["task"])]
+        known = {str(task): float(least) for task, least in kept.groupby("task")["optimum"].min().dropna().items()}
+        return results(jobs, kept, {task: task for task in kept["task"]}, known, self.axis)
+
+    @cached_property
+    def axis(self) -> Axis:
+        """Along what regrets are followed: evaluations, if all are full ones, else training. Where tasks do not know
+        what a configuration trained in part is worth, what was seen at the full fidelity counts."""
+        jobs = self.jobs[self.jobs["method"] != DEFAULT]
+        high = self.runs.groupby("task")["high"].max()
+        if (jobs["stop"] >= jobs["task"].map(high)).all():
+            return evaluations(int(self.runs["jobs"].max()))
+        first = jobs[usable(jobs)].drop_duplicates("task")["hidden"]
+        full = all("value" in json.loads(text) for text in first)
+        used = jobs.groupby(KEY)["units"].agg(["first", "sum"])  # of a run: its first job, and all of it
+        last = float(used["sum"].max())
+        at = np.geomspace(max(float(used["first"].min()), last / _SPAN), last, _POINTS)
+        return Axis(at, "credited", "full" if full else "seen")
+
+    @cached_property
+    def scores(self) -> Scores:
+        """What methods are ranked by at the end: scores divided by the default configuration's where that is possible,
+        else as they are. Data sets with a missing score are left out, and named."""
+        anchors: tuple[Anchor, ...] = ("default", "none")
+        if DEFAULT not in set(self.runs["method"]):
+            anchors = ("none",)
+        reasons = []
+        for anchor in anchors:
+            try:
+                found = scores(self.jobs, self.runs, self.measure, anchor, "drop")
+            except UserError as error:
+                reasons.append(str(error))
+                continue
+            return found
+        raise UserError("; ".join(dict.fromkeys(reasons)))
+
+    @cached_property
+    def ranked(self) -> tuple[str, ...]:
+        """The methods, the best mean rank first; by name where they have no ranks."""
+        from hptbench.stats.ranks import mean_ranks
+
+        try:
+            matrix = self.scores.matrix[list(self.methods)]
+        except UserError:
+            return self.methods
+        order = np.argsort(mean_ranks(matrix.to_numpy()), kind="stable")
+        return tuple(self.methods[i] for i in order)
+
+    def space(self, task: str) -> Space:
+        """The search space of a task."""
+        import ConfigSpace as CS
+
+        text = self.runs.loc[self.runs["task"] == task, "space"].iloc[0]
+        named = {"name": None, "format_version": 0.4, **json.loads(text)}
+        return Space(CS.ConfigurationSpace.from_serialized_dict(named))
+
+    @cached_property
+    def _full(self) -> pd.DataFrame:
+        """Jobs that succeeded at the full fidelity, each configuration of a run once."""
+        high = self.jobs["task"].map(self.runs.groupby("task")["high"].max())
+        kept = self.jobs[
+            usable(self.jobs) & (self.jobs["stop"] >= high) & np.isfinite(self.jobs["value"].astype(float))
+        ]
+        return kept.drop_duplicates([*KEY, "config"])
+
+    @cached_property
+    def _full_by_task(self) -> dict[str, pd.DataFrame]:
+        return {str(task): rows for task, rows in self._full.groupby("task", sort=True)}
+
+    def configurations(self, task: str, most: int) -> tuple[Floats, Floats]:
+        """(n, d) points of the unit cube, NaN where inactive, and (n,) values of what was trained to the full fidelity
+        on ``task``; of more than ``most`` every so many-th, in order of value."""
+        space = self.space(task)
+        rows = self._full_by_task.get(task)
+        if rows is None:
+            return np.empty((0, len(space))), np.empty(0)
+        rows = rows.sort_values("value", kind="stable")
+        rows = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int))]
+        return space.encode([json.loads(text) for text in rows["config"]]), rows["value"].to_numpy(float)
+
+
+def measure_of(study: Study) -> Measure:
+    """Test, where there are test scores, else validation."""
+    return "test" if study.jobs["test"].notna().any() else "validation"

@@ -1,0 +1,54 @@
+"""The figure of tasks of two objectives: fronts and what is attained."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hptbench.plots.figure import Axis, Figure, Mark, Panel
+from hptbench.report.data import Data
+from hptbench.results.fronts import BEST, MEDIAN, WORST, Attained
+from hptbench.results.table import DEFAULT
+from hptbench.space import Floats
+
+
+def fronts(data: Data) -> Figure | None:
+    """Median attainment surfaces, the best and the worst ones behind them, and the true front where it is known."""
+    of_task: dict[str, dict[str, Attained]] = {}
+    for (task, method), attained in data.fronts.attainment(data.measure).items():
+        of_task.setdefault(task, {})[method] = attained
+    references = data.fronts.references(data.measure)
+    panels = []
+    for task, found in sorted(of_task.items()):
+        marks: list[Mark] = []
+        front = references.get(task)
+        corner = front.reference_point if front else None
+        if front and front.points and data.fronts.is_known(task):
+            points = np.array(front.points)
+            marks.append(Mark("dots", {"x": points[:, 0], "y": points[:, 1]}, faint=True))
+        for method in (*data.methods, DEFAULT):
+            surfaces = found[method].surfaces if method in found else {}
+            for level in (BEST, WORST, MEDIAN):
+                if level in surfaces and len(surfaces[level]):
+                    faint = level != MEDIAN
+                    if not (faint and (method == DEFAULT or found[method].runs < 2)):
+                        marks.append(_surface(surfaces[level], method, corner, faint))
+        if any(mark.series in data.methods for mark in marks):
+            names = data.fronts.objectives(task)
+            panels.append(Panel(tuple(marks), Axis(names[0]), Axis(names[1]), task, task))
+    if not panels:
+        return None
+    caption = (
+        f"What the runs attain at their end, by {data.measure} scores: below and left of a thick line nothing is "
+        "attained by half of the runs; thin lines: by any, and by all of them. Grey dots: the true front, where it is "
+        "known. Both objectives are minimised."
+    )
+    alt = f"A panel per task of two objectives ({len(panels)}) with a staircase per method."
+    return Figure("fronts", "Which trade-offs are reached", caption, alt, tuple(panels))
+
+
+def _surface(points: Floats, method: str, corner: tuple[float, ...] | None, faint: bool) -> Mark:
+    """A staircase, from and to the reference point's edges."""
+    x, y = points[:, 0], points[:, 1]
+    if corner is not None and x[-1] < corner[0] and y[0] < corner[1]:
+        x, y = np.concatenate([x[:1], x, [corner[0]]]), np.concatenate([[corner[1]], y, y[-1:]])
+    return Mark("step", {"x": x, "y": y}, method, faint)

@@ -1,0 +1,255 @@
+"""The words of a report: what was compared, and what may be concluded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hptbench.errors import UserError
+from hptbench.report.data import Data
+from hptbench.results.table import DEFAULT
+from hptbench.stats.pairwise import Pair, pairwise
+from hptbench.stats.power import units_needed
+from hptbench.stats.ranks import friedman, mean_ranks
+from hptbench.stats.words import friedman_sentence, pair_sentence, power_warning
+
+if TYPE_CHECKING:
+    pass
+
+ALPHA = 0.05
+_SENTENCES = 12
+"""Pairs that are put into words."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be concluded of the methods at the end of their runs."""
+
+    headline: str
+    sentences: tuple[str, ...]
+    """The tests behind it."""
+    warnings: tuple[str, ...]
+    ranks: Mapping[str, float]
+    """Mean ranks, the best first; empty if nothing can be compared."""
+    worse: Mapping[str, bool]
+    """Whether the best method is significantly better than each other one."""
+    score: str = ""
+    """What is ranked."""
+    units: int = 0
+
+
+def verdict(data: Data) -> Verdict:
+    """The verdict of the tests that ``compare`` makes."""
+    if len(data.methods) < 2:
+        names = ", ".join(data.methods) or "none"
+        return Verdict(f"Nothing is compared: methods run are {names}.", (), (), {}, {})
+    try:
+        found = data.scores
+    except UserError as error:
+        return Verdict("Nothing can be concluded: the methods have no scores to compare.", (str(error),), (), {}, {})
+    methods = list(data.methods)
+    matrix = found.matrix[methods].to_numpy()
+    ranks = mean_ranks(matrix)
+    order = sorted(range(len(methods)), key=lambda i: ranks[i])
+    best = methods[order[0]]
+    pairs = pairwise(matrix, methods)
+    beaten = {loser for pair in pairs if (loser := _loser(pair, best))}
+    warnings = []
+    if found.dropped:
+        warnings.append(f"Left out of ranks and tests, as a score is missing: {', '.join(found.dropped)}.")
+    if found.anchor == "none" and len(matrix) > 1:
+        warnings.append(
+            "Losses could not be divided by the default configuration's: their sizes mix the tasks' scales."
+        )
+    if weak := power_warning(len(matrix), len(pairs)):
+        warnings.append(weak)
+    shown = [p for p in pairs if len(methods) == 2 or p.p_holm <= ALPHA]
+    sentences = [friedman_sentence(friedman(matrix))] if len(methods) > 2 else []
+    sentences += [pair_sentence(pair, "score") for pair in sorted(shown, key=lambda p: p.p_holm)[:_SENTENCES]]
+    if len(methods) > 2 and not shown:
+        sentences.append(f"No pair differs significantly at {ALPHA:g} (this does not show that they are equal).")
+    if len(shown) > _SENTENCES:
+        sentences.append(f"And {len(shown) - _SENTENCES} more pairs differ significantly: see `compare`.")
+    return Verdict(
+        _headline(best, dict(zip(methods, ranks.tolist(), strict=True)), beaten, len(matrix)),
+        tuple(sentences),
+        tuple(warnings),
+        {methods[i]: float(ranks[i]) for i in order},
+        {name: name in beaten for name in methods if name != best},
+        found.name,
+        len(matrix),
+    )
+
+
+def _loser(pair: Pair, best: str) -> str | None:
+    """The other method of ``pair``, if ``best`` is significantly better."""
+    if best not in (pair.a, pair.b) or pair.p_holm > ALPHA:
+        return None
+    one = pair if pair.a == best else pair.swapped()
+    return one.b if one.rank_biserial > 0 else None
+
+
+def _headline(best: str, ranks: Mapping[str, float], beaten: set[str], units: int) -> str:
+    methods = list(ranks)
+    data_sets = _count(units, "data set")
+    tied = [name for name in methods if name != best and math.isclose(ranks[name], ranks[best])]
+    whom = f"{best} (tied with {_some(tied)})" if tied else best
+    lead = f"{whom} has the best mean rank, {ranks[best]:.2f} of {len(methods)} methods over {data_sets}"
+    others = [name for name in methods if name != best]
+    if not beaten:
+        enough = units >= units_needed(len(methods) * (len(methods) - 1) // 2, ALPHA)
+        why = "the differences may be chance" if enough else "there are too few data sets to tell"
+        return f"{lead}, but no method is shown to be worse than it: {why}."
+    if len(beaten) == len(others):
+        return f"{lead}, and is significantly better than " + (
+            "each other one." if len(others) > 1 else f"{others[0]}."
+        )
+    rest = [name for name in others if name not in beaten]
+    return f"{lead}; significantly better than {', '.join(sorted(beaten))}; not shown to be better than {_some(rest)}."
+
+
+def _some(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def in_short(data: Data) -> str:
+    """What was compared, in a line."""
+    runs = data.runs[data.runs["method"] != DEFAULT]
+    budgets = " or ".join(_budget(text) for text in runs["budget"].unique()[:2])
+    parts = [_count(len(data.methods), "method"), _count(len(data.tasks), "task"), _count(len(data.seeds), "seed")]
+    return " · ".join([*parts, *([f"{budgets} per run"] if budgets else []), f"{data.measure} score, lower is better"])
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def compared(data: Data) -> list[tuple[str, str]]:
+    """What was compared, as (what, value)."""
+    runs = data.runs[data.runs["method"] != DEFAULT]
+    runs = data.runs if runs.empty else runs
+    clocks = ", ".join(sorted(runs["clock"].unique()))
+    workers = ", ".join(str(n) for n in sorted(runs["workers"].unique()))
+    protocols = runs.groupby("task")["protocol"].nunique()
+    one = "one per task" if (protocols == 1).all() else f"several on {', '.join(protocols.index[protocols > 1][:4])}"
+    reference = " and the default configuration" if DEFAULT in set(data.runs["method"]) else ""
+    seeds = data.seeds
+    units = _count(runs["unit"].nunique(), "data set")
+    listed = _some([str(seed) for seed in seeds], 12)
+    same = "the same for all methods" if complete(data) else "some runs are missing"
+    return [
+        ("Methods", f"{len(data.methods)}: {_some(data.methods, 24)}{reference}"),
+        ("Tasks", f"{len(data.tasks)} of {units} (or functions): {_some(data.tasks)}"),
+        ("Seeds", f"{len(seeds)}: {listed}; {same}"),
+        ("Budget of a run", " or ".join(_budget(text) for text in runs["budget"].unique()[:4])),
+        ("Workers, clock", f"{workers} worker(s), time in {_clock(clocks)}"),
+        ("Protocol", f"{one} ({', '.join(sorted(p[:8] for p in runs['protocol'].unique())[:4])}"
+                     f"{', …' if runs['protocol'].nunique() > 4 else ''}): equal task, space, splits, limits"),
+        ("Score", f"{data.measure} score of the incumbent, chosen by validation alone; lower is better"),
+        ("Jobs", f"{len(data.jobs):,} in {len(data.runs):,} runs, {int((data.jobs['status'] != 'ok').sum()):,} failed"),
+        ("Compute", compute(data)),
+        ("Machine", "; ".join(sorted(data.runs["device"].unique())[:3])),
+    ]  # fmt: skip
+
+
+def complete(data: Data) -> bool:
+    """Every method has run on every task with every seed."""
+    asked = data.runs[data.runs["method"] != DEFAULT]
+    return len(asked) == asked["task"].nunique() * asked["method"].nunique() * asked["seed"].nunique()
+
+
+def _clock(clocks: str) -> str:
+    words = {"units": "full evaluations", "cost": "seconds, simulated", "live": "seconds"}
+    return ", ".join(words[clock] for clock in clocks.split(", "))
+
+
+def _budget(text: str) -> str:
+    words = {"max_full_evals": "full evaluations", "max_jobs": "jobs", "max_time": "s"}
+    limits = {name: limit for name, limit in json.loads(text).items() if limit is not None}
+    return ", at most ".join(f"{limit:g} {words[name]}" for name, limit in limits.items())
+
+
+def compute(data: Data) -> str:
+    """What the study has used, in words."""
+    wall, thought = data.runs["wall"].sum(), (data.runs["ask"] + data.runs["tell"]).sum()
+    cpu, cost = data.jobs["cpu"].sum(), data.jobs["cost"].sum()
+    jobs = (
+        f"{_duration(cpu)} of processors in jobs" if cpu > 0 else f"{_duration(cost)} of jobs, as their tasks recorded"
+    )
+    return f"{_duration(wall)} of runs, {_duration(thought)} of thinking, {jobs}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def methods_table(data: Data, found: Verdict) -> tuple[list[str], list[list[str]]]:
+    """Headings and a row per method, the best mean rank first."""
+    table = data.table
+    asked = table[table["method"].isin(data.methods)]
+    best = asked.groupby("task")[data.measure].transform("min")
+    wins = asked[asked[data.measure] == best].groupby("method").size()
+    of_runs = data.runs.groupby("method")
+    head = [
+        "method",
+        "mean rank",
+        "best on tasks",
+        "first one is better",
+        "runs",
+        "failed jobs",
+        "s thought per job",
+    ]
+    rows = []
+    for i, method in enumerate(data.ranked):
+        own = asked[asked["method"] == method]
+        runs = of_runs.get_group(method)
+        thought = (runs["ask"] + runs["tell"]).sum() / max(runs["jobs"].sum(), 1)
+        shown = "–" if i == 0 or method not in found.worse else "yes" if found.worse[method] else "not shown"
+        rank = f"{found.ranks[method]:.2f}" if method in found.ranks else "–"
+        done = f"{int(own['runs'].sum())} of {int(own['expected'].sum())}"
+        jobs = max(int(own["jobs"].sum()), 1)
+        failed = f"{int(own['failed'].sum())} ({own['failed'].sum() / jobs:.1%})"
+        rows.append([method, rank, str(int(wins.get(method, 0))), shown, done, failed, f"{thought:.2g}"])
+    return head, rows
+
+
+def tasks_table(data: Data) -> tuple[list[str], list[list[str]]]:
+    """Headings and a row per task and method."""
+    head = ["task", "measured by", "method", "validation", "test (hidden)", "runs", "failed jobs"]
+    rows = []
+    for row in data.table.to_dict("records"):
+        runs = f"{row['runs']} of {row['expected']}"
+        rows.append([row["task"], row["objective"], row["method"], _interval(row, "validation"),
+                     _interval(row, "test"), runs, str(row["failed"])])  # fmt: skip
+    return head, rows
+
+
+def _interval(row: Mapping[Any, Any], name: str) -> str:
+    mean, half = row[name], row[name] - row[f"{name}_low"]
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:.4g}" if math.isnan(half) else f"{mean:.4g} ± {half:.2g}"
+
+
+def problems(data: Data) -> list[str]:
+    """What a reader has to know before trusting the numbers: failures, missing and unfinished runs."""
+    out = []
+    for row in data.table.to_dict("records"):
+        if row["without"]:
+            out.append(f"{row['method']} on {row['task']}: {row['without']} of {row['runs']} runs recommend nothing, "
+                       "as all their jobs failed or violated a constraint; they are in no mean.")  # fmt: skip
+        if row["below"]:
+            out.append(f"{row['method']} on {row['task']}: in {row['below']} of {row['runs']} runs nothing was "
+                       "trained to the end; their validation does not compare.")  # fmt: skip
+        if not row["without"] and math.isnan(row[data.measure]):
+            out.append(f"{row['method']} on {row['task']}: no finite {data.measure} score of what a run recommends.")
+        if row["runs"] < row["expected"]:
+            out.append(f"{row['method']} on {row['task']}: {row['expected'] - row['runs']} run(s) are missing.")
+    return out
