@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,17 @@ OWN = [name for name, cls in registry.methods().items() if not cls.traits.requir
 """Methods that wrap another library have tests of their own (tests/methods/test_peers.py)."""
 
 
-@pytest.mark.parametrize("check", METHOD_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", OWN)
+SLOW = {"is_not_worse_than_random"}
+"""Checks that need many runs: of methods that take long to think they are marked slow."""
+
+
+def _case(name: str, check: Callable[[Method], None]) -> Any:
+    slow = check.__name__ in SLOW and registry.methods()[name].traits.costly
+    marks = [pytest.mark.slow] if slow else []
+    return pytest.param(name, check, id=f"{name}-{check.__name__}", marks=marks)
+
+
+@pytest.mark.parametrize(("name", "check"), [_case(name, check) for name in OWN for check in METHOD_CHECKS])
 def test_method(name: str, check: Callable[[Method], None]) -> None:
     check(registry.find("method", name)())
 

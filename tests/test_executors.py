@@ -34,9 +34,12 @@ def same(a: tuple[pd.DataFrame, pd.DataFrame], b: tuple[pd.DataFrame, pd.DataFra
         pd.testing.assert_frame_equal(left, right, check_exact=True)
 
 
-def test_all_methods_give_the_same_on_all_executors(tmp_path: Path) -> None:
+@pytest.mark.parametrize("costly", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_all_methods_give_the_same_on_all_executors(tmp_path: Path, costly: bool) -> None:
     traits = {name: cls.traits for name, cls in registry.methods().items()}
-    names = [name for name, one in traits.items() if not one.requires and one.min_objectives == 1]
+    names = [
+        name for name, one in traits.items() if not one.requires and one.min_objectives == 1 and one.costly == costly
+    ]
     for i, executor in enumerate(ALL):
         todo = plans(tmp_path / str(i), names, [Bowl(fail=0.1)], seeds=[0], budget=Budget(max_jobs=20))
         assert do(executor, todo) == []
@@ -65,7 +68,7 @@ def test_limits_do_not_change_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("executor", "deaths"),
     [
-        *((executor, 4) for executor in ALL),
+        *zip(ALL, (4, 3, 4), strict=True),
         *(pytest.param(*case, marks=pytest.mark.slow) for case in zip(ALL, (22, 8, 22), strict=True)),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Executor) else str(value),

@@ -21,7 +21,7 @@ from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.results.collect import EARLIER
 from hptbench.results.regret import STEPS, Reference, Worth, references, steps, worth
-from hptbench.results.schema import RUNS
+from hptbench.results.schema import RUNS, arrow_schema
 from hptbench.results.table import DEFAULT
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def write(folder: Path, what: Published) -> list[Path]:
     found = what.steps.sort_values([*_RUN, "evaluation"]).astype({"task": "category", "method": "category"})
     runs = what.runs.sort_values(_RUN)
     write_whole(paths[0], lambda part: found.to_parquet(part, compression="zstd", index=False))
-    write_whole(paths[1], lambda part: runs.to_parquet(part, compression="zstd", index=False))
+    write_whole(
+        paths[1], lambda part: runs.to_parquet(part, compression="zstd", index=False, schema=arrow_schema(RUNS))
+    )
     plain = {task: asdict(one) for task, one in sorted(what.references.items())}
     text = json.dumps({"worth": what.worth, "references": plain}, indent=1)
     write_whole(paths[2], lambda part: part.write_text(text + "\n", encoding="utf-8"))

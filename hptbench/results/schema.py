@@ -129,14 +129,20 @@ EVALUATIONS = (
 """The first columns of a table of evaluations; then one per metric."""
 
 
-def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> Any:
-    """A ``pyarrow.Table`` of ``rows`` with exactly these columns. KeyError for a missing value."""
+def arrow_schema(columns: Sequence[Column]) -> Any:
+    """The ``pyarrow.Schema`` of these columns."""
     import pyarrow as pa
 
     types = {
         "string": pa.string(), "int64": pa.int64(), "double": pa.float64(),
         "list<double>": pa.list_(pa.float64()), "list<string>": pa.list_(pa.string()),
     }  # fmt: skip
-    rows = list(rows)
-    arrays = [pa.array([row[c.name] for row in rows], types[c.type]) for c in columns]
-    return pa.table(arrays, names=[c.name for c in columns])
+    return pa.schema([(c.name, types[c.type]) for c in columns])
+
+
+def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> Any:
+    """A ``pyarrow.Table`` of ``rows`` with exactly these columns. KeyError for a missing value."""
+    import pyarrow as pa
+
+    schema, rows = arrow_schema(columns), list(rows)
+    return pa.table([pa.array([row[name] for row in rows], schema.field(name).type) for name in schema.names], schema)

@@ -30,7 +30,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "rbv2_svm": folders.svm, "lcbench": folders.lcbench, "own": folders.multiplexer,
 }  # fmt: skip
 INSTANCES = {"rbv2_svm": "40981", "lcbench": 3945, "own": 1067}
-REAL = os.environ.get("HPTBENCH_YAHPO")
+REAL = os.environ.get("HPTBENCH_YAHPO") or None
 with_yahpo_data = pytest.mark.skipif(REAL is None, reason="HPTBENCH_YAHPO names no folder of yahpo_data")
 
 
