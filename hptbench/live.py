@@ -75,12 +75,12 @@ def live(
             for i in unsent:
                 job, worker, _ = running[i]
                 running[i] = (job, worker, time.perf_counter() - origin)
-                pool.submit(job, worker)
+                pool.submit([job], worker)
             unsent.clear()
             if not finished:
                 left = None if limit is None else max(limit - (time.perf_counter() - origin), 0.0)
                 ended = pool.wait(left)
-                finished += [(job, outcome, time.perf_counter() - origin) for _, job, outcome in ended]
+                finished += [(job, outcome, time.perf_counter() - origin) for _, [job], [outcome] in ended]
             if not finished or (limit is not None and finished[0][2] > limit):
                 return records
             done_job, outcome, now = finished.popleft()

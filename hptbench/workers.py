@@ -7,6 +7,7 @@ holds one end of a lifeline: when the parent dies, however it dies, the group is
 from __future__ import annotations
 
 import fcntl
+import math
 import multiprocessing as mp
 import os
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,7 +27,7 @@ import psutil
 
 from hptbench import machine
 from hptbench.errors import UserError
-from hptbench.protocol import Job, Outcome, Status, Task, check_outcome
+from hptbench.protocol import Job, Outcome, State, Status, Task, Together, check_outcome
 
 _PRELOAD = [
     "hptbench.tasks.dataset",
@@ -155,21 +157,30 @@ class _Begun:
 
 def _serve_jobs(connection: Connection, task: Task) -> None:
     while True:
-        job, lost = connection.recv()
+        work = connection.recv()
         try:
-            state = None
-            for earlier in lost:
-                [outcome] = evaluate_here(task, [replace(earlier, state=state)])
-                state = outcome.state
+            jobs = _made_again(task, work)
             connection.send(_Begun())
             meter = machine.Meter()
-            [outcome] = evaluate_here(task, [replace(job, state=state) if lost else job])
-            outcome = replace(outcome, cpu=meter.cpu(), memory=meter.peak_memory_mb())
-            connection.send((outcome, machine.peak_memory_mb()))
+            outcomes = evaluate_here(task, jobs)
+            if len(jobs) == 1:  # what several take together is nobody's own
+                outcomes = [replace(outcomes[0], cpu=meter.cpu(), memory=meter.peak_memory_mb())]
+            connection.send((outcomes, machine.peak_memory_mb()))
         except UserError as error:
             connection.send(error)
         except ValueError as error:  # of the task itself, not of a training
             connection.send(RuntimeError(f"{task.name}: {error}"))
+
+
+def _made_again(task: Task, work: Sequence[tuple[Job, Sequence[Job]]]) -> list[Job]:
+    """Jobs with the states that they go on from: those that are lost, made again by the jobs that come with each."""
+    states: list[State] = [None] * len(work)
+    for step in range(max(len(lost) for _, lost in work)):
+        some = [i for i, (_, lost) in enumerate(work) if step < len(lost)]
+        outcomes = evaluate_here(task, [replace(work[i][1][step], state=states[i]) for i in some])
+        for i, outcome in zip(some, outcomes, strict=True):
+            states[i] = outcome.state
+    return [replace(job, state=state) if lost else job for (job, lost), state in zip(work, states, strict=True)]
 
 
 def _recipe(job: Job) -> list[Job]:
@@ -184,10 +195,11 @@ def _recipe(job: Job) -> list[Job]:
 @dataclass
 class _Slot:
     child: Child | None = None
-    job: Job | None = None
+    jobs: tuple[Job, ...] = ()
+    """What it works on; several only of a task that takes them together."""
     sent: float = 0.0
     began: float | None = None
-    """When the job's time began; None while the worker starts up or makes lost states again."""
+    """When the jobs' time began; None while the worker starts up or makes lost states again."""
     looked: float = 0.0
     """When its memory was looked at."""
     used: bool = False
@@ -195,7 +207,10 @@ class _Slot:
 
 
 class Pool:
-    """``n`` worker processes for the jobs of one task, each job within ``limits``."""
+    """``n`` worker processes for the jobs of one task, each job within ``limits``.
+
+    Of a task that takes jobs together (:class:`hptbench.protocol.Together`) each worker is given several, within their
+    limits of time added up; if that goes wrong, each of them is evaluated again, alone."""
 
     def __init__(self, task: Task, n: int, limits: Limits) -> None:
         self.task, self.limits, self.n = task, limits, n
@@ -213,64 +228,69 @@ class Pool:
         """End all workers and forget their jobs."""
         for slot in self._slots:
             self._end(slot)
-            slot.job = None
+            slot.jobs = ()
 
-    def submit(self, job: Job, worker: int) -> None:
-        """Begin ``job`` on the idle worker number ``worker``."""
+    def submit(self, jobs: Sequence[Job], worker: int) -> None:
+        """Begin ``jobs`` on the idle worker number ``worker``."""
         slot = self._slots[worker]
         if slot.child is None:
             slot.child, slot.used = Child(_serve_jobs, self.task), False
-        slot.job, slot.sent, slot.began = job, time.perf_counter(), None
+        slot.jobs, slot.sent, slot.began = tuple(jobs), time.perf_counter(), None
         try:
-            slot.child.connection.send((replace(job, before=None), _recipe(job)))
+            slot.child.connection.send([(replace(job, before=None), _recipe(job)) for job in jobs])
         except (BrokenPipeError, ConnectionResetError):
-            # It died while idle: that is not the job's fault.
+            # It died while idle: that is not the jobs' fault.
             self._end(slot)
-            self.submit(job, worker)
+            self.submit(jobs, worker)
 
-    def wait(self, timeout: float | None = None) -> list[tuple[int, Job, Outcome]]:
-        """Block until at least one job has ended, however it ended: (worker, job, outcome) each.
-        Nothing if ``timeout`` seconds pass first. RuntimeError if the task cannot be evaluated at all."""
+    def wait(self, timeout: float | None = None) -> list[tuple[int, tuple[Job, ...], list[Outcome]]]:
+        """Block until a worker is done, however it ended: (worker, jobs, outcomes) each; no outcomes if it was lost
+        with several jobs. Nothing if ``timeout`` seconds pass first. RuntimeError if the task cannot be evaluated at
+        all."""
         end = None if timeout is None else time.perf_counter() + timeout
         while True:
             out = []
-            busy = [(i, slot, slot.child) for i, slot in enumerate(self._slots) if slot.child and slot.job]
+            busy = [(i, slot, slot.child) for i, slot in enumerate(self._slots) if slot.child and slot.jobs]
             # A dead worker is seen by its sentinel: what it has started may still hold its pipe open.
             watched = [thing for _, _, child in busy for thing in (child.connection, child.process.sentinel)]
             ready = set(wait(watched, _POLL_S))
             for i, slot, child in busy:
                 if child.connection in ready or child.process.sentinel in ready:
-                    outcome = self._receive(slot, child)
+                    outcomes = self._receive(slot, child)
                 else:
-                    outcome = self._over_limit(i, slot, child)
-                if outcome is not None:
-                    assert slot.job is not None
-                    out.append((i, slot.job, outcome))
-                    slot.job, slot.used = None, True
+                    outcomes = self._over_limit(i, slot, child)
+                if outcomes is not None:
+                    out.append((i, slot.jobs, outcomes))
+                    slot.jobs, slot.used = (), True
             if out or not busy or (end is not None and time.perf_counter() >= end):
                 return out
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         """The outcomes of ``jobs``, in their order."""
+        together = self.task.together if isinstance(self.task, Together) else 1
+        size = max(min(together, math.ceil(len(jobs) / self.n)), 1)
+        todo = deque(range(i, min(i + size, len(jobs))) for i in range(0, len(jobs), size))
         outcomes: dict[int, Outcome] = {}
-        todo = list(enumerate(jobs))
-        at: dict[int, int] = {}
+        at: dict[int, range] = {}
         idle = list(range(self.n))
         try:
             while todo or at:
                 while todo and idle:
-                    worker, (position, job) = idle.pop(0), todo.pop(0)
-                    at[worker] = position
-                    self.submit(job, worker)
-                for worker, _, outcome in self.wait():
-                    outcomes[at.pop(worker)] = outcome
+                    worker, positions = idle.pop(0), todo.popleft()
+                    at[worker] = positions
+                    self.submit([jobs[i] for i in positions], worker)
+                for worker, _, ended in self.wait():
+                    positions = at.pop(worker)
+                    outcomes |= zip(positions, ended, strict=False)
+                    if not ended:
+                        todo += (range(i, i + 1) for i in positions)
                     idle.append(worker)
         except BaseException:
             self.close()  # or the next batch would be given this one's answers
             raise
         return [outcomes[i] for i in range(len(jobs))]
 
-    def _receive(self, slot: _Slot, child: Child) -> Outcome | None:
+    def _receive(self, slot: _Slot, child: Child) -> list[Outcome] | None:
         try:
             if not child.connection.poll():
                 raise EOFError
@@ -290,20 +310,18 @@ class Pool:
             return None
         if isinstance(answer, Exception):
             raise answer
-        outcome, peak = answer
-        assert isinstance(outcome, Outcome)
+        outcomes, peak = answer
         self.peak_memory_mb = max(self.peak_memory_mb, peak)
-        return outcome
+        return list(outcomes)
 
-    def _over_limit(self, worker: int, slot: _Slot, child: Child) -> Outcome | None:
+    def _over_limit(self, worker: int, slot: _Slot, child: Child) -> list[Outcome] | None:
         now, limit = time.perf_counter(), self.limits
         if limit.seconds is not None:
-            assert slot.job is not None
-            patience = _START_S + limit.seconds * len(_recipe(slot.job))
+            patience = _START_S + limit.seconds * sum(len(_recipe(job)) for job in slot.jobs)
             if slot.began is None and now - slot.sent > patience:
                 self._end(slot)
                 return self._failure(slot, Status.TIMEOUT, f"did not begin within {patience:g} s")
-            if slot.began is not None and now - slot.began > limit.seconds:
+            if slot.began is not None and now - slot.began > limit.seconds * len(slot.jobs):
                 self._end(slot)
                 return self._failure(slot, Status.TIMEOUT, f"ran longer than {limit.seconds:g} s")
         if limit.memory_mb is not None and now - slot.looked > _MEMORY_S:
@@ -311,15 +329,16 @@ class Pool:
             if (used := child.memory_mb()) > limit.memory_mb:
                 self._end(slot)
                 if slot.used:  # perhaps what earlier jobs left: only a fresh worker can tell
-                    assert slot.job is not None
-                    self.submit(slot.job, worker)
+                    self.submit(slot.jobs, worker)
                     return None
                 return self._failure(slot, Status.MEMORY, f"used {used:.0f} MB, more than {limit.memory_mb:g} MB")
         return None
 
-    def _failure(self, slot: _Slot, status: Status, message: str) -> Outcome:
+    def _failure(self, slot: _Slot, status: Status, message: str) -> list[Outcome]:
+        """The outcome of a job; none of several, one of which it was."""
         began = slot.sent if slot.began is None else slot.began
-        return Outcome(status, (), max(time.perf_counter() - began, 1e-9), message=message)
+        cost = max(time.perf_counter() - began, 1e-9)
+        return [Outcome(status, (), cost, message=message)] if len(slot.jobs) == 1 else []
 
     def _end(self, slot: _Slot) -> None:
         if slot.child is not None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -95,6 +95,17 @@ class Unborn(Rogue):
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         return os._exit, (3,)
+
+
+@dataclass(frozen=True)
+class Crowd(Rogue):
+    """Takes four jobs at once; says with how many others each was evaluated."""
+
+    together: int = 4
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        outcomes = super().evaluate(jobs)
+        return [replace(o, hidden={**o.hidden, "others": len(jobs) - 1.0}) for o in outcomes]
 
 
 @dataclass(frozen=True)

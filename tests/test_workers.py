@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from rogue import Rogue, Sleeper, Unborn
+from rogue import Crowd, Rogue, Sleeper, Unborn
 
 from hptbench.errors import UserError
 from hptbench.protocol import Job, Proposal, Status
@@ -110,6 +110,26 @@ def test_outcomes_keep_the_order_of_the_jobs() -> None:
         assert [o.curve[-1].values[0] for o in pool.evaluate(jobs)] == [i / 10 for i in range(10)]
 
 
+def test_jobs_that_are_taken_together() -> None:
+    with Pool(Crowd(), 2, Limits(seconds=30)) as pool:
+        few = pool.evaluate([job("fine", i / 10, i) for i in range(3)])
+        many = pool.evaluate([job("fine", i / 20, i) for i in range(11)])
+    assert [o.hidden["others"] for o in few] == [1, 1, 0]
+    assert [o.hidden["others"] for o in many] == [3] * 8 + [2] * 3
+    assert [o.hidden["test"] for o in many] == [i / 20 for i in range(11)]
+    assert [o.cpu is None for o in few] == [True, True, False]
+
+
+def test_together_nobody_suffers_for_another() -> None:
+    hows = ["fine", "kill", "fine", "hang", "fine", "raise", "fine"]
+    with Pool(Crowd(), 1, Limits(seconds=1.0)) as pool:
+        outcomes = pool.evaluate([job(how, i / 10, i) for i, how in enumerate(hows)])
+    ok, failed = Status.OK, Status.FAILED
+    assert [o.status for o in outcomes] == [ok, failed, ok, Status.TIMEOUT, ok, failed, ok]
+    assert [o.hidden["test"] for o in outcomes if o.status is ok] == [0.0, 0.2, 0.4, 0.6]
+    assert outcomes[3].message == "ran longer than 1 s"
+
+
 def test_what_a_job_started_dies_with_it(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     with Pool(Rogue(pids=str(pids)), 1, Limits(seconds=1.5)) as pool:
@@ -147,12 +167,12 @@ def test_states_travel_through_workers() -> None:
 _PARENT = """
 import os, sys
 sys.path.insert(0, {tests!r})
-from rogue import Rogue, Sleeper, Unborn
+from rogue import Crowd, Rogue, Sleeper, Unborn
 from hptbench.workers import Limits, Pool
 from test_workers import job
 if __name__ == "__main__":
     pool = Pool(Rogue(pids={pids!r}), 1, Limits(seconds=1000))
-    pool.submit(job("fork"), 0)
+    pool.submit([job("fork")], 0)
     print(pool._slots[0].child.process.pid, flush=True)
     pool.wait()
 """

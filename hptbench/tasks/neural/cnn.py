@@ -1,0 +1,58 @@
+"""Small convolutional networks on images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hptbench.errors import UserError
+from hptbench.learners import Table
+from hptbench.registry import task
+from hptbench.space import Floats
+from hptbench.tasks.neural._family import Neural
+from hptbench.tasks.neural._nets import CNN, GRAIN, Network, up
+
+_DEEPEST = 3
+"""Networks with no more blocks share tiles, whatever their depth."""
+_SMALLEST = 4
+"""Pixels on a side."""
+
+
+@task("neural_cnn")
+@dataclass(frozen=True)
+class NeuralCNN(Neural):
+    """Small convolutional networks on square images of one channel, many configurations trained at once.
+
+    ``blocks`` times a 3 x 3 convolution, rectified linear units, dropout of whole channels and the maximum over 2 x 2
+    pixels (as long as there are 2), each with twice the channels of the one before; then the mean over all pixels and a
+    linear layer. A row of the data set is an image, line by line; scikit-learn's ``digits`` are 8 x 8. Pixels are
+    standardised by the mean and the deviation of all pixels of the training rows."""
+
+    model: ClassVar[str] = "cnn"
+    tile: ClassVar[int] = 16
+
+    @staticmethod
+    def inputs(training: Table, data: str) -> Callable[[Floats], Floats]:
+        side = math.isqrt(training.X.shape[1])
+        if side < _SMALLEST or side**2 != training.X.shape[1]:
+            raise UserError(
+                f"data set {data!r}: expected square images of at least {_SMALLEST} x {_SMALLEST} pixels, got "
+                f"{training.X.shape[1]} columns; choose another data set (digits)"
+            )
+        if training.categorical.any() or np.isnan(training.X).any():
+            raise UserError(f"data set {data!r}: expected pixels, got categories or missing values")
+        mean, deviation = float(training.X.mean()), float(training.X.std()) or 1.0
+        return lambda X: np.asarray((np.nan_to_num(X, nan=mean) - mean) / deviation).reshape(-1, 1, side, side)
+
+    def networks(self, config: Mapping[str, Any], shape: tuple[int, ...], outputs: int) -> tuple[Network, Network]:
+        channels, blocks, (colours, side, _) = int(config["channels"]), int(config["blocks"]), shape
+        net = CNN(side, colours, tuple(channels << i for i in range(blocks)), outputs)
+        most = tuple(up(channels) << i for i in range(max(blocks, _DEEPEST)))
+        return net, CNN(side, colours, most, up(outputs, 2 * GRAIN), shallow=True)
+
+    def dropout(self, config: Mapping[str, Any]) -> tuple[float, ...]:
+        return (config["dropout"],) * int(config["blocks"])

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("torch", reason="the extra neural is not installed")
+
+from hptbench import rng
+from hptbench.errors import UserError
+from hptbench.ledger import Ledger
+from hptbench.methods.pbt import PBT
+from hptbench.protocol import Budget, Clock, Job, Outcome, Problem, Proposal, Status, Task, Together
+from hptbench.simulate import simulate
+from hptbench.states import States
+from hptbench.tasks._wrapper import wrap
+from hptbench.tasks.dataset import DatasetTask
+from hptbench.tasks.neural._trainer import flops
+from hptbench.tasks.neural.cnn import NeuralCNN
+from hptbench.tasks.neural.mlp import NeuralMLP
+from hptbench.testing import TASK_CHECKS
+from hptbench.workers import Limits, Pool
+
+WINE = NeuralMLP("wine", high=4)
+TASKS = [WINE, NeuralMLP("diabetes", high=4, max_rows=100), NeuralCNN("digits", high=2, max_rows=100)]
+MAX_UNITS = {"type": "integer", "lower": 64, "upper": 1024, "log": True}
+
+
+def jobs(task: Any, n: int, stop: int | None = None) -> list[Job]:
+    configs = [task.space.default(), *task.space.decode(task.space.sample(np.random.default_rng(0), n - 1))]
+    return [
+        Job(i, i, Proposal(config), 0.0, float(stop or task.high), rng.entropy("t", i))
+        for i, config in enumerate(configs)
+    ]
+
+
+@pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_conforms(task: Task, check: Callable[[Task], None]) -> None:
+    check(task)
+
+
+def test_what_it_is() -> None:
+    assert (WINE.name, WINE.unit, WINE.objectives) == ("wine-mlp", "wine", ("log_loss",))
+    assert (replace(WINE, split=2).name, TASKS[2].name) == ("wine-mlp-s2", "digits-cnn")
+    assert NeuralMLP("wine", metric=("accuracy", "auc")).objectives == ("error", "auc_error")
+    assert WINE.identity() | {"sha256": ""} == {
+        "data": "wine", "test_share": 0.25, "split": 0, "max_rows": None, "target": "target", "drop_rare": False,
+        "metrics": ["log_loss"], "sha256": "", "model": "mlp", "low": 1, "high": 4,
+    }  # fmt: skip
+
+
+def test_scores_are_those_of_every_epoch_on_the_splits_of_data_set_tasks() -> None:
+    [outcome] = WINE.evaluate(jobs(WINE, 1))
+    dataset = DatasetTask("wine", "mlp")
+    [(training, validation)], test = dataset.inner(0), dataset.outer().test
+    assert [p.fidelity for p in outcome.curve] == [1, 2, 3, 4]
+    assert outcome.curve[-1].values == (outcome.hidden["validation_log_loss"],)
+    assert outcome.hidden["test"] == outcome.hidden["test_log_loss"] < math.log(3)
+    assert outcome.hidden["validation_error"] * len(validation) == pytest.approx(
+        round(outcome.hidden["validation_error"] * len(validation))
+    )
+    config = WINE.space.default()
+    net, _ = WINE.networks(config, (13,), 3)
+    assert net.hidden == (64, 34)
+    assert outcome.hidden["flops"] == 4 * flops(net, len(training), len(validation))
+    assert len(test) + len(validation) + len(training) == 178
+    assert outcome.cost > 0
+
+
+def test_it_learns() -> None:
+    for task, better in ((NeuralMLP("breast_cancer"), 0.2), (NeuralMLP("diabetes"), 70.0)):
+        [outcome] = task.evaluate(jobs(task, 1))
+        assert outcome.curve[-1].values[0] < better  # 0.66 and 77 are those of a constant
+        assert outcome.hidden["test"] < better
+
+
+def test_a_population_that_goes_on_is_the_same_with_and_without_its_states() -> None:
+    def run(states: States) -> list[Any]:
+        problem = Problem(WINE.space, WINE.objectives, WINE.fidelity, Budget(max_full_evals=4), 4)
+        course = simulate(PBT(population=4, interval=1), problem, ("t", 0), states=states)
+        asked = next(course)
+        while True:
+            try:
+                asked = course.send(WINE.evaluate(asked))
+            except StopIteration as end:
+                return [(r.job.proposal, r.outcome.curve, dict(r.outcome.hidden)) for r in end.value]
+
+    kept = run(States())
+    assert any(proposal.source is not None for proposal, _, _ in kept)
+    assert run(States(limit=0)) == kept
+
+
+def test_one_that_diverges_is_nan_alone() -> None:
+    task = replace(WINE, space={"learning_rate": {"type": "float", "lower": 1e-4, "upper": 1e30, "log": True}})  # type: ignore[arg-type]
+    fine, wild = jobs(task, 2)
+    wild = replace(wild, proposal=Proposal({"learning_rate": 1e30}))
+    ledger = Ledger(Problem(task.space, task.objectives, task.fidelity, Budget(max_jobs=9)), ("t", 0), Clock.UNITS)
+    opened = ledger.open(wild.proposal)
+    [good, bad], [alone] = task.evaluate([fine, opened]), task.evaluate([fine])
+    assert (good.curve, good.hidden) == (alone.curve, alone.hidden)
+    _, judged, report = ledger.close(opened, bad)
+    assert judged.status is Status.NAN
+    assert report.values == (math.inf,)
+    assert bad.curve[-1].fidelity == 4
+
+
+def test_workers_take_several_jobs_at_once_and_give_the_same(tmp_path: Path) -> None:
+    assert isinstance(WINE, Together)
+    assert wrap(WINE, [{"noisy": {"std": 0.1}}]).together == WINE.together  # type: ignore[attr-defined]
+    some = jobs(WINE, 5, 2)
+
+    def shown(outcomes: list[Outcome]) -> list[Any]:
+        return [(o.status, o.curve, dict(o.hidden)) for o in outcomes]
+
+    here = WINE.evaluate(some)
+    with Pool(WINE, 2, Limits(seconds=600)) as pool:
+        there = pool.evaluate(some)
+        [last] = pool.evaluate([replace(some[0], start=2.0, stop=4.0, before=some[0])])  # its state is lost
+    assert shown(there) == shown(here)
+    assert [o.memory is None for o in there] == [True] * 5
+    assert last.memory is not None
+    assert last.curve[-1] == WINE.evaluate(jobs(WINE, 1))[0].curve[-1]
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"max_units": {"type": "integer", "lower": 0, "upper": 9}}, r"max_units to be a number in \[1, 6.*, got 0"),
+        ({"momentum": {"type": "constant", "value": 1.0}}, "expected momentum to be a number"),
+        ({"max_dropout": {"type": "float", "lower": 0, "upper": 1.5}}, r"max_dropout .* in \[0, 1\], got 1.5"),
+        ({"optimizer": {"type": "categorical", "choices": ["sgd", "lion"]}}, "optimizer to be of sgd, .* got 'lion'"),
+        ({"width": {"type": "integer", "lower": 1, "upper": 8}}, "unknown parameter of mlp 'width'"),
+    ],
+)  # fmt: skip
+def test_spaces_that_no_network_has(space: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        NeuralMLP("wine", space=space)
+
+
+def test_a_space_of_other_sizes_and_optimisers() -> None:
+    choices = {"type": "categorical", "choices": ["adam", "rmsprop"]}
+    task = NeuralMLP("wine", high=1, space={"max_units": MAX_UNITS, "optimizer": choices})  # type: ignore[arg-type]
+    [outcome] = task.evaluate(jobs(task, 1))
+    assert outcome.status is Status.OK
+    assert task.networks(task.space.default() | {"num_layers": 7}, (13,), 3)[1].hidden[0] == 256
+
+
+def test_data_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected whole epochs, got high"):
+        NeuralMLP("wine", high=2.5)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="expected a fidelity"):
+        NeuralMLP("wine", low=5, high=3)
+    cnn = NeuralCNN("wine", high=1)
+    with pytest.raises(UserError, match="expected square images of at least 4 x 4 pixels, got 13 columns"):
+        cnn.evaluate(jobs(cnn, 1))
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 16)), columns=[f"x{i}" for i in range(16)])
+    frame.loc[::3, "x3"] = np.nan
+    frame["target"] = [0, 1, 2] * 20
+    frame.assign(target=1).to_parquet(tmp_path / "one.parquet")
+    frame.to_parquet(tmp_path / "gaps.parquet")
+    (tmp_path / "index.csv").write_text("name,task_type\none,classification\ngaps,classification\n")
+    one = NeuralMLP("one", str(tmp_path), high=1)
+    with pytest.raises(UserError, match="expected at least 2 classes, got 1"):
+        one.evaluate(jobs(one, 1))
+    holes = NeuralCNN("gaps", str(tmp_path), high=1)
+    with pytest.raises(UserError, match="expected pixels, got categories or missing values"):
+        holes.evaluate(jobs(holes, 1))
+    [outcome] = (gaps := NeuralMLP("gaps", str(tmp_path), high=1)).evaluate(jobs(gaps, 1))
+    assert math.isfinite(outcome.curve[-1].values[0])
+
+
+def test_without_torch_the_task_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hptbench.tasks.neural import _family
+
+    monkeypatch.setattr(_family, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r'pip install "hptbench\[neural\]"'):
+        NeuralMLP("wine")
