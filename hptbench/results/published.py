@@ -113,7 +113,6 @@ def write(folder: Path, what: Published) -> list[Path]:
     write_whole(paths[0], lambda part: found.to_parquet(part, compression="zstd", index=False))
     rows = pa.Table.from_pandas(runs, arrow_schema(RUNS), preserve_index=False).replace_schema_metadata(None)
     write_whole(paths[1], lambda part: pq.write_table(rows, part, compression="zstd"))
-    )
     plain = {task: asdict(one) for task, one in sorted(what.references.items())}
     text = json.dumps({"worth": what.worth, "references": plain}, indent=1)
     write_whole(paths[2], lambda part: part.write_text(text + "\n", encoding="utf-8"))
