@@ -324,7 +324,8 @@ def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
             assert re.search("Defaults: (scikit-learn|XGBoost|LightGBM|CatBoost)'s", header)
     of_forecasters = {model.space_name(period) for model in forecasters().values() for period in (1, 12)}
     of_recommenders = {model.space for model in recommenders().values()}
-    assert {file.stem for file in files} == {"preprocessing"} | of_learners | of_forecasters | of_recommenders
+    others = {"preprocessing", "neural_mlp", "neural_cnn"}
+    assert {file.stem for file in files} == others | of_learners | of_forecasters | of_recommenders
 
 
 @pytest.mark.parametrize(("name", "kind"), ALONE)
