@@ -28,6 +28,10 @@ Commands (the first word; none means run):
   speedup RESULTS       time to a target and use of the workers, by number of workers; --help
   report RESULTS        one page of figures and conclusions; --watch follows a study that runs; --help
   checklist RESULTS     the check-lists of AutoML-Conf and NAS, filled from the logs
+  export RESULTS --to optuna | deepcave | ioh | carps
+                        a study in the format of another tool
+  import FILE --out RESULTS
+                        runs made elsewhere (CSV, Optuna's storage) as a study
   list [methods|tasks|suites|learners]
                         what there is, one line each
   fetch openml/31 openml/suite/99 --store DIR

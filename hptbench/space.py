@@ -54,7 +54,7 @@ class Space:
         return len(self.names)
 
     def __reduce__(self) -> tuple[Callable[[str], Space], tuple[str]]:
-        return _from_json, (json.dumps(self.to_json()),)
+        return from_json, (json.dumps(self.to_json()),)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Space) and self.to_json() == other.to_json()
@@ -271,7 +271,8 @@ _COMPARE: tuple[tuple[str, Callable[[Any, Any], Any]], ...] = (
 )  # fmt: skip
 
 
-def _from_json(text: str) -> Space:
+def from_json(text: str) -> Space:
+    """The space whose :meth:`Space.to_json` is ``text``."""
     return Space(CS.ConfigurationSpace.from_serialized_dict({"name": None, "format_version": 0.4, **json.loads(text)}))
 
 

@@ -39,6 +39,8 @@ def _command(argv: list[str]) -> int:
         "speedup": _speedup,
         "report": _report,
         "checklist": _checklist,
+        "export": _export,
+        "import": _import,
         "list": _list,
         "fetch": _fetch,
         "collect-evaluations": _evaluations,
@@ -135,6 +137,18 @@ def _report(argv: list[str]) -> int:
 
 def _checklist(argv: list[str]) -> int:
     from hptbench.commands.checklist import main
+
+    return main(argv)
+
+
+def _export(argv: list[str]) -> int:
+    from hptbench.commands.export import main
+
+    return main(argv)
+
+
+def _import(argv: list[str]) -> int:
+    from hptbench.commands.import_ import main
 
     return main(argv)
 

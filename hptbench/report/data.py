@@ -18,7 +18,7 @@ from hptbench.results.fronts import REGRET, Fronts, several, usable
 from hptbench.results.regret import Axis, evaluations
 from hptbench.results.schema import KEY, Measure
 from hptbench.results.table import DEFAULT, Accounting, Anchor, Scores, final_table, scores
-from hptbench.space import Floats, Space
+from hptbench.space import Floats, Space, from_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,12 +136,11 @@ class Data:
         return tuple(self.methods[i] for i in order)
 
     def space(self, task: str) -> Space:
-        """The search space of a task."""
-        import ConfigSpace as CS
-
+        """The search space of a task. UserError if it is not known."""
         text = self.runs.loc[self.runs["task"] == task, "space"].iloc[0]
-        named = {"name": None, "format_version": 0.4, **json.loads(text)}
-        return Space(CS.ConfigurationSpace.from_serialized_dict(named))
+        if not isinstance(text, str):
+            raise UserError(f"the search space of {task} is not known: its runs were imported without one")
+        return from_json(text)
 
     @cached_property
     def _full(self) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Studies in other people's formats, and other people's studies as folders that compare and report read."""
