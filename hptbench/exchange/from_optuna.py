@@ -2,8 +2,8 @@
 
 Which task, method and seed a study is of, is said by its user attributes of these names, or by its name
 ``task/method/seed``; nothing is guessed. What :mod:`hptbench.exchange.to_optuna` wrote comes back whole. Of other
-studies: values are minimised, so maximised ones are negated and their objective is called ``negated NAME``; intermediate values
-of a trial are segments of one training, the highest step of a task is a full evaluation; dates give seconds;
+studies: values are minimised, so maximised ones are negated and their objective is ``negated NAME``; intermediate
+values of a trial are segments of one training, the highest step of a task is a full evaluation; dates give seconds;
 ``user_attrs["test"]`` is the hidden score of the last one; the search space is what the trials were drawn from, its
 conditions are not known; trials that have not ended are left out.
 """

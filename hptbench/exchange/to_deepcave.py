@@ -1,26 +1,39 @@
-"""A study for DeepCAVE (Sass et al., 2022; arXiv:2206.03493), in its native format: a folder per run with meta.json,
-configspace.json, configs.json, origins.json and history.jsonl (deepcave.runs.run.Run.save of 1.4).
+"""A study for DeepCAVE (Sass et al., 2022; arXiv:2206.03493), in its data-frame format: a folder per run with
+trials.csv and configspace.csv, OUT/<task>/<method>-<seed>; OUT/<task> is the folder to choose in DeepCAVE.
 
-Its data-frame format is not used: it knows no conditions. Folders are OUT/<task>/<method>-<seed>, so that OUT/<task> is
-the folder to choose in DeepCAVE, and its runs can be grouped. As in ``Run.add``, of evaluations of one configuration at
-one fidelity the last one counts.
+Its native format is not used: DeepCAVE 1.4.1 cannot load what it saves itself. A data frame knows no conditions, so
+conditional spaces are refused. Parameters of one value are left out. Values of categories that are no text are written
+``value 1``: DeepCAVE would take them for other numbers. It rounds fidelities to two digits.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hptbench.exchange.study import Finished, plain_names, write_folder
+import ConfigSpace as CS
 
-_STATUS: Mapping[str, int] = {"ok": 1, "timeout": 2, "memory": 3, "failed": 4, "nan": 4}
-"""DeepCAVE's SUCCESS, TIMEOUT, MEMORYOUT and CRASHED."""
+from hptbench.errors import UserError
+from hptbench.exchange.study import Finished, plain_names, write_folder
+from hptbench.methods._peers import is_ordinal, values_of
+
+_STATUS: Mapping[str, str] = {
+    "ok": "SUCCESS", "timeout": "TIMEOUT", "memory": "MEMORYOUT", "failed": "CRASHED", "nan": "CRASHED",
+}  # fmt: skip
 
 
 def export(runs: Sequence[Finished], out: Path) -> str:
-    """Write ``runs`` below the new folder ``out``; what was written, in words."""
+    """Write ``runs`` below the new folder ``out``; what was written, in words. UserError for a conditional space."""
+    if conditional := sorted({str(run.row["task"]) for run in runs if run.space.conditional}):
+        raise UserError(
+            f"DeepCAVE's data frames know no conditional parameters, as {', '.join(conditional[:4])} have; choose other "
+            "tasks with --where task=…, or another format"
+        )
+    if timeless := [run.name for run in runs if any(job["ended"] is None or job["began"] is None for job in run.jobs)]:
+        raise UserError(f"DeepCAVE needs the times of jobs, not known of {timeless[0]}; choose another format")
     tasks = plain_names({str(run.row["task"]) for run in runs})
     methods = plain_names({str(run.row["method"]) for run in runs})
 
@@ -35,48 +48,38 @@ def export(runs: Sequence[Finished], out: Path) -> str:
 
 
 def _write(run: Finished, folder: Path) -> None:
-    configs: dict[str, int] = {}
-    history: dict[tuple[int, float], list[Any]] = {}
+    import pandas as pd
+
+    searched = [hp for hp in run.space.configspace.values() if len(values_of(hp)) != 1]
+    metrics = [
+        f"metric:{re.sub(r'[^a-zA-Z0-9_]', '_', name)} [-inf; +inf] (minimize)" for name in run.row["objectives"]
+    ]
+    numbers: dict[str, int] = {}
+    trials = []
     for job in run.jobs:
-        number = configs.setdefault(job["config"], len(configs))
-        history[number, job["stop"]] = _trial(run, job, number)
-    trials = list(history.values())
-    costs = [trial[3] for trial in trials]
-    meta = {
-        "objectives": [_objective(name, [row[i] for row in costs]) for i, name in enumerate(_names(run))],
-        "budgets": sorted({trial[1] for trial in trials}),
-        "seeds": [run.row["seed"]],
-        "hptbench": {name: run.row[name] for name in ("task", "method", "seed", "run", "protocol", "fidelity_unit")},
-    }
-    known = {number: json.loads(text) for text, number in configs.items()}
-    for name, content in (("meta", meta), ("configs", known), ("origins", dict.fromkeys(known, run.row["method"]))):
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    run.space.configspace.to_json(folder / "configspace.json")
-    lines = "".join(json.dumps(trial) + "\n" for trial in trials)
-    (folder / "history.jsonl").write_text(lines, encoding="utf-8")
+        config = json.loads(job["config"])
+        ok = job["status"] == "ok"
+        trials.append(
+            {"config_id": numbers.setdefault(job["config"], len(numbers))}
+            | {hp.name: _label(config[hp.name]) if values_of(hp) else config[hp.name] for hp in searched}
+            | dict(zip(metrics, job["values"] if ok else [None] * len(metrics), strict=True))
+            | {"budget": job["stop"], "seed": run.row["seed"], "start_time": job["began"], "end_time": job["ended"]}
+            | {"status": _STATUS[job["status"]], "hidden_test": job["test"], "job": job["job"], "trial": job["trial"]}
+        )
+    pd.DataFrame(trials).to_csv(folder / "trials.csv", index=False)
+    pd.DataFrame([_parameter(hp) for hp in searched]).to_csv(folder / "configspace.csv", index=False)
 
 
-def _trial(run: Finished, job: Mapping[str, Any], number: int) -> list[Any]:
-    """config_id, budget, seed, costs, cpu_time, start_time, end_time, status, additional."""
-    ok = job["status"] == "ok"
-    costs = [*job["values"], job["cost"]] if ok else [None] * len(_names(run))
-    additional = {name: job[name] for name in ("test", "trial", "job", "message") if job[name] not in (None, "")}
-    cpu, began, ended = (job[name] or 0.0 for name in ("cpu", "began", "ended"))  # 0.0 is DeepCAVE's own default
-    return [number, job["stop"], run.row["seed"], costs, cpu, began, ended, _STATUS[job["status"]], additional]
+def _parameter(hp: Any) -> dict[str, Any]:
+    if values := values_of(hp):
+        about = {"type": "categorical", "default": _label(hp.default_value), "log": False, "ordered": is_ordinal(hp)}
+        return {"name": hp.name, "lower": None, "upper": None} | about | {
+            f"item_{i}": _label(value) for i, value in enumerate(values)
+        }  # fmt: skip
+    kind = "integer" if isinstance(hp, CS.UniformIntegerHyperparameter) else "float"
+    about = {"name": hp.name, "lower": hp.lower, "upper": hp.upper, "type": kind, "default": None}
+    return about | {"log": hp.log, "ordered": False}
 
 
-def _names(run: Finished) -> list[str]:
-    return [*run.row["objectives"], "Time"]
-
-
-def _objective(name: str, values: Sequence[float | None]) -> dict[str, Any]:
-    """Bounds are those of the values, as DeepCAVE keeps them; of none they are the empty ones that it begins with."""
-    known = [value for value in values if value is not None]
-    return {
-        "name": name,
-        "lower": min(known, default=float("inf")),
-        "upper": max(known, default=float("-inf")),
-        "lock_lower": False,
-        "lock_upper": False,
-        "optimize": "lower",
-    }
+def _label(value: Any) -> str:
+    return value if isinstance(value, str) else f"value {value}"

@@ -80,7 +80,8 @@ def _experiments(data: Data) -> Iterator[Item]:
         f"hyperparameters, limits, budget, seed. Seeds: {', '.join(map(str, data.seeds))}.",
     )
     repeats = len(data.seeds)
-    splits = {json.loads(text).get("split") for text in runs["task_identity"] if "split" in json.loads(text)}
+    identities = [json.loads(text) for text in runs["task_identity"].dropna()]
+    splits = {identity["split"] for identity in identities if "split" in identity}
     yield Item(
         "Repeated with several seeds, and splits?",
         "no" if repeats < 2 else "partly" if len(splits) < 2 else "yes",
@@ -134,13 +135,14 @@ def _ablations(data: Data) -> tuple[Answer, str]:
 def _code(data: Data) -> Iterator[Item]:
     commits = {str(commit) for commit in data.runs["commit"].dropna()}
     clean = bool(commits) and not any(commit.endswith("+") for commit in commits)
-    versions = json.loads(data.runs["versions"].iloc[0])
+    recorded = data.runs["versions"].dropna()
+    versions = json.loads(recorded.iloc[0]) if len(recorded) else {}
     yield Item(
         "Code, exact versions of what it needs, seeds?",
         "yes" if clean else "partly",
         f"Commit(s) {', '.join(sorted(commits)) or 'not recorded'}"
         + ("" if clean else " (+: files were changed since, so that the commit alone does not give these results)")
-        + f"; versions of {len(versions)} packages in `runs.parquet`, Python {versions.get('python')}. "
+        + f"; versions of {len(versions)} packages in `runs.parquet`, Python {versions.get('python', 'not known')}. "
         "That the code is published is for the author to see to.",
     )
     yield Item("A minimal example that replicates results?", "author", "Name a command and the result to expect.")
@@ -194,7 +196,8 @@ def _nas_comparison(data: Data) -> Iterator[Item]:
     yield Item(
         "Confounding factors controlled: hardware, versions of libraries, running times?",
         "yes" if devices == versions == 1 else "no",
-        f"{devices} kind(s) of machine, {versions} set(s) of versions; clock: {', '.join(sorted(set(runs['clock'])))}.",
+        f"{devices} kind(s) of machine, {versions} set(s) of versions; "
+        f"clock: {', '.join(sorted(set(runs['clock'].dropna()))) or 'not known'}.",
     )
     yield Item("Ablations?", *_ablations(data))
     of_tasks = zip(runs["high"], runs["fidelity_unit"], strict=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     pass
 
 ALPHA = 0.05
+_UNKNOWN = "not known"
 _SENTENCES = 12
 """Pairs that are put into words."""
 
@@ -132,9 +133,12 @@ def compared(data: Data) -> list[tuple[str, str]]:
     """What was compared, as (what, value)."""
     runs = data.runs[data.runs["method"] != DEFAULT]
     runs = data.runs if runs.empty else runs
-    clocks = ", ".join(sorted(runs["clock"].unique()))
-    workers = ", ".join(str(n) for n in sorted(runs["workers"].unique()))
+    clocks = ", ".join(sorted(runs["clock"].dropna().unique()))
+    workers = ", ".join(f"{n:g}" for n in sorted(runs["workers"].dropna().unique()))
+    time = f"{workers or _UNKNOWN} worker(s), time in {_clock(clocks) if clocks else _UNKNOWN}"
+    protocols_known = runs["protocol"].dropna().unique()
     protocols = runs.groupby("task")["protocol"].nunique()
+    imported = int(data.runs["provenance"].str.startswith('{"imported"').sum())
     one = "one per task" if (protocols == 1).all() else f"several on {', '.join(protocols.index[protocols > 1][:4])}"
     reference = " and the default configuration" if DEFAULT in set(data.runs["method"]) else ""
     seeds = data.seeds
@@ -146,13 +150,16 @@ def compared(data: Data) -> list[tuple[str, str]]:
         ("Tasks", f"{len(data.tasks)} of {units} (or functions): {_some(data.tasks)}"),
         ("Seeds", f"{len(seeds)}: {listed}; {same}"),
         ("Budget of a run", " or ".join(_budget(text) for text in runs["budget"].unique()[:4])),
-        ("Workers, clock", f"{workers} worker(s), time in {_clock(clocks)}"),
-        ("Protocol", f"{one} ({', '.join(sorted(p[:8] for p in runs['protocol'].unique())[:4])}"
-                     f"{', …' if runs['protocol'].nunique() > 4 else ''}): equal task, space, splits, limits"),
+        ("Workers, clock", time),
+        ("Protocol", f"{one} ({', '.join(sorted(p[:8] for p in protocols_known)[:4])}"
+                     f"{', …' if len(protocols_known) > 4 else ''}): equal task, space, splits, limits"
+                     if len(protocols_known) else _UNKNOWN),
+        *([("Imported", f"{imported} of {len(data.runs)} runs were made elsewhere: what is not known of them is null")]
+          if imported else []),
         ("Score", f"{data.measure} score of the incumbent, chosen by validation alone; lower is better"),
         ("Jobs", f"{len(data.jobs):,} in {len(data.runs):,} runs, {int((data.jobs['status'] != 'ok').sum()):,} failed"),
         ("Compute", compute(data)),
-        ("Machine", "; ".join(sorted(data.runs["device"].unique())[:3])),
+        ("Machine", "; ".join(sorted(data.runs["device"].dropna().unique())[:3]) or _UNKNOWN),
     ]  # fmt: skip
 
 
@@ -167,7 +174,9 @@ def _clock(clocks: str) -> str:
     return ", ".join(words[clock] for clock in clocks.split(", "))
 
 
-def _budget(text: str) -> str:
+def _budget(text: object) -> str:
+    if not isinstance(text, str):
+        return _UNKNOWN
     words = {"max_full_evals": "full evaluations", "max_jobs": "jobs", "max_time": "s"}
     limits = {name: limit for name, limit in json.loads(text).items() if limit is not None}
     return ", at most ".join(f"{limit:g} {words[name]}" for name, limit in limits.items())

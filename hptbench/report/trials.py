@@ -50,7 +50,9 @@ def _table(data: Data, jobs: pd.DataFrame) -> dict[str, Any]:
     blocks = []
     for task, rows in jobs.groupby("task", sort=True):
         configs = [json.loads(text) for text in rows["config"]]
-        names = data.space(str(task)).names
+        known = data.runs.loc[data.runs["task"] == task, "space"].notna().all()
+        seen = sorted({name for config in configs for name in config})
+        names = data.space(str(task)).names if known else tuple(seen)  # imported runs may lack their space
         blocks.append(
             {
                 "task": str(task),
