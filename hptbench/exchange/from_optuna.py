@@ -105,13 +105,14 @@ def _of_task(studies: Sequence[Any]) -> Runs:
             "objective": objectives[0], "objectives": objectives, "constraints": [], "high": high, "clock": "cost",
             "fidelity_unit": "step" if steps else None, "space": space,
         }  # fmt: skip
-        found.append(completed(row, sorted(jobs, key=lambda job: (job["ended"] is None, job["ended"], job["job"]))))
+        found.append(completed(row, jobs))
     return found
 
 
 def _ended(study: Any) -> list[Any]:
-    """Its trials, in the order in which they began to be drawn."""
-    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    """Its trials, in the order in which they ended."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    return sorted(trials, key=lambda trial: (trial.datetime_complete, trial.number))
 
 
 def _segments(trial: Any, signs: Sequence[float], high: float, origin: Any, first: int) -> list[dict[str, Any]]:

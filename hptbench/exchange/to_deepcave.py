@@ -29,11 +29,11 @@ def export(runs: Sequence[Finished], out: Path) -> str:
     """Write ``runs`` below the new folder ``out``; what was written, in words. UserError for a conditional space."""
     if conditional := sorted({str(run.row["task"]) for run in runs if run.space.conditional}):
         raise UserError(
-            f"DeepCAVE's data frames know no conditional parameters, as {', '.join(conditional[:4])} have; choose other "
+            f"DeepCAVE's frames know no conditional parameters, as {', '.join(conditional[:4])} have; choose other "
             "tasks with --where task=…, or another format"
         )
     if timeless := [run.name for run in runs if any(job["ended"] is None or job["began"] is None for job in run.jobs)]:
-        raise UserError(f"DeepCAVE needs the times of jobs, not known of {timeless[0]}; choose another format")
+        raise UserError(f"DeepCAVE needs times of jobs, not known of {timeless[0]}; choose another format")
     tasks = plain_names({str(run.row["task"]) for run in runs})
     methods = plain_names({str(run.row["method"]) for run in runs})
 
