@@ -277,4 +277,4 @@ def _test_lines(pairs: Sequence[Pair], at: Sequence[float], reference: str, chos
 
 def _machines(runs: pd.DataFrame) -> list[str]:
     commits = ", ".join(sorted(str(commit)[:8] for commit in runs["commit"].dropna().unique()))
-    return ["Machines: " + "; ".join(sorted(runs["device"].unique())) + ".", "", f"Code: commits {commits}."]
+    return ["Machines: " + "; ".join(sorted(runs["device"].dropna().unique())) + ".", "", f"Code: commits {commits}."]

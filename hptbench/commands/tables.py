@@ -63,7 +63,7 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
     if view.plot and methods and table["validation"].notna().any():
         path = study.folder / "anytime.png"
         curves = mean_curves(study.jobs, study.runs, view.accounting, view.measure)
-        clocks = {_CLOCK_UNITS[clock] for clock in study.runs.loc[study.runs["method"] != DEFAULT, "clock"]}
+        clocks = {_CLOCK_UNITS.get(clock, "") for clock in study.runs.loc[study.runs["method"] != DEFAULT, "clock"]}
         unit = clocks.pop() if view.accounting == "time" and len(clocks) == 1 else ""
         references = fronts.references(view.measure)
         anytime(

@@ -31,14 +31,24 @@ _KEY = ("task", "method", "seed")
 
 def read(path: Path) -> Runs:
     """The runs of a file. UserError if it is no storage, or if a study says not what it is of."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         sqlite = path.read_bytes()[:16] == b"SQLite format 3\0"
     except OSError as error:
         raise UserError(f"expected a file that Optuna wrote, got {path}: {error.strerror}") from error
     with TemporaryDirectory() as place:  # to open a storage may change it
         copy = Path(shutil.copy(path, Path(place) / ("copy.db" if sqlite else "copy.log")))
-        with storage(copy) as opened:
-            return _runs(opened, path)
+        try:
+            with storage(copy) as opened:
+                return _runs(opened, path)
+        except UserError:
+            raise
+        except (ValueError, KeyError, RuntimeError, SQLAlchemyError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(
+                f"expected a file that Optuna wrote, got {path}, which it cannot read ({reason})"
+            ) from error
 
 
 def _runs(opened: Any, path: Path) -> Runs:

@@ -91,7 +91,7 @@ def worth(jobs: pd.DataFrame, high: Mapping[str, float], what: Worth) -> pd.Data
         if of_task["worth"].isna().all():
             raise UserError(
                 f"expected a task that knows what a configuration is worth at the full fidelity, got {task}; compare "
-                "by what was seen there (worth seen)"
+                "by what was seen there (--worth seen)"
             )
     return found
 

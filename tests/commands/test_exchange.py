@@ -158,8 +158,10 @@ def test_csv_is_compared_and_reported(study: Path, tmp_path: Path, capsys: pytes
     assert found.runs["versions"].isna().all()
     assert found.runs["provenance"].str.contains('"imported"').all()
     capsys.readouterr()
-    assert dispatch(["compare", str(out), "--anchor", "none", "--measure", "validation", "--no-plot"]) == OK
+    assert dispatch(["compare", str(out), "--anchor", "none", "--measure", "validation"]) == OK
     assert "Mean ranks" in capsys.readouterr().out
+    assert dispatch(["publish", str(out), "--worth", "seen", "--by", "evaluations"]) == OK
+    assert "random" in (out / "comparison.md").read_text()
     assert dispatch(["report", str(out)]) == OK
     assert "runs were made elsewhere" in (out / "report.html").read_text()
 
