@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hptbench.errors import UserError, unknown
 from hptbench.results.fronts import REGRET, Fronts, usable
 from hptbench.results.schema import KEY, Measure
+from hptbench.space import Mask
 from hptbench.stats.intervals import Array, t_interval
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ USED: Mapping[Accounting, str] = {
     "time": "time of the run",
 }
 """In words, what is used up along a run."""
+CLOCK_UNITS = {"units": "full evaluations", "cost": "s", "live": "s"}
+"""Of a run's time, by its clock."""
 Anchor = Literal["default", "none"]
 Missing = Literal["refuse", "drop", "worst"]
 """What becomes of missing scores: an error that names them; their units are left out, by name; or they count as the
@@ -39,6 +43,7 @@ worst that anyone has on the task, by name."""
 DEFAULT, RANDOM = "default", "random"
 """Labels of the reference methods: the default configuration, and random search."""
 
+_OF_CURVES = ["status", "constraints", "stop", "value", "test", "units", "units_from_zero", "ended"]
 _COLUMN = {"test": "test", "validation": "value"}
 _REMEDY = {"test": "set measure=validation", "validation": "no job succeeded: see the jobs' messages"}
 _SHOWN = 8
@@ -56,20 +61,22 @@ def incumbent_curve(
     fidelity is first reached, what was seen at lower ones no longer counts."""
     import pandas as pd
 
-    x = used(jobs, accounting)
-    columns_of = (usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float))
-    ok, stop, value = (column.tolist() for column in columns_of)  # single numbers of arrays are slow to get
-    at = np.full(len(jobs), -1)
-    best = -1
-    for i in range(len(jobs)):
-        if ok[i] and (best < 0 or (-stop[i], value[i]) < (-stop[best], value[best])):
-            best = i
-        at[i] = best
+    at = incumbent_places(usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float))
+    of_best = {column: np.where(at < 0, np.nan, jobs[column].to_numpy(float)[at]) for column in columns}
+    return pd.DataFrame({"x": used(jobs, accounting)} | of_best)
 
-    def of_best(column: str) -> Array:
-        return np.where(at < 0, np.nan, jobs[column].to_numpy(float)[at])
 
-    return pd.DataFrame({"x": x} | {column: of_best(column) for column in columns})
+def incumbent_places(counts: Mask, stop: Array, value: Array) -> NDArray[np.intp]:
+    """(jobs,) the place of the incumbent after each job of one run, -1 before the first; ``counts``: whether a job can
+    be one."""
+    at = np.full(len(value), -1)
+    best, highest, lowest = -1, -np.inf, np.inf
+    places = np.flatnonzero(counts)
+    for i, level, new in zip(places.tolist(), stop[places].tolist(), value[places].tolist(), strict=True):
+        if best < 0 or level > highest or (level == highest and new < lowest):
+            best, highest, lowest = i, level, new
+            at[i:] = i
+    return at
 
 
 def used(jobs: pd.DataFrame, accounting: Accounting) -> Array:
@@ -97,7 +104,7 @@ def mean_curves(
     column = _column(measure)
     fronts = Fronts(jobs, runs)
     curves: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for key, run in jobs.groupby(KEY, sort=True):
+    for key, run in jobs[[*KEY, *_OF_CURVES]].groupby(KEY, sort=True):
         if key in fronts:
             regrets = {"value": fronts.regret(key, "validation"), "test": fronts.regret(key, "test")}
             curve = pd.DataFrame({"x": used(run, accounting)} | regrets)
@@ -127,8 +134,11 @@ def mean_curves(
     return pd.concat(frames, ignore_index=True)
 
 
-def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test") -> pd.DataFrame:
-    """What each method's incumbents are worth: a row per task and method, in the order of names.
+def final_table(
+    jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test", best: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """What each method's incumbents are worth: a row per task and method, in the order of names. ``best``: what
+    :func:`per_run` makes of these jobs and runs, if it is there already.
 
     unit, objective (``hypervolume regret`` where there are several); runs: finished runs, of expected (a run for every
     seed in ``runs``); without: runs that recommend nothing, since all their jobs failed or violated a constraint: they
@@ -140,7 +150,7 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
     import pandas as pd
 
     column = _column(measure)
-    best = per_run(jobs, runs)
+    best = per_run(jobs, runs) if best is None else best
     seeds = best["seed"].nunique()
     rows = []
     for task, on_task in best.groupby("task", sort=True):
