@@ -24,9 +24,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from report import METHODS, SEEDS, write
 
+from hptbench.commands.compare import chosen
 from hptbench.results.collect import collect
 from hptbench.results.comparison import compared
-from hptbench.results.table import final_table
+from hptbench.results.table import final_table, per_run
 
 T = TypeVar("T")
 
@@ -44,9 +45,10 @@ def analyse(study: Path) -> None:
         print(f"{what}: {wall:.1f} s, {cpu:.1f} s of processor, peak {_peak():.2f} GB", flush=True)
         return out
 
-    found = timed("collect", lambda: collect(study))
-    timed("table", lambda: final_table(found.jobs, found.runs))
-    timed("comparison", lambda: compared(found.jobs, found.runs))
+    found = timed("collect", lambda: chosen(collect(study), []))
+    best = timed("incumbents", lambda: per_run(found.jobs, found.runs))
+    timed("table", lambda: final_table(found.jobs, found.runs, best=best))
+    timed("comparison", lambda: compared(found.jobs, found.runs, best=best))
     print(f"{len(found.jobs):,} jobs of {len(found.runs):,} runs: {total_wall:.1f} s, {total_cpu:.1f} s of processor, "
           f"peak {_peak():.2f} GB")  # fmt: skip
 

@@ -110,6 +110,8 @@ def chosen(study: Study, where: Sequence[str]) -> Study:
     fits = np.array([row in asked for row in runs[same].itertuples(index=False, name=None)])
     default = runs[fits & (runs["method"] == DEFAULT).to_numpy()].drop_duplicates(["task", "seed"])
     runs = pd.concat([asked_for, default], ignore_index=True)
+    if len(runs) == len(study.runs):  # all: nothing to choose from many jobs
+        return replace(study, runs=runs)
     jobs = only(study.jobs, list(runs[KEY].itertuples(index=False, name=None)))
     return replace(study, jobs=jobs, runs=runs)
 

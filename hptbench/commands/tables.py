@@ -21,7 +21,7 @@ from hptbench.results.comparison import Comparison, compared
 from hptbench.results.fronts import Fronts
 from hptbench.results.registered import registered
 from hptbench.results.schema import KEY, Measure
-from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Missing, final_table, kind_of
+from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Missing, final_table, kind_of, per_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,8 @@ class View:
 def show(study: Study, view: View = View(), command: str = "") -> None:
     """Print the study's table and comparison, draw its curves, and say where everything lies."""
     console = Console()
-    table = final_table(study.jobs, study.runs, view.measure)
+    best = per_run(study.jobs, study.runs)
+    table = final_table(study.jobs, study.runs, view.measure, best)
     _print_results(console, table, view.measure)
     _print_failures(console, table, study)
     console.print(f"Tables: {study.folder}/jobs.parquet, {study.folder}/runs.parquet", highlight=False, soft_wrap=True)
@@ -57,6 +58,7 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
         if not rest:
             return
         study = replace(study, jobs=chosen(study.jobs, rest), runs=chosen(study.runs, rest))
+        best = chosen(best, rest)
     methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
     fronts = Fronts(study.jobs, study.runs)
     _print_references(console, fronts, view.measure)
@@ -66,7 +68,7 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
             path, _ = draw(figure, study.folder, data.methods, command=command, inputs=inputs(study.folder))
             console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
     if len(methods) > 1:
-        _print_comparison(console, study, view)
+        _print_comparison(console, comparison(study, view, best))
 
 
 def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> None:
@@ -106,19 +108,19 @@ def _print_references(console: Console, fronts: Fronts, measure: Measure) -> Non
         )  # fmt: skip
 
 
-def comparison(study: Study, view: View) -> Comparison:
-    """What is concluded from a study; scores are not normalised if the default configuration was not run."""
+def comparison(study: Study, view: View, best: pd.DataFrame | None = None) -> Comparison:
+    """What is concluded from a study; scores are not normalised if the default configuration was not run. ``best``: as
+    in :func:`hptbench.results.table.final_table`."""
     anchor: Anchor = view.anchor if DEFAULT in set(study.runs["method"]) else "none"
     return compared(
         study.jobs, study.runs, measure=view.measure, anchor=anchor, missing=view.missing, aggregate=view.aggregate,
         rope=view.rope, registration=registered(study.folder), unequal=view.unequal,
-        where=view.where,
+        where=view.where, best=best,
     )  # fmt: skip
 
 
-def _print_comparison(console: Console, study: Study, view: View) -> None:
+def _print_comparison(console: Console, c: Comparison) -> None:
     """Data sets are the units: seeds are averaged first."""
-    c = comparison(study, view)
     for warning in conclusions.warnings(c):
         console.print(f"[red]{escape(warning)}[/]", highlight=False)
     if c.registration:

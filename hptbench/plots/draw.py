@@ -96,7 +96,9 @@ def _canvas(figure: Figure, methods: Sequence[str]) -> Canvas:
     rows = math.ceil(len(panels) / columns)
     high = max(_HIGH, *(_ROW * len(p.y.names) + 1.0 for p in panels))
     wide = max(_WIDE, *(0.35 * len(p.x.names) + 1.5 for p in panels))
-    canvas = Canvas(figsize=(wide * columns + 0.3, high * rows + 0.7), dpi=150, layout="constrained")
+    above = len(methods) < _ABOVE  # and the default configuration
+    tall = max(high * rows + 0.7, 0.0 if above else 0.17 * len(methods) + 0.5)
+    canvas = Canvas(figsize=(wide * columns + 0.3, tall), dpi=150, layout="constrained")
     FigureCanvasAgg(canvas)
     lines: dict[str, Any] = {}
     for i, panel in enumerate(panels):
@@ -110,7 +112,6 @@ def _canvas(figure: Figure, methods: Sequence[str]) -> Canvas:
     shown = [name for name in (*methods, DEFAULT) if name in lines]
     if shown:
         labels = ["default configuration" if name == DEFAULT else name for name in shown]
-        above = len(shown) <= _ABOVE
         across = max(1, int(canvas.get_figwidth() / 1.6)) if above else 1
         canvas.legend(
             [lines[n] for n in shown], labels, loc="outside upper center" if above else "outside right upper",
@@ -144,18 +145,17 @@ def _dress(axes: Axes, panel: Panel) -> None:
             if axis is axes.xaxis:
                 axis.set_tick_params(rotation=40)
         elif of.scale == "log":
-            _log(axes, axis)
+            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     _follow_lines(axes, panel)
     for axis, of in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
-        if of.reverse:
-            axis.set_inverted(True)
+        if of.scale == "log":
+            _plain_ticks(axis)
 
 
-def _log(axes: Axes, axis: DrawnAxis) -> None:
+def _plain_ticks(axis: DrawnAxis) -> None:
     """Ticks 0.1, 1, 10 instead of powers, and 2 and 5 between them on short scales."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     low, high = axis.get_view_interval()
     short = low > 0 and high / low < _SHORT
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))

@@ -42,8 +42,6 @@ class Axis:
     scale: Scale = "linear"
     names: tuple[str, ...] = ()
     """Of the places 0, 1, … of a category axis; on y the first one is at the top."""
-    reverse: bool = False
-    """The least value is at the top, or at the right."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def with_bands(methods: int, seeds: Sequence[int]) -> tuple[bool, str]:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    return {"label": axis.label, "scale": axis.scale, "names": list(axis.names), "reverse": axis.reverse}
+    return {"label": axis.label, "scale": axis.scale, "names": list(axis.names)}
 
 
 def _plain(value: Any) -> Any:
@@ -128,7 +126,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str) or value is None:
         return value
     if hasattr(value, "__len__"):
-        return [_plain(one) for one in value]
+        return [_plain(one) for one in (value.tolist() if hasattr(value, "tolist") else value)]
     value = float(value)
     if not math.isfinite(value):
         return None

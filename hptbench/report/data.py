@@ -148,6 +148,7 @@ class Data:
                 return compared(
                     jobs, runs, measure=self.measure, anchor=anchor, missing=self.missing, rope=self.rope,
                     registration=registration, unequal=self.unequal, where=self.where,
+                    best=self.best[~self.best["task"].isin(self.drifting)],
                 )  # fmt: skip
             except UserError as error:
                 reasons.append(str(error))

@@ -46,6 +46,8 @@ def fronts(data: Data) -> Figure | None:
         "attained by half of the runs; thin lines: by any, and by all of them. Grey dots: the true front, where it is "
         "known. Both objectives are minimised."
     )
+    runs = sorted({found[m].runs for found in of_task.values() for m in found})
+    caption += f" Runs of a method: {' to '.join(map(str, dict.fromkeys([runs[0], runs[-1]])))}."
     alt = f"A panel per task of two objectives ({len(panels)}) with a staircase per method."
     also = {"references": references({task: front for task, front in known.items() if task in of_task})}
     return Figure("attainment", "Which trade-offs are reached", caption, alt, tuple(panels), also)

@@ -113,10 +113,12 @@ def compared(
     registration: Registration | None = None,
     unequal: Sequence[str] = (),
     where: Sequence[str] = (),
+    best: pd.DataFrame | None = None,
 ) -> Comparison:
-    """Compare the methods of a study's tables. UserError as :func:`hptbench.results.table.scores`, and for fewer than
-    two methods."""
-    found = scores(jobs, runs, measure, anchor, missing)
+    """Compare the methods of a study's tables; ``best``: as in :func:`hptbench.results.table.final_table`.
+
+    UserError as :func:`hptbench.results.table.scores`, and for fewer than two methods."""
+    found = scores(jobs, runs, measure, anchor, missing, best)
     methods = tuple(str(m) for m in found.matrix.columns if m != DEFAULT)
     if len(methods) < 2:
         raise UserError(f"expected at least two methods to compare, got {', '.join(methods) or 'none'}; run another")
@@ -207,7 +209,7 @@ def overtuned(jobs: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Overtuning]:
     fidelity. Runs without a finite test score of each incumbent do not count; a method without any is left out."""
     single = runs[~several(runs)]
     high = dict(zip(single["task"], single["high"], strict=True))
-    full = jobs[jobs["task"].isin(list(high)) & usable(jobs)]
+    full = jobs[[*KEY, "job", "stop", "ended", "value", "test"]][jobs["task"].isin(list(high)) & usable(jobs)]
     full = full[full["stop"].to_numpy(float) >= full["task"].map(high).to_numpy(float)]
     full = full.sort_values(["ended", "job"])
     references, tests = dict[tuple[str, int], float](), dict[str, list[tuple[tuple[str, int], Array]]]()

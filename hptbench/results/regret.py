@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,17 +140,16 @@ def steps(jobs: pd.DataFrame, what: Worth) -> pd.DataFrame:
     amounts, names = jobs[["units", "units_from_zero", "ended"]], jobs[_RUN]
     first = np.flatnonzero((names != names.shift()).any(axis=1))
     keys = names.iloc[first].itertuples(index=False, name=None)
-    parts = []
-    for (task, method, seed), begin, end in zip(keys, first, [*first[1:], len(jobs)], strict=True):
+    columns: dict[str, list[Any]] = {name: [] for name in STEPS}
+    for key, begin, end in zip(keys, first, [*first[1:], len(jobs)], strict=True):
         at = incumbent_places(counts[begin:end], stop[begin:end], values[begin:end])
         changed = np.append(at[:1] >= 0, at[1:] != at[:-1])
         changed[-1] = True
         curve = np.where(at[changed, None] < 0, np.nan, of_jobs[begin:end][at[changed]])
-        use = {USE[by]: used(amounts.iloc[begin:end], by)[changed] for by in USE}
-        columns = use | dict(zip(_OF_INCUMBENT, curve.T, strict=True))
-        parts.append(pd.DataFrame(columns).assign(task=str(task), method=str(method), seed=int(str(seed))))
-    rows = pd.concat(parts, ignore_index=True)[list(STEPS)]
-    return rows.astype({"seed": "int32", "evaluation": "int32"})
+        use = (used(amounts.iloc[begin:end], by)[changed] for by in USE)
+        for column, part in zip(columns.values(), (*([one] * len(curve) for one in key), *use, *curve.T), strict=True):
+            column.extend(part)
+    return pd.DataFrame(columns).astype({"seed": "int32", "evaluation": "int32"})
 
 
 def incumbents(found: pd.DataFrame, axis: Axis) -> dict[tuple[str, str], Floats]:

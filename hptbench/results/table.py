@@ -10,9 +10,10 @@ On tasks of several objectives a run recommends a front instead, whose score is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,6 @@ worst that anyone has on the task, by name."""
 DEFAULT, RANDOM = "default", "random"
 """Labels of the reference methods: the default configuration, and random search."""
 
-_OF_CURVES = ["status", "constraints", "stop", "value", "test", "units", "units_from_zero", "ended"]
 _COLUMN = {"test": "test", "validation": "value"}
 _REMEDY = {"test": "set measure=validation", "validation": "no job succeeded: see the jobs' messages"}
 _SHOWN = 8
@@ -103,27 +103,24 @@ def mean_curves(
 
     column = _column(measure)
     fronts = Fronts(jobs, runs)
-    curves: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for key, run in jobs[[*KEY, *_OF_CURVES]].groupby(KEY, sort=True):
+    amounts, counts = jobs[["units", "units_from_zero", "ended"]], usable(jobs)
+    stop, value, score = (jobs[name].to_numpy(float) for name in ("stop", "value", column))
+    curves: dict[tuple[str, str], list[tuple[Array, Array]]] = {}
+    of_runs: dict[Any, Any] = dict(jobs.groupby(KEY).indices)
+    for key, own in sorted(of_runs.items()):
+        x = used(amounts.iloc[own], accounting)
         if key in fronts:
-            regrets = {"value": fronts.regret(key, "validation"), "test": fronts.regret(key, "test")}
-            curve = pd.DataFrame({"x": used(run, accounting)} | regrets)
+            seen, worth = fronts.regret(key, "validation"), fronts.regret(key, measure)
         else:
-            curve = incumbent_curve(run, accounting)
-        curve = curve[curve["value"].notna()]
-        if len(curve):
-            curves.setdefault((run["task"].iloc[0], run["method"].iloc[0]), []).append(curve)
+            at = incumbent_places(counts[own], stop[own], value[own])
+            seen, worth = (np.where(at < 0, np.nan, of_jobs[own][at]) for of_jobs in (value, score))
+        if (there := ~np.isnan(seen)).any():
+            curves.setdefault((key[0], key[1]), []).append((x[there], worth[there]))
     frames = []
     for (task, method), of_seeds in curves.items():
-        xs = [curve["x"].to_numpy(float) for curve in of_seeds]
-        grid = np.unique(np.concatenate(xs))
-        grid = grid[grid >= max(x[0] for x in xs)]
-        values = np.stack(
-            [
-                curve[column].to_numpy(float)[np.searchsorted(x, grid, side="right") - 1]
-                for x, curve in zip(xs, of_seeds, strict=True)
-            ]
-        )
+        grid = np.unique(np.concatenate([x for x, _ in of_seeds]))
+        grid = grid[grid >= max(x[0] for x, _ in of_seeds)]
+        values = np.stack([worth[np.searchsorted(x, grid, side="right") - 1] for x, worth in of_seeds])
         keep = np.ones(len(grid), dtype=bool)
         keep[1:-1] = (np.diff(values, axis=1) != 0).any(axis=0)[:-1]
         mean, low, high = t_interval(values[:, keep])
@@ -154,8 +151,12 @@ def final_table(
     seeds = best["seed"].nunique()
     rows = []
     for task, on_task in best.groupby("task", sort=True):
-        none = pd.Series(dtype=float)
-        scored = {str(m): rows.set_index("seed")[column].dropna() for m, rows in on_task.groupby("method")}
+        scored: dict[str, dict[int, float]] = {}
+        for method, seed, score in zip(
+            on_task["method"], on_task["seed"].tolist(), on_task[column].tolist(), strict=True
+        ):
+            if not math.isnan(score):
+                scored.setdefault(method, {})[seed] = score
         for method in sorted(best["method"].unique()):
             group = on_task[on_task["method"] == method]
             row = {
@@ -175,9 +176,11 @@ def final_table(
                 mean, low, high = t_interval(values) if len(values) else (np.nan, np.nan, np.nan)
                 row |= {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
             for name in (DEFAULT, RANDOM):
-                own, reference = (scored.get(m, none) for m in (method, name))
-                own, reference = own.align(reference, join="inner")
-                row |= {name: reference.mean(), f"minus_{name}": own.mean() - reference.mean()}
+                own, reference = (scored.get(m, {}) for m in (method, name))
+                both = sorted(own.keys() & reference.keys())
+                of_own, of_reference = (float(np.mean([one[seed] for seed in both])) if both else math.nan
+                                        for one in (own, reference))  # fmt: skip
+                row |= {name: of_reference, f"minus_{name}": of_own - of_reference}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -212,10 +215,11 @@ def scores(
     measure: Measure = "test",
     anchor: Anchor = "default",
     missing: Missing = "refuse",
+    best: pd.DataFrame | None = None,
 ) -> Scores:
     """The score of each method on each unit: its incumbents' ``measure``, averaged over seeds, then
     divided by the default configuration's on the same task (anchor ``default``), then averaged over the
-    unit's tasks, which are not independent.
+    unit's tasks, which are not independent. ``best``: as in :func:`final_table`.
 
     Every method needs a run whose incumbent has a finite score for every seed of every task. UserError names
     what is missing, unless ``missing`` says what becomes of it. UserError too if
@@ -225,7 +229,7 @@ def scores(
     column = _column(measure)
     if anchor not in ("default", "none"):
         raise unknown("anchor", anchor, ("default", "none"))
-    best = per_run(jobs, runs)
+    best = per_run(jobs, runs) if best is None else best
     methods = sorted(best["method"].unique())
     if anchor == "default" and DEFAULT not in methods:
         raise UserError(
@@ -311,7 +315,7 @@ def kind_of(objectives: Iterable[str]) -> str:
 
 def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
     """The incumbent's row of every run that has one."""
-    ok = jobs[usable(jobs)]
+    ok = jobs[[*KEY, "stop", "value", "test"]][usable(jobs)]
     ranked = ok.iloc[np.lexsort((np.arange(len(ok)), ok["value"].to_numpy(float), -ok["stop"].to_numpy(float)))]
     return ranked.drop_duplicates(KEY)
 
@@ -331,7 +335,8 @@ def per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         )
     of_best = ["stop", "value", "test"]
     best = _incumbents(jobs)[[*KEY, *of_best]].astype(dict.fromkeys(of_best, float)).replace([np.inf, -np.inf], np.nan)
-    counts = jobs.assign(failed=jobs["status"] != "ok").groupby(KEY)["failed"].agg(jobs="size", failed="sum")
+    failed = jobs[KEY].assign(failed=jobs["status"] != "ok")
+    counts = failed.groupby(KEY)["failed"].agg(jobs="size", failed="sum")
     table = runs[[*KEY, "unit", "objective", "high"]].merge(counts.reset_index(), how="left", on=KEY)
     table = table.fillna({"jobs": 0, "failed": 0}).merge(best, how="left", on=KEY)
     fronts = Fronts(jobs, runs)
