@@ -28,12 +28,12 @@ TASKS, SEEDS, PARAMETERS = 10, 5, 8
 METHODS = ("random", "tpe", "gp", "asha", "bohb", "dehb", "cmaes", "rf", "hebo", "turbo")
 
 
-def write(folder: Path, jobs: int) -> None:
-    """The files of the finished runs of a study."""
+def write(folder: Path, jobs: int, tasks: int = TASKS) -> None:
+    """The files of the finished runs of a study of so many jobs, those of default configurations not counted."""
     rng = np.random.default_rng(0)
     space = {"hyperparameters": [_parameter(j) for j in range(PARAMETERS)], "conditions": [], "forbiddens": []}
-    each = jobs // (TASKS * SEEDS * len(METHODS))
-    for task in range(TASKS):
+    each = jobs // (tasks * SEEDS * len(METHODS))
+    for task in range(tasks):
         weights = rng.random(PARAMETERS)
         for skill, method in enumerate(("default", *METHODS)):
             for seed in range(SEEDS):

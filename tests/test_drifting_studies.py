@@ -52,8 +52,9 @@ def test_a_study_shows_what_was_deployed(tmp_path: Path, capsys: pytest.CaptureF
     jobs = pd.read_parquet(study / "jobs.parquet")
     mine = jobs[(jobs["task"] == "sea_gradual-b4-w3-logistic") & (jobs["method"] == "warm")]
     best = mine.sort_values("value").drop_duplicates(["seed", "stop"])
-    shown = side["data"]["sea_gradual-b4-w3-logistic"]["warm"]["mean"]
-    assert shown == pytest.approx(best.groupby("stop")["test"].mean().tolist(), rel=1e-5)
+    [panel] = [panel for panel in side["panels"] if panel["task"] == "sea_gradual-b4-w3-logistic"]
+    [shown] = [mark["y"] for mark in panel["marks"] if mark["series"] == "warm"]
+    assert shown == pytest.approx(best.groupby("stop")["test"].mean().tolist(), rel=1e-4)
     (study / "drift.png").unlink()
     assert dispatch(["compare", "results/drifting", "--where", "method=cold,warm"]) == 0
     assert "less warm" in capsys.readouterr().out

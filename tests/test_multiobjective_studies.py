@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import moocore
 import numpy as np
@@ -20,6 +21,12 @@ FUNCTIONS = "[{function: zdt1, dimensions: 3}, {function: dtlz2, dimensions: 4, 
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+
+
+def lines(side: dict[str, Any], task: str) -> dict[str, Any]:
+    """Method -> its line in the task's panel of a side-car."""
+    [panel] = [panel for panel in side["panels"] if panel["task"] == task]
+    return {mark["series"]: mark for mark in panel["marks"] if mark["series"] and not mark["faint"]}
 
 
 def test_methods_for_several_objectives_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,11 +47,13 @@ def test_methods_for_several_objectives_are_compared(tmp_path: Path, capsys: pyt
         for _, run in mine.groupby("seed")
     ]
     side = json.loads((study / "anytime.json").read_text())
-    assert side["data"]["zdt1-3"]["ehvi"]["mean"][-1] == pytest.approx(np.mean(want), rel=1e-5)
+    assert lines(side, "zdt1-3")["ehvi"]["y"][-1] == pytest.approx(np.mean(want), rel=1e-4)
+    assert "share of the reference front's hypervolume" in side["caption"]
     assert side["references"]["dtlz2-4-3"]["reference_point"] == pytest.approx([1.65] * 3)
     attained = json.loads((study / "attainment.json").read_text())
-    assert attained["data"].keys() == {"zdt1-3"}, "three objectives have no attainment figure"
-    assert attained["data"]["zdt1-3"].keys() == {"default", "ehvi", "nsga2", "parego", "random"}
+    assert [panel["task"] for panel in attained["panels"]] == ["zdt1-3"], "three objectives have no attainment figure"
+    assert lines(attained, "zdt1-3").keys() == {"default", "ehvi", "nsga2", "parego", "random"}
+    assert attained["references"].keys() == {"zdt1-3"}
     assert dispatch(["publish", "results/multiobjective", "--at", "5"]) == 2
     assert "expected tasks of one objective" in capsys.readouterr().err
 
@@ -61,7 +70,7 @@ def test_metrics_of_a_data_set_are_objectives(tmp_path: Path, capsys: pytest.Cap
     assert "normalised validation hypervolume regret" in capsys.readouterr().out
     side = json.loads((tmp_path / "results/smoke/anytime.json").read_text())
     assert side["references"]["iris-logistic"]["reference_point"] != of_test
-    finals = [side["data"]["iris-logistic"][method]["mean"][-1] for method in ("parego", "random")]
+    finals = [lines(side, "iris-logistic")[method]["y"][-1] for method in ("parego", "random")]
     assert all(0 <= regret < 1 for regret in finals)
 
 

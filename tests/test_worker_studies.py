@@ -41,7 +41,7 @@ def test_prints_and_writes_what_more_workers_make_of_the_time(
     assert table["reached"].tolist() == [3, 3]
     assert table["speedup"].iloc[1] > 1.5
     assert table["busy"].iloc[0] == pytest.approx(1.0)
-    assert json.loads((tmp_path / "speedup.json").read_text())["x"] == "workers"
+    assert json.loads((tmp_path / "speedup.json").read_text())["panels"][0]["x"]["label"] == "workers"
 
 
 def test_a_measured_overhead_is_replayed_from_the_journal_and_only_the_rest_is_measured(

@@ -12,7 +12,6 @@ import numpy as np
 
 from hptbench.results import conclusions
 from hptbench.results.comparison import Comparison
-from hptbench.stats.pairwise import Pair
 
 FORMATS = ("text", "json", "markdown", "latex")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--"}
@@ -40,6 +39,7 @@ def _json(c: Comparison, study: str, command: str) -> str:
         "study": study, "command": command, "score": c.scores.name, "units": c.units, "seeds": c.seeds,
         "scores": {m: c.scores.matrix[m].to_numpy() for m in c.methods},
         "dropped": c.scores.dropped, "filled": c.scores.filled, "unequal": c.unequal,
+        "where": c.where,
         "registered": c.registration and {"when": c.registration.when, "sha": c.registration.sha},
         "hypotheses": [dataclasses.asdict(tested) for tested in c.hypotheses],
         "exploratory": {
@@ -70,63 +70,20 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def method_rows(c: Comparison) -> tuple[list[str], list[list[str]]]:
-    """The table of methods: its head, and a row per method from the best mean rank to the worst."""
-    head = ["method", "mean rank", {"iqm": "IQM"}.get(c.aggregate, c.aggregate)]
-    head += ["overtuned", "worse than default"] if c.overtuning else []
-    rows = []
-    for i in c.order:
-        estimate, low, high = (float(part[i]) for part in c.aggregates)
-        interval = "" if math.isnan(low) else f" [{low:.4g}, {high:.4g}]"
-        row = [c.methods[i], f"{c.ranks[i]:.2f}", f"{estimate:.4g}{interval}"]
-        if c.overtuning:
-            found = c.overtuning.get(c.methods[i])
-            row.append(f"{found.any:.0%} ({found.severe:.0%})" if found else "–")
-            row.append(f"{found.than_default:.0%}" if found and found.with_default else "–")
-        rows.append(row)
-    return head, rows
-
-
-def pair_rows(c: Comparison) -> tuple[list[str], list[list[str]]]:
-    """The table of pairs."""
-    head = ["pair", "better/tied/worse", "difference", "P(first better run)", "p", "p Holm"]
-    head += ["P(better)", "P(equivalent)", "P(worse)"] if c.posteriors else []
-    return head, [_pair(c, p) for p in c.pairs]
-
-
-def _pair(c: Comparison, p: Pair) -> list[str]:
-    interval = f" [{p.low:.2g}, {p.high:.2g}]" if not math.isnan(p.low) else ""
-    run = c.improvement[p.a, p.b]
-    spread = f" [{float(run.low):.2f}, {float(run.high):.2f}]" if not math.isnan(float(run.low)) else ""
-    row = [
-        f"{p.a} – {p.b}", f"{p.wins}/{p.ties}/{p.losses}", f"{p.difference:.2g}{interval}",
-        f"{float(run.estimate):.2f}{spread}", f"{p.p:.2g}", f"{p.p_holm:.2g}",
-    ]  # fmt: skip
-    if found := c.posteriors.get((p.a, p.b)):
-        row += [f"{found.better:.3f}", f"{found.equivalent:.3f}", f"{found.worse:.3f}"]
-    return row
-
-
 def _markdown(c: Comparison, study: str, command: str) -> str:
     lines = [f"# {study}: {len(c.methods)} methods on {len(c.units)} data set(s)", "", f"Made by `{command}`.", ""]
     lines += [f"**{warning}**\n" for warning in conclusions.warnings(c)]
     if c.registration:
         lines += [f"## Hypotheses registered on {c.registration.when} UTC ({c.registration.sha})", ""]
         lines += [f"- {sentence}" for sentence in conclusions.planned(c)] + ["", "## Exploratory", ""]
-    for (head, rows), text in ((method_rows(c), conclusions.caption(c)), (pair_rows(c), _pairs_caption(c))):
+    for (head, rows), text in (
+        (conclusions.method_rows(c), conclusions.caption(c)),
+        (conclusions.pair_rows(c), conclusions.pairs_caption(c)),
+    ):
         lines += [f"{text[0].upper()}{text[1:]}.", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
         lines += [f"| {' | '.join(row)} |" for row in rows] + [""]
     said = [*conclusions.explored(c), *conclusions.overtuned(c), conclusions.power(c)]
     return "\n".join([*lines, *(f"- {sentence}" for sentence in said if sentence)])
-
-
-def _pairs_caption(c: Comparison) -> str:
-    rope = "" if c.rope is None else f"; equivalent: within ±{c.rope:g} of the {c.scores.name}"
-    return (
-        "each pair: data sets on which the first is better/tied/worse, Hodges–Lehmann difference with its unadjusted "
-        "95 % interval, chance that a run of the first is better, Wilcoxon signed-rank p, and Holm over "
-        f"{len(c.pairs)} comparison(s){rope}"
-    )
 
 
 def _latex(c: Comparison, study: str, command: str) -> str:
@@ -134,7 +91,8 @@ def _latex(c: Comparison, study: str, command: str) -> str:
     notes = [command, *conclusions.warnings(c), *conclusions.planned(c), *conclusions.explored(c), conclusions.power(c)]
     parts, label = [f"% {note}" for note in notes if note], re.sub("[^a-zA-Z0-9]+", "-", study)
     for name, (head, rows), text in (
-        ("methods", method_rows(c), conclusions.caption(c)), ("pairs", pair_rows(c), _pairs_caption(c)),
+        ("methods", conclusions.method_rows(c), conclusions.caption(c)),
+        ("pairs", conclusions.pair_rows(c), conclusions.pairs_caption(c)),
     ):  # fmt: skip
         columns = "l" + "r" * (len(head) - 1)
         body = [" & ".join(map(_escaped, row)) + r" \\" for row in rows]

@@ -50,15 +50,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--unequal", nargs="+", default=[], metavar="WHAT", help=f"what may differ: {', '.join(PROTOCOL)}"
     )
-    parser.add_argument(
-        "--missing", default="refuse", choices=get_args(Missing),
-        help="runs without a score: an error (default); leave out their data sets, by name; or count them as the worst",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rope", type=float, metavar="WIDTH",
-        help="region of practical equivalence, in the unit of the scores (with the anchor default: 0.01 is 1 %% of the "
-        "default's loss): adds the probability that a method is better, equivalent or worse",
-    )  # fmt: skip
+    add_missing(parser, "refuse")
+    add_rope(parser)
     parser.add_argument(
         "--aggregate", default="iqm", choices=tuple(AGGREGATES), help="one number for all data sets and seeds"
     )
@@ -71,7 +64,7 @@ def main(argv: list[str]) -> int:
     check_comparable(study.runs, options.unequal)
     view = View(
         options.measure, options.accounting, options.anchor, options.missing, not options.no_plot, options.aggregate,
-        options.rope, tuple(options.unequal),
+        options.rope, tuple(options.unequal), tuple(options.where),
     )  # fmt: skip
     command = shlex.join(["python", "-m", "hptbench", "compare", *argv])
     if options.format == "text":
@@ -84,6 +77,24 @@ def main(argv: list[str]) -> int:
         )
     print(formatted(comparison(study, view), options.format, study.folder.resolve().name, command))
     return 0
+
+
+def add_missing(parser: argparse.ArgumentParser, default: Missing) -> None:
+    """The option of what becomes of missing scores."""
+    parser.add_argument(
+        "--missing", default=default, choices=get_args(Missing),
+        help="runs without a score: an error (refuse), their data sets left out by name (drop), or counted as the "
+        f"worst; default: {default}",
+    )  # fmt: skip
+
+
+def add_rope(parser: argparse.ArgumentParser) -> None:
+    """The option of what counts as equivalent."""
+    parser.add_argument(
+        "--rope", type=float, metavar="WIDTH",
+        help="region of practical equivalence, in the unit of the scores (with the anchor default: 0.01 is 1 %% of the "
+        "default's loss): adds the probability that a method is better, equivalent or worse",
+    )  # fmt: skip
 
 
 def chosen(study: Study, where: Sequence[str]) -> Study:
@@ -99,6 +110,8 @@ def chosen(study: Study, where: Sequence[str]) -> Study:
     fits = np.array([row in asked for row in runs[same].itertuples(index=False, name=None)])
     default = runs[fits & (runs["method"] == DEFAULT).to_numpy()].drop_duplicates(["task", "seed"])
     runs = pd.concat([asked_for, default], ignore_index=True)
+    if len(runs) == len(study.runs):  # all: nothing to choose from many jobs
+        return replace(study, runs=runs)
     jobs = only(study.jobs, list(runs[KEY].itertuples(index=False, name=None)))
     return replace(study, jobs=jobs, runs=runs)
 

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from hptbench.commands._numbers import interval
+from hptbench.plots.draw import draw
 from hptbench.plots.drift import drift
-from hptbench.results.collect import Study
+from hptbench.results.collect import Study, inputs
 from hptbench.results.drift import block_curves, complete, deployed, differences, drift_table, unit_scores
 from hptbench.results.table import DEFAULT
 from hptbench.stats.pairwise import pairwise
@@ -46,8 +47,8 @@ def show_drift(console: Console, study: Study, rows: pd.DataFrame, plot: bool, c
         console.print(f"[dim]Not tuned in every block, so not here: {method}{where}[/]", highlight=False)
     _print_losses(console, rows)
     if plot:
-        path = study.folder / "drift.png"
-        drift(block_curves(rows), path, command=command)
+        methods = sorted(rows["method"].unique())
+        path, _ = draw(drift(block_curves(rows)), study.folder, methods, command=command, inputs=inputs(study.folder))
         console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
     _print_comparison(console, unit_scores(rows))
 

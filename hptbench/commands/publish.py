@@ -149,7 +149,8 @@ def publish(
     """The files written: the lasting ones of all of ``found``, and the comparison of the runs that satisfy ``where``.
 
     UserError if methods or tasks are missing, or ``at`` goes beyond the runs."""
-    from hptbench.plots.ranks import ranks
+    from hptbench.plots.draw import draw
+    from hptbench.report.curves import standings
 
     part = found.of(selected(found.runs, where))
     axis = axis_of(part, by)
@@ -164,11 +165,12 @@ def publish(
     if reference is not None and reference not in fine.methods:
         raise unknown("method", reference, fine.methods)
     files = write(folder, found)
-    side = ranks(fine, folder / "ranks.png", command)
+    best_first = [fine.methods[j] for j in np.argsort(mean_ranks(fine.scores[-1]), kind="stable")]
+    drawn = draw(standings(fine), folder, best_first, command=command)
     text = _text(folder.resolve().name, part, fine, coarse, at, reference, command, unfinished)
     path = folder / "comparison.md"
     write_whole(path, lambda new: new.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
-    return [*files, side.with_suffix(".png"), side, path]
+    return [*files, *drawn, path]
 
 
 def _text(

@@ -17,15 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from hptbench.commands.compare import PROTOCOL, check_comparable, chosen
+from hptbench.commands.compare import PROTOCOL, add_missing, add_rope, check_comparable, chosen
 from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.plots.draw import FORMATS, draw
 from hptbench.report.data import Data, measure_of
-from hptbench.report.page import Page, inputs, page, render
-from hptbench.results.collect import collect
+from hptbench.report.page import Page, page, render
+from hptbench.results.collect import collect, inputs
 from hptbench.results.schema import Measure
-from hptbench.results.table import Accounting
+from hptbench.results.table import Accounting, Missing
 from hptbench.results.unfinished import unfinished
 
 PORT = 8000
@@ -45,6 +45,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--unequal", nargs="+", default=[], metavar="WHAT", help=f"what may differ: {', '.join(PROTOCOL)}"
     )
+    add_missing(parser, "drop")
+    add_rope(parser)
     parser.add_argument("--out", type=Path, help="the file; default: report.html in the folder of the study")
     parser.add_argument("--figures", nargs="+", choices=FORMATS, default=[], help="also write the figures as files")
     parser.add_argument("--watch", action="store_true", help="serve the page on 127.0.0.1, and keep it up to date")
@@ -53,7 +55,10 @@ def main(argv: list[str]) -> int:
     command = shlex.join(["python", "-m", "hptbench", "report", *argv])
 
     def make() -> Page:
-        return made(options.results, options.measure, options.accounting, options.where, options.unequal, command)
+        return made(
+            options.results, options.measure, options.accounting, options.where, options.unequal, command,
+            options.missing, options.rope,
+        )  # fmt: skip
 
     if options.watch:
         from hptbench.report.server import serve
@@ -85,6 +90,8 @@ def made(
     where: Sequence[str] = (),
     unequal: Sequence[str] = (),
     command: str = "",
+    missing: Missing = "drop",
+    rope: float | None = None,
 ) -> Page:
     """The report of the study in ``folder``. UserError if there is none, no run has begun, or runs do not compare."""
     progress = unfinished(folder)
@@ -92,5 +99,5 @@ def made(
     if any((folder / "runs").glob("*/*/*/run.json")):
         study = chosen(collect(folder), where)
         check_comparable(study.runs, unequal)
-        data = Data(study, measure or measure_of(study), accounting)
+        data = Data(study, measure or measure_of(study), accounting, missing, rope, tuple(unequal), tuple(where))
     return page(folder.resolve().name, data, progress, command)

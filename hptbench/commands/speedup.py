@@ -19,7 +19,7 @@ from rich.table import Table
 from hptbench.commands.compare import check_comparable, chosen
 from hptbench.errors import UserError
 from hptbench.files import write_whole
-from hptbench.results.collect import collect
+from hptbench.results.collect import collect, inputs
 from hptbench.results.regret import Worth, worth
 from hptbench.results.speedup import over_tasks, speedups, targets, times_to_target
 
@@ -62,11 +62,13 @@ def main(argv: list[str]) -> int:
     write_whole(csv, lambda part: table.to_csv(part, index=False))
     console.print(str(csv), highlight=False, soft_wrap=True)
     if not options.no_plot:
+        from hptbench.plots.draw import draw
         from hptbench.plots.speedup import speedup
 
         command = shlex.join(["python", "-m", "hptbench", "speedup", *argv])
-        speedup(table, study.folder / "speedup.png", regret=options.target, command=command)
-        console.print(str(study.folder / "speedup.png"), highlight=False, soft_wrap=True)
+        figure, methods = speedup(table, options.target), sorted(table["method"].unique())
+        path, _ = draw(figure, study.folder, methods, command=command, inputs=inputs(study.folder))
+        console.print(str(path), highlight=False, soft_wrap=True)
     return 0
 
 

@@ -10,24 +10,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hptbench.commands._formats import method_rows
 from hptbench.commands._numbers import interval
 from hptbench.commands.drift import retuned, show_drift
-from hptbench.plots.anytime import anytime
-from hptbench.plots.attainment import attainment
+from hptbench.plots.draw import draw
+from hptbench.report import curves, objectives
+from hptbench.report.data import Data
 from hptbench.results import conclusions
-from hptbench.results.collect import Study, chosen
+from hptbench.results.collect import Study, chosen, inputs
 from hptbench.results.comparison import Comparison, compared
-from hptbench.results.fronts import MEDIAN, Fronts
+from hptbench.results.fronts import Fronts
 from hptbench.results.registered import registered
 from hptbench.results.schema import KEY, Measure
-from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Missing, final_table, kind_of, mean_curves
+from hptbench.results.table import DEFAULT, RANDOM, Accounting, Anchor, Missing, final_table, kind_of, per_run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _WIDE = 120
-_CLOCK_UNITS = {"units": "full evaluations", "cost": "s", "live": "s"}
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,14 @@ class View:
     aggregate: str = "iqm"
     rope: float | None = None
     unequal: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
 
 
 def show(study: Study, view: View = View(), command: str = "") -> None:
     """Print the study's table and comparison, draw its curves, and say where everything lies."""
     console = Console()
-    table = final_table(study.jobs, study.runs, view.measure)
+    best = per_run(study.jobs, study.runs)
+    table = final_table(study.jobs, study.runs, view.measure, best)
     _print_results(console, table, view.measure)
     _print_failures(console, table, study)
     console.print(f"Tables: {study.folder}/jobs.parquet, {study.folder}/runs.parquet", highlight=False, soft_wrap=True)
@@ -57,32 +58,17 @@ def show(study: Study, view: View = View(), command: str = "") -> None:
         if not rest:
             return
         study = replace(study, jobs=chosen(study.jobs, rest), runs=chosen(study.runs, rest))
+        best = chosen(best, rest)
     methods = [m for m in sorted(study.runs["method"].unique()) if m != DEFAULT]
     fronts = Fronts(study.jobs, study.runs)
     _print_references(console, fronts, view.measure)
     if view.plot and methods and table["validation"].notna().any():
-        path = study.folder / "anytime.png"
-        curves = mean_curves(study.jobs, study.runs, view.accounting, view.measure)
-        clocks = {_CLOCK_UNITS.get(clock, "") for clock in study.runs.loc[study.runs["method"] != DEFAULT, "clock"]}
-        unit = clocks.pop() if view.accounting == "time" and len(clocks) == 1 else ""
-        references = fronts.references(view.measure)
-        anytime(
-            curves,
-            path,
-            accounting=view.accounting,
-            measure=view.measure,
-            x_unit=unit,
-            fronts=references,
-            command=command,
-        )
-        console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
-        attained = fronts.attainment(view.measure).items()
-        if any(MEDIAN in found.surfaces for (_, method), found in attained if method != DEFAULT):
-            path = study.folder / "attainment.png"
-            attainment(fronts, path, measure=view.measure, command=command)
+        data = Data(study, view.measure, view.accounting)
+        for figure in filter(None, (curves.anytime(data), objectives.fronts(data))):
+            path, _ = draw(figure, study.folder, data.methods, command=command, inputs=inputs(study.folder))
             console.print(f"Figure: {path}", highlight=False, soft_wrap=True)
     if len(methods) > 1:
-        _print_comparison(console, study, view)
+        _print_comparison(console, comparison(study, view, best))
 
 
 def _print_results(console: Console, table: pd.DataFrame, measure: Measure) -> None:
@@ -122,18 +108,19 @@ def _print_references(console: Console, fronts: Fronts, measure: Measure) -> Non
         )  # fmt: skip
 
 
-def comparison(study: Study, view: View) -> Comparison:
-    """What is concluded from a study; scores are not normalised if the default configuration was not run."""
+def comparison(study: Study, view: View, best: pd.DataFrame | None = None) -> Comparison:
+    """What is concluded from a study; scores are not normalised if the default configuration was not run. ``best``: as
+    in :func:`hptbench.results.table.final_table`."""
     anchor: Anchor = view.anchor if DEFAULT in set(study.runs["method"]) else "none"
     return compared(
         study.jobs, study.runs, measure=view.measure, anchor=anchor, missing=view.missing, aggregate=view.aggregate,
         rope=view.rope, registration=registered(study.folder), unequal=view.unequal,
+        where=view.where, best=best,
     )  # fmt: skip
 
 
-def _print_comparison(console: Console, study: Study, view: View) -> None:
+def _print_comparison(console: Console, c: Comparison) -> None:
     """Data sets are the units: seeds are averaged first."""
-    c = comparison(study, view)
     for warning in conclusions.warnings(c):
         console.print(f"[red]{escape(warning)}[/]", highlight=False)
     if c.registration:
@@ -144,7 +131,7 @@ def _print_comparison(console: Console, study: Study, view: View) -> None:
     title = "Exploratory comparison" if c.registration else "Comparison"
     console.print(f"[bold]{title}[/] over {len(c.units)} data set(s), measure: {c.scores.name}", highlight=False)
     console.print("Mean ranks: " + ", ".join(f"{c.methods[i]} {c.ranks[i]:.2f}" for i in c.order), highlight=False)
-    _print_table(console, _rows(conclusions.caption(c), *method_rows(c)))
+    _print_table(console, _rows(conclusions.caption(c), *conclusions.method_rows(c)))
     if len(c.methods) > 2 or c.posteriors:
         _print_table(console, _pair_table(c))
     _bullets(console, conclusions.explored(c))

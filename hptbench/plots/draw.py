@@ -1,8 +1,9 @@
-"""Figures (``figure.py``) as files: PNG, PDF or SVG, with a side-car."""
+"""Figures (``figure.py``) as files: PNG, PDF or SVG, with a side-car of the words and the numbers drawn."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,8 +14,7 @@ import numpy as np
 
 from hptbench.errors import UserError, unknown
 from hptbench.files import write_whole
-from hptbench.plots._panels import plain_ticks, style, write_side
-from hptbench.plots.figure import Axis, Figure, Mark, Panel
+from hptbench.plots.figure import Figure, Mark, Panel
 from hptbench.results.table import DEFAULT
 
 if TYPE_CHECKING:
@@ -29,11 +29,19 @@ _WITHOUT_DATE: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
 }
 """So that the same figure gives the same file."""
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, to be told apart with any colour vision; without its yellow, too light for lines."""
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+"""The next style for every round of the palette."""
 _GREY = "0.45"
 _WIDE, _HIGH, _ROW = 3.6, 2.7, 0.22
 """Inches of a panel, and at least of a row of a category axis."""
 _PANELS = 24
 """More in one file would not be seen."""
+_ABOVE = 8
+"""Methods of a legend above the panels; more stand beside them."""
+_SHORT = 100.0
+"""Log scales of a smaller ratio of ends get ticks at 2 and 5."""
 
 
 def draw(
@@ -67,12 +75,15 @@ def draw(
                 canvas.savefig(part, format=name, metadata=_WITHOUT_DATE[name])
 
             write_whole(path, save)
-    first = figure.panels[0]
-    data = figure.to_json()
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    more = {"title": figure.title, "alt": figure.alt, "inputs": dict(inputs or {}), "files": hashes}
-    labels = first.x.label, first.y.label
-    beside = write_side(paths[0], {"panels": data["panels"]}, labels, figure.caption, command, **more)
+    data = figure.to_json()["panels"]
+    side = {
+        "title": figure.title, "caption": figure.caption, "alt": figure.alt, "command": command,
+        "inputs": dict(inputs or {}), **figure.also, "panels": data,
+        "panels_sha256": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
+    }  # fmt: skip
+    beside = folder / f"{figure.name}.json"
+    write_whole(beside, lambda part: part.write_text(json.dumps(side, indent=1) + "\n", encoding="utf-8"))
     return [*paths, beside]
 
 
@@ -85,7 +96,9 @@ def _canvas(figure: Figure, methods: Sequence[str]) -> Canvas:
     rows = math.ceil(len(panels) / columns)
     high = max(_HIGH, *(_ROW * len(p.y.names) + 1.0 for p in panels))
     wide = max(_WIDE, *(0.35 * len(p.x.names) + 1.5 for p in panels))
-    canvas = Canvas(figsize=(wide * columns + 0.3, high * rows + 0.7), dpi=150, layout="constrained")
+    above = len(methods) < _ABOVE  # and the default configuration
+    tall = max(high * rows + 0.7, 0.0 if above else 0.17 * len(methods) + 0.5)
+    canvas = Canvas(figsize=(wide * columns + 0.3, tall), dpi=150, layout="constrained")
     FigureCanvasAgg(canvas)
     lines: dict[str, Any] = {}
     for i, panel in enumerate(panels):
@@ -98,16 +111,20 @@ def _canvas(figure: Figure, methods: Sequence[str]) -> Canvas:
         _dress(axes, panel)
     shown = [name for name in (*methods, DEFAULT) if name in lines]
     if shown:
-        across = max(1, int(canvas.get_figwidth() / 1.6))
         labels = ["default configuration" if name == DEFAULT else name for name in shown]
-        canvas.legend([lines[n] for n in shown], labels, loc="outside upper center", ncols=across, fontsize=8,
-                      frameon=False)  # fmt: skip
+        across = max(1, int(canvas.get_figwidth() / 1.6)) if above else 1
+        canvas.legend(
+            [lines[n] for n in shown], labels, loc="outside upper center" if above else "outside right upper",
+            ncols=across, fontsize=8, frameon=False,
+        )  # fmt: skip
     return canvas
 
 
 def _style(series: str, methods: Sequence[str]) -> dict[str, Any]:
     if series in methods:
-        return style(methods.index(series))
+        number = methods.index(series)
+        dash = _DASHES[number // len(_COLOURS) % len(_DASHES)]
+        return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": dash, "linewidth": 1.5}
     return {"color": _GREY, "linestyle": "--" if series == DEFAULT else "-", "linewidth": 1.2}
 
 
@@ -128,15 +145,38 @@ def _dress(axes: Axes, panel: Panel) -> None:
             if axis is axes.xaxis:
                 axis.set_tick_params(rotation=40)
         elif of.scale == "log":
-            _log(axes, axis, of)
-        if of.reverse:
-            axis.set_inverted(True)
+            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    _follow_lines(axes, panel)
+    for axis, of in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
+        if of.scale == "log":
+            _plain_ticks(axis)
 
 
-def _log(axes: Axes, axis: DrawnAxis, of: Axis) -> None:
-    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+def _plain_ticks(axis: DrawnAxis) -> None:
+    """Ticks 0.1, 1, 10 instead of powers, and 2 and 5 between them on short scales."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     low, high = axis.get_view_interval()
-    plain_ticks(axis, high / low if low > 0 else math.inf)
+    short = low > 0 and high / low < _SHORT
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _follow_lines(axes: Axes, panel: Panel) -> None:
+    """Limits of y for lines with bands, by the lines alone."""
+    if not any("low" in mark.columns for mark in panel.marks if mark.kind in ("step", "line")):
+        return
+    y = np.concatenate([_column(mark, "y") for mark in panel.marks])
+    y = y[np.isfinite(y) & ((y > 0) | (panel.y.scale != "log"))]
+    if not len(y) or y.min() == y.max():
+        return
+    low, high = float(y.min()), float(y.max())
+    if panel.y.scale == "log":
+        room = (high / low) ** 0.1
+        axes.set_ylim(low / room, high * room)
+    else:
+        axes.set_ylim(low - 0.12 * (high - low), high + 0.12 * (high - low))
 
 
 def _short(name: str) -> str:
@@ -152,6 +192,7 @@ def _line(axes: Axes, mark: Mark, look: dict[str, Any]) -> Any:
     if "low" in mark.columns:
         step = {"step": "post"} if mark.kind == "step" else {}
         low, high = _column(mark, "low"), _column(mark, "high")
+        high = np.where(np.isposinf(high), 1e3 * np.nanmax(np.abs(y)), high)  # beyond the panel
         axes.fill_between(x, low, high, color=look["color"], alpha=0.13, linewidth=0, **step)  # type: ignore[arg-type]
     drawstyle = "steps-post" if mark.kind == "step" else "default"
     width = look["linewidth"] * (0.5 if mark.faint else 1)

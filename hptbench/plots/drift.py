@@ -2,58 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hptbench.files import write_whole
-from hptbench.plots._panels import BANDS, check_png, panels, save, scale_losses, style, write_beside
+from hptbench.plots.figure import Axis, Figure, Mark, Panel, scale_of, with_bands
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LABELS = "block", "loss of the deployed model on the next block"
 
-
-def drift(curves: pd.DataFrame, path: Path, *, command: str = "") -> Path:
-    """Draw the ``curves`` of :func:`hptbench.results.drift.block_curves` to the PNG ``path``; returns its side-car, as
-    that of :func:`hptbench.plots.anytime.anytime`.
-
-    A panel per task; a line per method with its band. Both files appear whole or not at all, and depend on nothing
-    but the arguments. UserError if ``path`` is no PNG."""
-    check_png(path)
+def drift(curves: pd.DataFrame) -> Figure:
+    """A panel per task and a line per method of the ``curves`` of :func:`hptbench.results.drift.block_curves`."""
     methods = sorted(curves["method"].unique())
-    write_whole(path, lambda part: _draw(curves, methods, part))
-    return write_beside(path, curves, "block", _LABELS, _caption(curves, len(methods) <= BANDS), command)
-
-
-def _draw(curves: pd.DataFrame, methods: list[str], path: Path) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    tasks = sorted(curves["task"].unique())
-    figure, all_axes = panels(tasks)
-    lines: dict[str, Any] = {}
-    for task, axes in zip(tasks, all_axes, strict=True):
-        on_task = curves[curves["task"] == task]
-        for number, method in enumerate(methods):
-            rows = on_task[on_task["method"] == method]
-            if rows.empty:
-                continue
-            if len(methods) <= BANDS:
-                colour = style(number)["color"]
-                axes.fill_between(rows["block"], rows["low"], rows["high"], color=colour, alpha=0.13, linewidth=0)
-            lines[method] = axes.plot(rows["block"], rows["mean"], marker="o", markersize=3, **style(number))[0]
-        scale_losses(axes, on_task["mean"].dropna())
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    save(figure, path, {m: lines[m] for m in methods}, _LABELS)
-
-
-def _caption(curves: pd.DataFrame, bands: bool) -> str:
-    seeds = sorted({int(n) for n in curves["seeds"]})
-    n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
-    where = "panels may cut them" if bands else "they would hide so many lines: see the file beside the figure"
-    sentences = [
-        "Mean loss on the next block of what a method deploys in each block, a panel per task.",
-        f"Bands: 95 % t interval of the mean over seeds ({n}); {where}." if seeds[-1] > 1 else "One seed: no bands.",
-        "Deployed is the best configuration by validation on the block itself, as it was validated.",
-    ]
-    return " ".join(sentences)
+    bands, words = with_bands(len(methods), [int(n) for n in curves["seeds"].unique()])
+    panels = []
+    for task, on_task in curves.groupby("task", sort=True):
+        marks = []
+        for method, rows in on_task.groupby("method", sort=True):
+            columns = {"x": rows["block"], "y": rows["mean"]}
+            marks.append(
+                Mark("line", columns | ({"low": rows["low"], "high": rows["high"]} if bands else {}), str(method))
+            )
+        panels.append(Panel(tuple(marks), Axis("block"), Axis("loss", scale_of(on_task["mean"])), str(task), str(task)))
+    caption = (
+        f"Mean loss on the next block of what a method deploys in each block, a panel per task. {words} Deployed is "
+        "the best configuration by validation on the block itself, as it was validated."
+    )
+    alt = f"A panel per task ({len(panels)}) with a line per method over the blocks."
+    return Figure("drift", "What was deployed", caption, alt, tuple(panels))

@@ -1,6 +1,8 @@
 """A figure as data: panels of marks on two axes. The report's page draws it with a script, ``draw.py`` with
 matplotlib; so each figure is described once, and the numbers beside a picture are those that were drawn.
 
+Limits follow the lines: bands of few seeds can be huge, and are cut.
+
 Kinds of marks, and their columns (numbers unless said otherwise; NaN: nothing is drawn there):
 
     step, line   x, y, and low, high for a band
@@ -16,12 +18,18 @@ method off. Without one a mark is grey."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 Kind = Literal["step", "line", "dots", "bars", "segments", "cells", "paths"]
 Scale = Literal["linear", "log", "category"]
+BANDS = 6
+"""Methods with bands; those of more hide the lines."""
+WIDE = 10.0
+"""Values whose largest is so many times the smallest are drawn on a log scale."""
 _DIGITS = 5
 """Significant digits of what is drawn: more than a screen shows."""
 
@@ -34,8 +42,6 @@ class Axis:
     scale: Scale = "linear"
     names: tuple[str, ...] = ()
     """Of the places 0, 1, … of a category axis; on y the first one is at the top."""
-    reverse: bool = False
-    """The least value is at the top, or at the right."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Figure:
     alt: str
     """What one sees, for those who do not."""
     panels: tuple[Panel, ...]
+    also: Mapping[str, Any] = field(default_factory=dict)
+    """What a side-car has to tell besides, as JSON knows it."""
 
     def to_json(self) -> dict[str, Any]:
         """For a page or a side-car."""
@@ -93,8 +101,24 @@ class Figure:
         }  # fmt: skip
 
 
+def scale_of(values: Any) -> Scale:
+    """Of an axis for numbers, NaN aside: ``log`` if they span decades."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    return "log" if low > 0 and high > WIDE * low else "linear"
+
+
+def with_bands(methods: int, seeds: Sequence[int]) -> tuple[bool, str]:
+    """Whether lines of so many methods, means of so many seeds, have bands, and what a caption says of that."""
+    n = f"n = {min(seeds)}" if len(set(seeds)) == 1 else f"n = {min(seeds)} to {max(seeds)}"
+    if max(seeds) == 1:
+        return False, "One seed: no bands."
+    if methods > BANDS:
+        return False, "No bands: they would hide so many lines."
+    return True, f"Bands: 95 % t interval of the mean over seeds ({n}); panels may cut them."
+
+
 def _axis(axis: Axis) -> dict[str, Any]:
-    return {"label": axis.label, "scale": axis.scale, "names": list(axis.names), "reverse": axis.reverse}
+    return {"label": axis.label, "scale": axis.scale, "names": list(axis.names)}
 
 
 def _plain(value: Any) -> Any:
@@ -102,7 +126,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str) or value is None:
         return value
     if hasattr(value, "__len__"):
-        return [_plain(one) for one in value]
+        return [_plain(one) for one in (value.tolist() if hasattr(value, "tolist") else value)]
     value = float(value)
     if not math.isfinite(value):
         return None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from hptbench.plots.figure import Axis, Figure, Mark, Panel
+from hptbench.plots.figure import BANDS, Axis, Figure, Mark, Panel
 from hptbench.report.data import Data
-from hptbench.results.comparison import overtuned as of_methods
+from hptbench.results import conclusions
 from hptbench.rng import entropy, stream
-from hptbench.stats.aggregate import bootstrap, iqm, performance_profile
-from hptbench.stats.ranks import critical_difference, mean_ranks
+from hptbench.stats.aggregate import performance_profile
 
 _POINTS = 50
 _DRAWS = 500
@@ -18,67 +19,60 @@ _DRAWS = 500
 
 def critical_differences(data: Data) -> Figure | None:
     """Mean ranks, each with half of Nemenyi's critical difference to both sides."""
-    matrix = data.scores.matrix[list(data.ranked)].to_numpy()
-    units, methods = matrix.shape
-    if methods < 3 or units < 2:
+    c = data.comparison
+    if len(c.methods) < 3 or len(c.units) < 2:
         return None
-    cd = critical_difference(methods, units)
-    ranks = mean_ranks(matrix)
-    marks = [
-        Mark(
-            "dots",
-            {"x": [rank], "y": [j], "low": [rank - cd / 2], "high": [rank + cd / 2], "text": [f"{name}: {rank:.2f}"]},
-            name,
-        )
-        for j, (name, rank) in enumerate(zip(data.ranked, ranks, strict=True))
-    ]
-    panel = Panel(tuple(marks), Axis("mean rank (1: best)"), Axis("", "category", data.ranked))
+    cd, names = c.critical_difference, tuple(c.methods[i] for i in c.order)
+    ranks = [float(c.ranks[i]) for i in c.order]
+    marks = [_dot(rank, j, name, rank - cd / 2, rank + cd / 2, f"{rank:.2f}")
+             for j, (name, rank) in enumerate(zip(names, ranks, strict=True))]  # fmt: skip
+    panel = Panel(tuple(marks), Axis("mean rank (1: best)"), Axis("", "category", names))
     caption = (
-        f"A picture, not the test behind the verdict: mean ranks over {units} data sets, with bars of Nemenyi's "
+        f"A picture, not the test behind the verdict: mean ranks over {len(c.units)} data sets, with bars of Nemenyi's "
         f"critical difference (CD = {cd:.2f} at 0.05). Methods whose bars do not overlap differ by it; that depends on "
         "which other methods are in the pool, so conclusions are drawn from pairwise tests (above)."
     )
-    alt = f"A row per method with a dot at its mean rank and a bar; {data.ranked[0]} is leftmost."
+    alt = f"A row per method with a dot at its mean rank and a bar; {names[0]} is leftmost."
     return Figure("critical-difference", "Mean ranks and the critical difference", caption, alt, (panel,))
+
+
+def _dot(x: float, place: int, name: str, low: float, high: float, shown: str) -> Mark:
+    """A method's row."""
+    return Mark("dots", {"x": [x], "y": [place], "low": [low], "high": [high], "text": [f"{name}: {shown}"]}, name)
 
 
 def profiles(data: Data) -> list[Figure]:
     """Performance profiles and interquartile means of the scores that methods are ranked by."""
-    found = data.scores
-    columns_of = list(found.matrix.columns)
-    scores = found.by_seed[:, [columns_of.index(method) for method in data.methods]]
-    rng = stream(entropy("report", "profiles"))
+    c = data.comparison
+    found = c.scores
+    scores = found.by_seed[:, [list(found.matrix.columns).index(method) for method in c.methods]]
     at = np.linspace(float(scores.min()), float(scores.max()), _POINTS)
-    share = performance_profile(scores, at, rng, draws=_DRAWS)
+    share = performance_profile(scores, at, stream(entropy("report", "profiles")), draws=_DRAWS)
     lines = []
-    for j, name in enumerate(data.methods):
+    for j, name in enumerate(c.methods):
         columns = {"x": at, "y": share.estimate[j]}
-        if scores.shape[2] > 1 and len(data.methods) <= 6:
+        if c.seeds > 1 and len(c.methods) <= BANDS:
             columns |= {"low": share.low[j], "high": share.high[j]}
         lines.append(Mark("step", columns, name))
-    units, _, seeds = scores.shape
-    sure = f"bands: 95 % stratified bootstrap over seeds, {_DRAWS} draws" if seeds > 1 else "one seed: no intervals"
-    words = f"{units} data set(s), {seeds} seed(s); {sure}."
+    sure = f"bands: 95 % stratified bootstrap over seeds, {_DRAWS} draws" if c.seeds > 1 else "one seed: no intervals"
     profile = Figure(
         "profiles", "How often a run is how good",
         f"Performance profiles: the share of runs whose final {found.name} is at most x. Higher is better; a line "
-        f"above another's everywhere: stochastically better. {words}",
+        f"above another's everywhere: stochastically better. {len(c.units)} data set(s), {c.seeds} seed(s); {sure}.",
         "A rising staircase per method.",
         (Panel(tuple(lines), Axis(found.name), Axis("share of runs")),),
     )  # fmt: skip
-    means = bootstrap(scores, iqm, rng, draws=_DRAWS)
-    order = np.argsort(means.estimate, kind="stable")
+    order = np.argsort(c.aggregates.estimate, kind="stable").tolist()
+    names = tuple(c.methods[j] for j in order)
     dots = []
     for place, j in enumerate(order):
-        mean, low, high = (float(x[j]) for x in (means.estimate, means.low, means.high))
-        text = f"{data.methods[j]}: {mean:.3g} [{low:.3g}, {high:.3g}]"
-        columns = {"x": [mean], "y": [place], "text": [text], "low": [low], "high": [high]}
-        dots.append(Mark("dots", columns, data.methods[j]))
-    names = tuple(data.methods[j] for j in order)
+        mean, low, high = (float(x[j]) for x in c.aggregates)
+        interval = "" if math.isnan(low) else f" [{low:.3g}, {high:.3g}]"
+        dots.append(_dot(mean, place, c.methods[j], low, high, f"{mean:.3g}{interval}"))
     iqms = Figure(
-        "iqm", "The middle half of all runs",
-        f"Interquartile mean of the final {found.name}: the mean without the best and the worst quarter of the runs. "
-        f"Lower is better. {words}",
+        "aggregates", "All runs in one number",
+        f"{conclusions.NAMES[c.aggregate].capitalize()} of the final {found.name} (interquartile: without the best and "
+        f"the worst quarter of the runs). Lower is better. {conclusions.over(c)}.",
         f"A row per method with a dot and an interval; {names[0]} has the lowest.",
         (Panel(tuple(dots), Axis(found.name), Axis("", "category", names)),),
     )  # fmt: skip
@@ -87,7 +81,7 @@ def profiles(data: Data) -> list[Figure]:
 
 def overtuned(data: Data) -> Figure | None:
     """How often runs end worse in test than before."""
-    found = of_methods(data.jobs, data.runs)
+    found = data.overtuning
     shown = [method for method in data.ranked if method in found]
     if not shown:
         return None

@@ -97,7 +97,7 @@ def _experiments(data: Data) -> Iterator[Item]:
     said = verdict(data)
     yield Item(
         "Statistical significance tested?",
-        "no" if not said.ranks else "partly" if said.warnings else "yes",
+        "no" if said.comparison is None else "partly" if said.warnings else "yes",
         " ".join([said.headline, *said.warnings]),
     )
     measured = data.jobs["cpu"].notna()

@@ -6,7 +6,7 @@ import numpy as np
 
 from hptbench.plots.figure import Axis, Figure, Mark, Panel
 from hptbench.report.data import Data
-from hptbench.results.table import DEFAULT, per_run
+from hptbench.results.table import DEFAULT
 
 
 def heat_map(data: Data) -> Figure:
@@ -46,7 +46,7 @@ def heat_map(data: Data) -> Figure:
 
 def validation_and_test(data: Data) -> Figure | None:
     """What the chosen configuration promised, and what it is worth."""
-    best = per_run(data.jobs, data.runs)
+    best = data.best
     best = best[best["test"].notna() & best["value"].notna()]
     if best.empty:
         return None

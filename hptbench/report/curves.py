@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hptbench.plots._panels import BANDS, WIDE
-from hptbench.plots.figure import Axis, Figure, Mark, Panel, Scale
+from hptbench.plots.figure import Axis, Figure, Mark, Panel, Scale, scale_of, with_bands
 from hptbench.report.data import Data
-from hptbench.results.regret import FLOOR, standing
-from hptbench.results.table import DEFAULT, USED, mean_curves
+from hptbench.report.objectives import references
+from hptbench.results.regret import FLOOR, Standing, standing
+from hptbench.results.table import CLOCK_UNITS, DEFAULT, USED, mean_curves
 from hptbench.space import Floats
 from hptbench.stats.ranks import unit_ranks
 
@@ -25,14 +25,15 @@ _POINTS = 60
 def anytime(data: Data) -> Figure:
     """What the incumbents are worth against what was used."""
     curves = mean_curves(data.jobs, data.runs, data.accounting, data.measure)
-    bands = len(data.methods) <= BANDS
-    seeds = sorted({int(n) for n in curves["seeds"]})
-    n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}"
-    why = "One seed: no bands. " if bands else "No bands: they would hide so many lines. "
+    bands, words = with_bands(len(data.methods), [int(n) for n in curves["seeds"].unique()])
+    clocks = {CLOCK_UNITS[clock] for clock in data.runs.loc[data.runs["method"] != DEFAULT, "clock"]}
+    unit = f" ({clocks.pop()})" if data.accounting == "time" and len(clocks) == 1 else ""
+    x = Axis(USED[data.accounting] + unit, "log")
+    fronts = data.fronts.references(data.measure)
     caption = (
-        f"Mean {data.measure} score of the incumbent, chosen by validation alone, against {USED[data.accounting]}. "
-        + (f"Bands: 95 % t interval of the mean over seeds ({n}). " if bands and seeds[-1] > 1 else why)
+        f"Mean {data.measure} score of the incumbent, chosen by validation alone, against {x.label}. {words} "
         + ("Dashed: the default configuration. " if DEFAULT in set(curves["method"]) else "")
+        + ("Regret: the share of the reference front's hypervolume that is missing. " if fronts else "")
         + "A line begins where every seed has an incumbent, and may rise where a higher fidelity is first reached. "
         "Lower is better."
     )
@@ -43,10 +44,11 @@ def anytime(data: Data) -> Figure:
             one = rows[rows["method"] == method]
             if len(one):
                 marks.append(_steps(one, method, bands, end))
-        y = Axis(data.objectives[str(task)], _scale(rows["mean"]))
-        panels.append(Panel(tuple(marks), Axis(USED[data.accounting], "log"), y, str(task), str(task)))
+        y = Axis(data.objectives[str(task)], scale_of(rows["mean"]))
+        panels.append(Panel(tuple(marks), x, y, str(task), str(task)))
     alt = f"A panel per task ({len(panels)}), a falling line per method: {', '.join(data.methods)}."
-    return Figure("anytime", "Who is ahead, and when", caption, alt, tuple(panels))
+    also = {"references": references(fronts)} if fronts else {}
+    return Figure("anytime", "Who is ahead, and when", caption, alt, tuple(panels), also)
 
 
 def _steps(rows: pd.DataFrame, method: str, bands: bool, end: float) -> Mark:
@@ -68,18 +70,18 @@ def _steps(rows: pd.DataFrame, method: str, bands: bool, end: float) -> Mark:
     return Mark("step", columns, method)
 
 
-def _scale(mean: pd.Series[float]) -> Scale:
-    low, high = mean.min(), mean.max()
-    return "log" if low > 0 and high / low > WIDE else "linear"
-
-
 def ranks(data: Data) -> Figure:
     """Mean ranks and regrets against what was used."""
     found = data.found
-    where = standing(found.scores, found.units, found.axis)
+    return standings(standing(found.scores, found.units, found.axis))
+
+
+def standings(where: Standing) -> Figure:
+    """Mean ranks and regrets of methods along their runs."""
+    axis = where.axis
     of_units = np.stack([np.asarray(unit_ranks(scores)) for scores in where.scores])
-    x, keep = found.axis.at, _thinned(len(found.axis.at))
-    scale: Scale = "linear" if found.axis.by == "evaluations" else "log"
+    x, keep = axis.at, _thinned(len(axis.at))
+    scale: Scale = "linear" if axis.by == "evaluations" else "log"
     panels = []
     for title, values, label in (
         ("Mean rank", of_units, "mean rank (1: best)"),
@@ -89,10 +91,8 @@ def ranks(data: Data) -> Figure:
             Mark("line", {"x": x[keep], "y": values[keep, :, j].mean(axis=1)}, method)
             for j, method in enumerate(where.methods)
         ]
-        panels.append(Panel(tuple(marks), Axis(USED[found.axis.by], scale), Axis(label), title))
-    worth = (
-        "value seen at the full fidelity" if found.axis.worth == "seen" else "configuration's worth if trained fully"
-    )
+        panels.append(Panel(tuple(marks), Axis(USED[axis.by], scale), Axis(label), title))
+    worth = "value seen at the full fidelity" if axis.worth == "seen" else "configuration's worth if trained fully"
     caption = (
         f"Mean over {len(where.units)} data set(s) of the ranks and of the log10 normalised regret of the incumbents, "
         f"by validation ({worth}); seeds are averaged first. Regret 1: a median random configuration; 0: the best "

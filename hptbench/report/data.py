@@ -13,12 +13,15 @@ import numpy as np
 from hptbench.errors import UserError
 from hptbench.results.claims import Results, results
 from hptbench.results.collect import Study
-from hptbench.results.drift import UNIT as BLOCK
+from hptbench.results.comparison import Comparison, compared, overtuned
+from hptbench.results.drift import complete, deployed
 from hptbench.results.fronts import REGRET, Fronts, several, usable
+from hptbench.results.registered import registered
 from hptbench.results.regret import Axis, evaluations
 from hptbench.results.schema import KEY, Measure
-from hptbench.results.table import DEFAULT, Accounting, Anchor, Scores, final_table, scores
+from hptbench.results.table import DEFAULT, Accounting, Anchor, Missing, final_table, per_run
 from hptbench.space import Floats, Space, from_json
+from hptbench.stats.overtuning import Overtuning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +37,12 @@ class Data:
     study: Study
     measure: Measure = "test"
     accounting: Accounting = "credited"
+    missing: Missing = "drop"
+    rope: float | None = None
+    unequal: tuple[str, ...] = ()
+    """Parts of the protocol that may differ."""
+    where: tuple[str, ...] = ()
+    """Conditions by which the runs of ``study`` were chosen."""
 
     @property
     def jobs(self) -> pd.DataFrame:
@@ -79,15 +88,33 @@ class Data:
     @cached_property
     def table(self) -> pd.DataFrame:
         """:func:`hptbench.results.table.final_table`."""
-        return final_table(self.jobs, self.runs, self.measure)
+        return final_table(self.jobs, self.runs, self.measure, self.best)
+
+    @cached_property
+    def best(self) -> pd.DataFrame:
+        """:func:`hptbench.results.table.per_run`."""
+        return per_run(self.jobs, self.runs)
+
+    @cached_property
+    def drifting(self) -> tuple[str, ...]:
+        """Tasks of drifting data that some method tunes in every block: their incumbents do not compare, what was
+        deployed does (``compare`` shows it)."""
+        return tuple(sorted(set(complete(deployed(self.jobs, self.runs))["task"])))
+
+    @cached_property
+    def _compared(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Jobs and runs of the other tasks."""
+        if not self.drifting:
+            return self.jobs, self.runs
+        jobs, runs = (frame[~frame["task"].isin(self.drifting)] for frame in (self.jobs, self.runs))
+        if runs.empty:
+            raise UserError("all tasks are of drifting data, which `compare` judges by what was deployed")
+        return jobs, runs
 
     @cached_property
     def found(self) -> Results:
         """Normalised regrets along the runs, by validation; without the tasks of drifting data."""
-        kept = self.runs[self.runs["fidelity_unit"] != BLOCK]
-        if kept.empty:
-            raise UserError("all tasks are of drifting data, which `compare` judges by what was deployed")
-        jobs = self.jobs[self.jobs["task"].isin(kept["task"])]
+        jobs, kept = self._compared
         known = {str(task): float(least) for task, least in kept.groupby("task")["optimum"].min().dropna().items()}
         return results(jobs, kept, {task: task for task in kept["task"]}, known, self.axis)
 
@@ -107,33 +134,48 @@ class Data:
         return Axis(at, "credited", "full" if full else "seen")
 
     @cached_property
-    def scores(self) -> Scores:
-        """What methods are ranked by at the end: scores divided by the default configuration's where that is possible,
-        else as they are. Data sets with a missing score are left out, and named."""
-        anchors: tuple[Anchor, ...] = ("default", "none")
-        if DEFAULT not in set(self.runs["method"]):
-            anchors = ("none",)
+    def _comparison(self) -> Comparison | str:
+        """Or why there is none."""
+        try:
+            jobs, runs = self._compared
+            registration = registered(self.study.folder)
+        except UserError as error:
+            return str(error)
+        anchors: tuple[Anchor, ...] = ("default", "none") if DEFAULT in set(runs["method"]) else ("none",)
         reasons = []
         for anchor in anchors:
             try:
-                found = scores(self.jobs, self.runs, self.measure, anchor, "drop")
+                return compared(
+                    jobs, runs, measure=self.measure, anchor=anchor, missing=self.missing, rope=self.rope,
+                    registration=registration, unequal=self.unequal, where=self.where,
+                    best=self.best[~self.best["task"].isin(self.drifting)],
+                )  # fmt: skip
             except UserError as error:
                 reasons.append(str(error))
-                continue
-            return found
-        raise UserError("; ".join(dict.fromkeys(reasons)))
+        return "; ".join(dict.fromkeys(reasons))
+
+    @property
+    def comparison(self) -> Comparison:
+        """What ``compare`` concludes, without the tasks of drifting data; scores are divided by the default
+        configuration's where that is possible. UserError if nothing can be concluded."""
+        if isinstance(self._comparison, str):
+            raise UserError(self._comparison)
+        return self._comparison
+
+    @cached_property
+    def overtuning(self) -> Mapping[str, Overtuning]:
+        """Of the methods, as in ``compare``. UserError if all tasks are of drifting data."""
+        if isinstance(self._comparison, str):
+            return overtuned(*self._compared)
+        return self._comparison.overtuning
 
     @cached_property
     def ranked(self) -> tuple[str, ...]:
-        """The methods, the best mean rank first; by name where they have no ranks."""
-        from hptbench.stats.ranks import mean_ranks
-
-        try:
-            matrix = self.scores.matrix[list(self.methods)]
-        except UserError:
+        """The methods, the best mean rank first, those without ranks last."""
+        if isinstance(self._comparison, str):
             return self.methods
-        order = np.argsort(mean_ranks(matrix.to_numpy()), kind="stable")
-        return tuple(self.methods[i] for i in order)
+        best = [self._comparison.methods[i] for i in self._comparison.order]
+        return (*best, *(method for method in self.methods if method not in best))
 
     def space(self, task: str) -> Space:
         """The search space of a task. UserError if it is not known."""

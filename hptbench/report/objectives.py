@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from hptbench.plots.figure import Axis, Figure, Mark, Panel
+from hptbench.protocol import Front
 from hptbench.report.data import Data
 from hptbench.results.fronts import BEST, MEDIAN, WORST, Attained
 from hptbench.results.table import DEFAULT
@@ -16,11 +20,11 @@ def fronts(data: Data) -> Figure | None:
     of_task: dict[str, dict[str, Attained]] = {}
     for (task, method), attained in data.fronts.attainment(data.measure).items():
         of_task.setdefault(task, {})[method] = attained
-    references = data.fronts.references(data.measure)
+    known = data.fronts.references(data.measure)
     panels = []
     for task, found in sorted(of_task.items()):
         marks: list[Mark] = []
-        front = references.get(task)
+        front = known.get(task)
         corner = front.reference_point if front else None
         if front and front.points and data.fronts.is_known(task):
             points = np.array(front.points)
@@ -42,8 +46,19 @@ def fronts(data: Data) -> Figure | None:
         "attained by half of the runs; thin lines: by any, and by all of them. Grey dots: the true front, where it is "
         "known. Both objectives are minimised."
     )
+    runs = sorted({found[m].runs for found in of_task.values() for m in found})
+    caption += f" Runs of a method: {' to '.join(map(str, dict.fromkeys([runs[0], runs[-1]])))}."
     alt = f"A panel per task of two objectives ({len(panels)}) with a staircase per method."
-    return Figure("fronts", "Which trade-offs are reached", caption, alt, tuple(panels))
+    also = {"references": references({task: front for task, front in known.items() if task in of_task})}
+    return Figure("attainment", "Which trade-offs are reached", caption, alt, tuple(panels), also)
+
+
+def references(fronts: Mapping[str, Front]) -> dict[str, Any]:
+    """What the hypervolumes of tasks are measured by, for a side-car."""
+    return {
+        task: {"reference_point": f.reference_point, "ideal": f.ideal, "hypervolume": f.hypervolume}
+        for task, f in sorted(fronts.items())
+    }
 
 
 def _surface(points: Floats, method: str, corner: tuple[float, ...] | None, faint: bool) -> Mark:

@@ -73,7 +73,6 @@
     return [low - room, high + room];
   }
   function place(axis, [low, high], from, to) {
-    if (axis.reverse) [from, to] = [to, from];
     const f = axis.scale === "log" ? Math.log : (v) => v;
     const a = f(low), b = f(high);
     return (v) => from + ((f(Math.max(v, axis.scale === "log" ? low / 10 : -Infinity)) - a) / (b - a)) * (to - from);

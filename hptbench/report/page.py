@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from pathlib import Path
 
 from hptbench import __version__
 from hptbench.errors import UserError
 from hptbench.plots.figure import Axis, Figure, Mark, Panel
 from hptbench.report import aggregates, comparison, configurations, costs, curves, objectives, populations
 from hptbench.report.data import Data
-from hptbench.report.summary import Verdict, compared, in_short, methods_table, problems, tasks_table, verdict
+from hptbench.report.summary import Verdict, facts, in_short, methods_table, problems, tasks_table, verdict
 from hptbench.report.trials import packed, trials
+from hptbench.results import conclusions
+from hptbench.results.collect import inputs
+from hptbench.results.comparison import Comparison
 from hptbench.results.table import DEFAULT
 from hptbench.results.unfinished import Progress
 
@@ -91,22 +92,13 @@ def page(title: str, data: Data | None, progress: Sequence[Progress] = (), comma
             figures = [made] if isinstance(made, Figure) else list(made or ())
             if figures:
                 found.setdefault(place, []).extend(figures)
-    said = (
-        verdict(data)
-        if data is not None
-        else Verdict("No run is finished yet: nothing can be concluded.", (), (), {}, {})
-    )
+    said = verdict(data) if data is not None else Verdict("No run is finished yet: nothing can be concluded.")
     methods = set(data.methods if data is not None else ()) | {one.method for one in progress}
     footer = {"Made by": f"hptbench {__version__}"} | ({"Command": command} if command else {})
     if data is not None:
         footer |= {f"SHA-256 of {name}": digest for name, digest in inputs(data.study.folder).items()}
         footer["Commits"] = ", ".join(sorted({str(c) for c in data.runs["commit"].dropna()})) or "not known"
     return Page(title, tuple(sorted(methods - {DEFAULT})), found, tuple(missing), data, said, tuple(progress), footer)
-
-
-def inputs(folder: Path) -> dict[str, str]:
-    """SHA-256 of the study's tables."""
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("jobs.parquet", "runs.parquet")}
 
 
 def in_progress(progress: Sequence[Progress]) -> Figure:
@@ -159,8 +151,8 @@ def _body(made: Page, headings: Mapping[str, str], rows: int) -> Iterable[str]:
     if made.data is not None:
         yield _trials(made.data, rows)
     if made.missing:
-        lines = "".join(f"<li>{_text(what)}: {_text(why)}</li>" for what, why in made.missing)
-        yield f'<section id="missing"><h2>Not shown</h2><ul class="caption">{lines}</ul></section>'
+        lines = _list(f"{what}: {why}" for what, why in made.missing)
+        yield f'<section id="missing"><h2>Not shown</h2><div class="caption">{lines}</div></section>'
 
 
 def _summary(made: Page) -> Iterable[str]:
@@ -177,19 +169,43 @@ def _summary(made: Page) -> Iterable[str]:
         if notes[:3]:
             yield from map(_note, notes[:3])
         if notes[3:]:
-            more = "".join(f"<li>{_text(note)}</li>" for note in notes[3:])
-            yield f"<details><summary>{len(notes) - 3} more notes on missing results</summary><ul>{more}</ul></details>"
-        score = f" Ranks: {said.score}, over {said.units} data set(s), seeds averaged first." if said.score else ""
+            head = f"{len(notes) - 3} more notes on missing results"
+            yield f"<details><summary>{head}</summary>{_list(notes[3:])}</details>"
+        c, score = said.comparison, ""
+        if c is not None:
+            yield from _planned(c)
+            score = f" Ranks: {c.scores.name}, over {len(c.units)} data set(s), seeds averaged first."
         yield _table(*methods_table(made.data, said), f"Methods, the best first.{score}", swatch=True)
-        sentences = "".join(f"<li>{_text(sentence)}</li>" for sentence in said.sentences)
-        if sentences:
-            yield f"<details><summary>The tests behind this</summary><ul>{sentences}</ul></details>"
+        if c is not None:
+            yield from _tests(c)
         yield "<details><summary>Each task in numbers</summary>"
         words = "Means over seeds ± half a 95 % t interval; lower is better."
         yield _table(*tasks_table(made.data), words) + "</details>"
-        facts = "".join(f"<dt>{_text(what)}</dt><dd>{_text(value)}</dd>" for what, value in compared(made.data))
-        yield f'<h2 id="compared">What was compared</h2><dl class="facts">{facts}</dl>'
+        listed = "".join(f"<dt>{_text(what)}</dt><dd>{_text(value)}</dd>" for what, value in facts(made.data))
+        yield f'<h2 id="compared">What was compared</h2><dl class="facts">{listed}</dl>'
     yield "</section>"
+
+
+def _planned(c: Comparison) -> Iterable[str]:
+    """What was written down before the study, apart from all else."""
+    if c.registration is not None:
+        when = f"Hypotheses registered on {c.registration.when} UTC ({c.registration.sha})"
+        yield f'<h2 id="planned">{_text(when)}</h2>{_list(conclusions.planned(c))}<h2 id="explored">Exploratory</h2>'
+
+
+def _tests(c: Comparison) -> Iterable[str]:
+    said = [*conclusions.explored(c), *conclusions.overtuned(c), conclusions.power(c)]
+    yield f"<details><summary>The tests behind this</summary>{_list(filter(None, said))}"
+    yield _table(*conclusions.method_rows(c), _sentence(conclusions.caption(c)))
+    yield _table(*conclusions.pair_rows(c), _sentence(conclusions.pairs_caption(c))) + "</details>"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return "<ul>" + "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
 def _controls(made: Page) -> str:

@@ -5,95 +5,65 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hptbench.errors import UserError
 from hptbench.report.data import Data
+from hptbench.results import conclusions
+from hptbench.results.comparison import ALPHA, Comparison
 from hptbench.results.table import DEFAULT
-from hptbench.stats.pairwise import Pair, pairwise
 from hptbench.stats.power import units_needed
-from hptbench.stats.ranks import friedman, mean_ranks
-from hptbench.stats.words import friedman_sentence, pair_sentence, power_warning
 
-if TYPE_CHECKING:
-    pass
-
-ALPHA = 0.05
 _UNKNOWN = "not known"
-_SENTENCES = 12
-"""Pairs that are put into words."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be concluded of the methods at the end of their runs."""
+    """What may be concluded of the methods at the end of their runs: :mod:`hptbench.results.conclusions`, with a
+    headline."""
 
     headline: str
-    sentences: tuple[str, ...]
-    """The tests behind it."""
-    warnings: tuple[str, ...]
-    ranks: Mapping[str, float]
-    """Mean ranks, the best first; empty if nothing can be compared."""
-    worse: Mapping[str, bool]
-    """Whether the best method is significantly better than each other one."""
-    score: str = ""
-    """What is ranked."""
-    units: int = 0
+    warnings: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+    """None: nothing can be concluded; why is a warning."""
+
+    @property
+    def best(self) -> str | None:
+        """The method with the best mean rank."""
+        c = self.comparison
+        return None if c is None else c.methods[c.order[0]]
+
+    @property
+    def beaten(self) -> frozenset[str]:
+        """The methods that it is significantly better than."""
+        if self.comparison is None or self.best is None:
+            return frozenset()
+        seen = [p if p.a == self.best else p.swapped() for p in self.comparison.significant if self.best in (p.a, p.b)]
+        return frozenset(pair.b for pair in seen if pair.rank_biserial > 0)
 
 
 def verdict(data: Data) -> Verdict:
-    """The verdict of the tests that ``compare`` makes."""
+    """The verdict of ``compare``."""
     if len(data.methods) < 2:
-        names = ", ".join(data.methods) or "none"
-        return Verdict(f"Nothing is compared: methods run are {names}.", (), (), {}, {})
-    try:
-        found = data.scores
-    except UserError as error:
-        return Verdict("Nothing can be concluded: the methods have no scores to compare.", (str(error),), (), {}, {})
-    methods = list(data.methods)
-    matrix = found.matrix[methods].to_numpy()
-    ranks = mean_ranks(matrix)
-    order = sorted(range(len(methods)), key=lambda i: ranks[i])
-    best = methods[order[0]]
-    pairs = pairwise(matrix, methods)
-    beaten = {loser for pair in pairs if (loser := _loser(pair, best))}
-    warnings = []
-    if found.dropped:
-        warnings.append(f"Left out of ranks and tests, as a score is missing: {', '.join(found.dropped)}.")
-    if found.anchor == "none" and len(matrix) > 1:
-        warnings.append(
-            "Losses could not be divided by the default configuration's: their sizes mix the tasks' scales."
-        )
-    if weak := power_warning(len(matrix), len(pairs)):
-        warnings.append(weak)
-    shown = [p for p in pairs if len(methods) == 2 or p.p_holm <= ALPHA]
-    sentences = [friedman_sentence(friedman(matrix))] if len(methods) > 2 else []
-    sentences += [pair_sentence(pair, "score") for pair in sorted(shown, key=lambda p: p.p_holm)[:_SENTENCES]]
-    if len(methods) > 2 and not shown:
-        sentences.append(f"No pair differs significantly at {ALPHA:g} (this does not show that they are equal).")
-    if len(shown) > _SENTENCES:
-        sentences.append(f"And {len(shown) - _SENTENCES} more pairs differ significantly: see `compare`.")
-    return Verdict(
-        _headline(best, dict(zip(methods, ranks.tolist(), strict=True)), beaten, len(matrix)),
-        tuple(sentences),
-        tuple(warnings),
-        {methods[i]: float(ranks[i]) for i in order},
-        {name: name in beaten for name in methods if name != best},
-        found.name,
-        len(matrix),
+        return Verdict(f"Nothing is compared: methods run are {', '.join(data.methods) or 'none'}.")
+    drifting = (
+        [f"Not in ranks and tests, but in those of `compare`, by what was deployed: {', '.join(data.drifting)}."]
+        if data.drifting
+        else []
     )
+    try:
+        c = data.comparison
+    except UserError as error:
+        return Verdict("Nothing can be concluded: the methods have no scores to compare.", (*drifting, str(error)))
+    weak = conclusions.power(c) if math.isinf(c.detectable) else ""
+    found = Verdict("", tuple(filter(None, [*drifting, *conclusions.warnings(c), weak])), c)
+    return replace(found, headline=_headline(found, c))
 
 
-def _loser(pair: Pair, best: str) -> str | None:
-    """The other method of ``pair``, if ``best`` is significantly better."""
-    if best not in (pair.a, pair.b) or pair.p_holm > ALPHA:
-        return None
-    one = pair if pair.a == best else pair.swapped()
-    return one.b if one.rank_biserial > 0 else None
-
-
-def _headline(best: str, ranks: Mapping[str, float], beaten: set[str], units: int) -> str:
+def _headline(found: Verdict, c: Comparison) -> str:
+    ranks = {c.methods[i]: float(c.ranks[i]) for i in c.order}
+    best, beaten, units = next(iter(ranks)), found.beaten, len(c.units)
     methods = list(ranks)
     data_sets = _count(units, "data set")
     tied = [name for name in methods if name != best and math.isclose(ranks[name], ranks[best])]
@@ -129,7 +99,7 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def compared(data: Data) -> list[tuple[str, str]]:
+def facts(data: Data) -> list[tuple[str, str]]:
     """What was compared, as (what, value)."""
     runs = data.runs[data.runs["method"] != DEFAULT]
     runs = data.runs if runs.empty else runs
@@ -215,13 +185,14 @@ def methods_table(data: Data, found: Verdict) -> tuple[list[str], list[list[str]
         "failed jobs",
         "s thought per job",
     ]
-    rows = []
+    rows, c = [], found.comparison
+    ranks = dict(zip(c.methods, c.ranks.tolist(), strict=True)) if c else {}
     for i, method in enumerate(data.ranked):
         own = asked[asked["method"] == method]
         runs = of_runs.get_group(method)
         thought = (runs["ask"] + runs["tell"]).sum() / max(runs["jobs"].sum(), 1)
-        shown = "–" if i == 0 or method not in found.worse else "yes" if found.worse[method] else "not shown"
-        rank = f"{found.ranks[method]:.2f}" if method in found.ranks else "–"
+        shown = "–" if i == 0 or method not in ranks else "yes" if method in found.beaten else "not shown"
+        rank = f"{ranks[method]:.2f}" if method in ranks else "–"
         done = f"{int(own['runs'].sum())} of {int(own['expected'].sum())}"
         jobs = max(int(own["jobs"].sum()), 1)
         failed = f"{int(own['failed'].sum())} ({own['failed'].sum() / jobs:.1%})"

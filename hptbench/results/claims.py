@@ -115,7 +115,8 @@ def results(
     values |= regrets
     scores |= {key: np.log10(np.maximum(curve, FLOOR)) for key, curve in regrets.items()}
     ends: dict[tuple[str, str], list[float]] = {}
-    for (problem, method, _), run in jobs[jobs["method"] != DEFAULT].groupby(["task", "method", "seed"], sort=True):
+    amounts = jobs[["task", "method", "seed", "units", "units_from_zero", "ended"]][jobs["method"] != DEFAULT]
+    for (problem, method, _), run in amounts.groupby(["task", "method", "seed"], sort=True):
         ends.setdefault((str(problem), str(method)), []).append(float(used(run, axis.by).max()))
     return Results(
         axis,
@@ -130,7 +131,7 @@ def _regrets(jobs: pd.DataFrame, runs: pd.DataFrame, axis: Axis) -> dict[tuple[s
     """The hypervolume regrets of the runs on tasks of several objectives, 1 before the first evaluation; a run that
     ended earlier keeps its own."""
     fronts, out = Fronts(jobs, runs), dict[tuple[str, str], list[Floats]]()
-    of_run = dict(iter(jobs.groupby(KEY, sort=False)))
+    of_run = dict(iter(jobs[jobs["task"].isin(runs.loc[several(runs), "task"])].groupby(KEY, sort=False)))
     for key in sorted(fronts):
         curve = np.append(1.0, fronts.regret(key, "validation"))
         out.setdefault((key[0], key[1]), []).append(curve[axis.places(used(of_run[key], axis.by)) + 1])

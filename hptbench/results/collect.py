@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ def collect(folder: Path, only: Collection[tuple[str, str, int, str]] | None = N
     begun = sorted(path.parent for path in home.glob("*/*/*/journal.jsonl"))
     if not done:
         raise UserError(f"{folder}: no run is finished yet; run the study's command again to go on")
-    runs = table(RUNS, [_row(path / "run.json") for path in done])
+    runs = _runs([path / "run.json" for path in done])
     jobs = pa.concat_tables([_jobs(path / "jobs.parquet") for path in done])
     for name, rows in (("jobs", jobs), ("runs", runs)):
         write_whole(folder / f"{name}.parquet", lambda path, rows=rows: pq.write_table(rows, path, compression="zstd"))  # type: ignore[misc]
@@ -65,6 +66,11 @@ def collect(folder: Path, only: Collection[tuple[str, str, int, str]] | None = N
     return Study(folder, frames[0], frames[1], left)
 
 
+def inputs(folder: Path) -> dict[str, str]:
+    """SHA-256 of the study's tables."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("jobs.parquet", "runs.parquet")}
+
+
 def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> pd.DataFrame:
     """The rows of the runs ``only``, by KEY."""
     import pandas as pd
@@ -73,15 +79,28 @@ def chosen(frame: pd.DataFrame, only: Collection[tuple[str, str, int, str]]) -> 
     return frame[keep].reset_index(drop=True)
 
 
+def _runs(paths: Sequence[Path]) -> Any:
+    """The table of runs, a row per file."""
+    rows = [_row(path) for path in paths]
+    try:
+        return table(RUNS, rows)
+    except (ValueError, TypeError):
+        for path, row in zip(paths, rows, strict=True):  # whose it is
+            try:
+                table(RUNS, [row])
+            except (ValueError, TypeError) as error:
+                raise _damaged(path, error) from error
+        raise
+
+
 def _row(path: Path) -> dict[str, Any]:
     try:
         row = {**EARLIER, **json.loads(path.read_text(encoding="utf-8"))}
         if missing := {c.name for c in RUNS} - row.keys():
             raise ValueError(f"no {sorted(missing)}")
-        table(RUNS, [row])
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise _damaged(path, error) from error
-    return dict(row)
+    return row
 
 
 def _jobs(path: Path) -> Any:
@@ -89,7 +108,8 @@ def _jobs(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            rows = file.read(use_threads=False)
         for column in JOBS:
             if column.name in _LATER and column.name not in rows.column_names:
                 nulls = table([column], [{column.name: None}] * len(rows))

@@ -46,7 +46,7 @@ class Tested:
     verdict: str
     """``supported``, ``contradicted`` or ``not shown`` (which is not ``wrong``); ``not tested``: see ``note``."""
     pair: Pair | None
-    """The test over the data sets, Holm over the hypotheses, of scores less the margin."""
+    """The test over the data sets, Holm over all hypotheses; the score of ``better`` less the margin."""
     note: str = ""
 
 
@@ -87,6 +87,8 @@ class Comparison:
     hypotheses: tuple[Tested, ...]
     unequal: tuple[str, ...]
     """Parts of the protocol that were allowed to differ."""
+    where: tuple[str, ...]
+    """Conditions by which runs were chosen."""
 
     @property
     def order(self) -> list[int]:
@@ -110,10 +112,13 @@ def compared(
     rope: float | None = None,
     registration: Registration | None = None,
     unequal: Sequence[str] = (),
+    where: Sequence[str] = (),
+    best: pd.DataFrame | None = None,
 ) -> Comparison:
-    """Compare the methods of a study's tables. UserError as :func:`hptbench.results.table.scores`, and for fewer than
-    two methods."""
-    found = scores(jobs, runs, measure, anchor, missing)
+    """Compare the methods of a study's tables; ``best``: as in :func:`hptbench.results.table.final_table`.
+
+    UserError as :func:`hptbench.results.table.scores`, and for fewer than two methods."""
+    found = scores(jobs, runs, measure, anchor, missing, best)
     methods = tuple(str(m) for m in found.matrix.columns if m != DEFAULT)
     if len(methods) < 2:
         raise UserError(f"expected at least two methods to compare, got {', '.join(methods) or 'none'}; run another")
@@ -158,40 +163,45 @@ def compared(
         registration=registration,
         hypotheses=tested,
         unequal=tuple(unequal),
+        where=tuple(where),
     )
 
 
 def _tested(
     jobs: pd.DataFrame, runs: pd.DataFrame, registration: Registration, anchor: Anchor, missing: Missing
 ) -> tuple[Tested, ...]:
-    """Each hypothesis by the runs that carry the registration."""
-    out: list[Tested | tuple[Hypothesis, Pair, Pair]] = []
-    for h in registration.hypotheses:
-        of = runs[runs["method"].isin([h.better, h.than])]
-        late = int((of["hypotheses"] != registration.sha).sum())
-        absent = [name for name in (h.better, h.than) if name not in set(of["method"])]
-        if absent or late:
-            why = f"no runs of {' and '.join(absent)}" if absent else (
-                f"{late} of {len(of)} runs do not carry the registration {registration.sha}"
-            )  # fmt: skip
-            out.append(Tested(h, "not tested", None, why))
-            continue
-        own = runs[runs["method"].isin([h.better, h.than, DEFAULT])]
-        seen = jobs[jobs["method"].isin(own["method"].unique())]
-        seen = seen if h.at is None else until(seen, h.at, h.by)  # type: ignore[arg-type]
-        matrix = scores(seen, own, h.measure, anchor, missing).matrix[[h.better, h.than]].to_numpy()
-        names = (h.better, h.than)
-        out.append((h, against(matrix - [h.margin, 0.0], names, h.better)[0], against(matrix, names, h.better)[0]))
-    done = [one for one in out if not isinstance(one, Tested)]
-    shifted, plain = (iter(corrected([one[i] for one in done])) for i in (1, 2))  # type: ignore[misc]
-    return tuple(one if isinstance(one, Tested) else _judged(one[0], next(shifted), next(plain)) for one in out)
+    """Each hypothesis by the runs that carry the registration. Those that cannot be tested stay in the family: what is
+    left out after a look at the results must not make the others more certain."""
+    found = [_test(h, jobs, runs, registration.sha, anchor, missing) for h in registration.hypotheses]
+    pairs = iter(corrected([one for one in found if isinstance(one, Pair)], len(found)))
+    return tuple(
+        Tested(h, "not tested", None, one) if isinstance(one, str) else _judged(h, next(pairs))
+        for h, one in zip(registration.hypotheses, found, strict=True)
+    )
 
 
-def _judged(hypothesis: Hypothesis, shifted: Pair, plain: Pair) -> Tested:
-    if shifted.p_holm <= ALPHA and shifted.rank_biserial > 0:
-        return Tested(hypothesis, SUPPORTED, shifted)
-    worse = plain.p_holm <= ALPHA and plain.rank_biserial < 0
-    return Tested(hypothesis, CONTRADICTED if worse else NOT_SHOWN, shifted)
+def _test(
+    h: Hypothesis, jobs: pd.DataFrame, runs: pd.DataFrame, sha: str, anchor: Anchor, missing: Missing
+) -> Pair | str:
+    """Its methods over the data sets, the score of ``better`` less the margin; or why it cannot be tested."""
+    of = runs[runs["method"].isin([h.better, h.than])]
+    if absent := [name for name in (h.better, h.than) if name not in set(of["method"])]:
+        return f"no runs of {' and '.join(absent)}"
+    if late := int((of["hypotheses"] != sha).sum()):
+        return f"{late} of {len(of)} runs do not carry the registration {sha}"
+    own = runs[runs["method"].isin([h.better, h.than, DEFAULT])]
+    seen = jobs[jobs["method"].isin(own["method"].unique())]
+    seen = seen if h.at is None else until(seen, h.at, h.by)  # type: ignore[arg-type]
+    matrix = scores(seen, own, h.measure, anchor, missing).matrix[[h.better, h.than]].to_numpy()
+    [pair] = against(matrix - [h.margin, 0.0], (h.better, h.than), h.better)
+    return pair
+
+
+def _judged(hypothesis: Hypothesis, pair: Pair) -> Tested:
+    """With a margin, only what is worse by more than it contradicts."""
+    if pair.p_holm > ALPHA:
+        return Tested(hypothesis, NOT_SHOWN, pair)
+    return Tested(hypothesis, SUPPORTED if pair.rank_biserial > 0 else CONTRADICTED, pair)
 
 
 def overtuned(jobs: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Overtuning]:
@@ -199,7 +209,7 @@ def overtuned(jobs: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Overtuning]:
     fidelity. Runs without a finite test score of each incumbent do not count; a method without any is left out."""
     single = runs[~several(runs)]
     high = dict(zip(single["task"], single["high"], strict=True))
-    full = jobs[jobs["task"].isin(list(high)) & usable(jobs)]
+    full = jobs[[*KEY, "job", "stop", "ended", "value", "test"]][jobs["task"].isin(list(high)) & usable(jobs)]
     full = full[full["stop"].to_numpy(float) >= full["task"].map(high).to_numpy(float)]
     full = full.sort_values(["ended", "job"])
     references, tests = dict[tuple[str, int], float](), dict[str, list[tuple[tuple[str, int], Array]]]()

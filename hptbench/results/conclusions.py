@@ -1,8 +1,12 @@
-"""A comparison in plain sentences, what was planned apart from what was only seen."""
+"""A comparison in plain sentences and tables, what was planned apart from what was only seen."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from hptbench.results.comparison import ALPHA, DRAWS, Comparison, Tested
+from hptbench.stats.pairwise import Pair
 from hptbench.stats.words import (
     friedman_sentence,
     mixed_sentence,
@@ -17,12 +21,17 @@ NAMES = {"iqm": "interquartile mean", "mean": "mean", "median": "median"}
 """Aggregates in words."""
 
 
-def caption(c: Comparison) -> str:
-    """What the numbers of the table of methods are."""
+def over(c: Comparison) -> str:
+    """What an aggregate is over, and what its interval is."""
     seeds = "1 seed: no intervals" if c.seeds == 1 else (
         f"95 % stratified bootstrap over {c.seeds} seeds, {DRAWS:,} resamples"
     )  # fmt: skip
-    return f"{NAMES[c.aggregate]} of the {c.scores.name} over {len(c.units)} data set(s), lower is better; {seeds}" + (
+    return f"{len(c.units)} data set(s); {seeds}"
+
+
+def caption(c: Comparison) -> str:
+    """What the numbers of the table of methods are."""
+    return f"{NAMES[c.aggregate]} of the {c.scores.name}, lower is better, over {over(c)}" + (
         "; overtuned: runs in which an earlier incumbent (the first configuration) was better in test"
         if c.overtuning
         else ""
@@ -34,6 +43,8 @@ def warnings(c: Comparison) -> list[str]:
     out = []
     if c.unequal:
         out.append(f"Runs were allowed to differ in: {', '.join(c.unequal)}. They are not under one protocol.")
+    if c.where and c.registration:
+        out.append(f"Hypotheses were registered for the whole study, and are tested on {' '.join(c.where)} alone.")
     if c.scores.dropped:
         out.append(f"Left out for missing scores: {', '.join(c.scores.dropped)}.")
     if c.scores.filled:
@@ -49,8 +60,12 @@ def planned(c: Comparison) -> list[str]:
 
 
 def _hypothesis(tested: Tested) -> str:
-    found = f" ({tested.note})" if tested.pair is None else f". {pair_sentence(tested.pair, 'score')}"
-    return f"{tested.hypothesis}: {tested.verdict}{found}"
+    """What is tested with a margin is another number than the method's score: its sentence says so."""
+    h = tested.hypothesis
+    if tested.pair is None:
+        return f"{h}: {tested.verdict} ({tested.note})"
+    pair = replace(tested.pair, a=f"{h.better} less {h.margin:g}") if h.margin else tested.pair
+    return f"{h}: {tested.verdict}. {pair_sentence(pair, 'score')}"
 
 
 def explored(c: Comparison) -> list[str]:
@@ -76,3 +91,50 @@ def power(c: Comparison) -> str:
     """What so many data sets can show at all."""
     units, family = len(c.units), len(c.pairs)
     return power_warning(units, family) or power_sentence(units, c.detectable, family)
+
+
+def method_rows(c: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The table of methods: its head, and a row per method from the best mean rank to the worst."""
+    head = ["method", "mean rank", {"iqm": "IQM"}.get(c.aggregate, c.aggregate)]
+    head += ["overtuned", "worse than default"] if c.overtuning else []
+    rows = []
+    for i in c.order:
+        estimate, low, high = (float(part[i]) for part in c.aggregates)
+        interval = "" if math.isnan(low) else f" [{low:.4g}, {high:.4g}]"
+        row = [c.methods[i], f"{c.ranks[i]:.2f}", f"{estimate:.4g}{interval}"]
+        if c.overtuning:
+            found = c.overtuning.get(c.methods[i])
+            row.append(f"{found.any:.0%} ({found.severe:.0%})" if found else "–")
+            row.append(f"{found.than_default:.0%}" if found and found.with_default else "–")
+        rows.append(row)
+    return head, rows
+
+
+def pair_rows(c: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The table of pairs."""
+    head = ["pair", "better/tied/worse", "difference", "P(first better run)", "p", "p Holm"]
+    head += ["P(better)", "P(equivalent)", "P(worse)"] if c.posteriors else []
+    return head, [_pair(c, p) for p in c.pairs]
+
+
+def _pair(c: Comparison, p: Pair) -> list[str]:
+    interval = f" [{p.low:.2g}, {p.high:.2g}]" if not math.isnan(p.low) else ""
+    run = c.improvement[p.a, p.b]
+    spread = f" [{float(run.low):.2f}, {float(run.high):.2f}]" if not math.isnan(float(run.low)) else ""
+    row = [
+        f"{p.a} – {p.b}", f"{p.wins}/{p.ties}/{p.losses}", f"{p.difference:.2g}{interval}",
+        f"{float(run.estimate):.2f}{spread}", f"{p.p:.2g}", f"{p.p_holm:.2g}",
+    ]  # fmt: skip
+    if found := c.posteriors.get((p.a, p.b)):
+        row += [f"{found.better:.3f}", f"{found.equivalent:.3f}", f"{found.worse:.3f}"]
+    return row
+
+
+def pairs_caption(c: Comparison) -> str:
+    """What the numbers of the table of pairs are."""
+    rope = "" if c.rope is None else f"; equivalent: within ±{c.rope:g} of the {c.scores.name}"
+    return (
+        "each pair: data sets on which the first is better/tied/worse, Hodges–Lehmann difference with its unadjusted "
+        "95 % interval, chance that a run of the first is better, Wilcoxon signed-rank p, and Holm over "
+        f"{len(c.pairs)} comparison(s){rope}"
+    )

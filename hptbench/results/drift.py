@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hptbench.results.schema import KEY
 from hptbench.stats.intervals import Array, t_interval
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 UNIT = "block"
 """The fidelity's unit of drifting tasks."""
-_KEY = ["task", "method", "seed", "run"]
 
 
 def deployed(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -32,12 +32,12 @@ def deployed(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     times = runs["high"].to_numpy(int)
     grid = runs.loc[runs.index.repeat(times), ["task", "unit", "objective", "method", "seed", "run"]]
     grid = grid.assign(block=np.concatenate([np.arange(1, n + 1) for n in times] or [np.arange(0)]))
-    ok = jobs[jobs["status"] == "ok"]
-    best = ok.iloc[np.lexsort((np.arange(len(ok)), ok["value"].to_numpy(float)))].drop_duplicates([*_KEY, "stop"])
-    best = best[[*_KEY, "value", "test"]].assign(block=best["stop"].astype(int))
-    rows: pd.DataFrame = grid.merge(best, how="left", on=[*_KEY, "block"])
+    ok = jobs[(jobs["status"] == "ok") & jobs["task"].isin(runs["task"])]
+    best = ok.iloc[np.lexsort((np.arange(len(ok)), ok["value"].to_numpy(float)))].drop_duplicates([*KEY, "stop"])
+    best = best[[*KEY, "value", "test"]].assign(block=best["stop"].astype(int))
+    rows: pd.DataFrame = grid.merge(best, how="left", on=[*KEY, "block"])
     rows[["value", "test"]] = rows[["value", "test"]].astype(float).replace([np.inf, -np.inf], np.nan)
-    return pd.DataFrame(rows.sort_values([*_KEY, "block"], ignore_index=True))
+    return pd.DataFrame(rows.sort_values([*KEY, "block"], ignore_index=True))
 
 
 def complete(rows: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hptbench.protocol import Front
-from hptbench.results.schema import Measure
+from hptbench.results.schema import KEY, Measure
 from hptbench.space import Mask
 from hptbench.stats.intervals import Array
 
@@ -40,7 +40,6 @@ REGRET = "hypervolume regret"
 BEST, MEDIAN, WORST = "best", "median", "worst"
 """Attainment surfaces: of one run at least, of half of the runs, of all of them."""
 
-_KEY = ["task", "method", "seed", "run"]
 _MARGIN = 0.1
 _ROUNDING = 1e-12
 """Regrets below that are 0."""
@@ -86,11 +85,11 @@ class Fronts:
         runs = runs[several(runs)]
         there = runs[runs["front"].notna()]
         self._known: dict[str, str] = dict(zip(there["task"], there["front"], strict=True))
-        of_run = dict(list(jobs[jobs["task"].isin(runs["task"])].groupby(_KEY))) if len(runs) else {}
+        of_run = dict(list(jobs[jobs["task"].isin(runs["task"])].groupby(KEY))) if len(runs) else {}
         self._objectives = {t: tuple(map(str, n)) for t, n in zip(runs["task"], runs["objectives"], strict=True)}
         self._runs = {
             key: _found(of_run.get(key, jobs.iloc[:0]), self._objectives[key[0]], high)
-            for key, high in zip(runs[_KEY].itertuples(index=False, name=None), runs["high"], strict=True)
+            for key, high in zip(runs[KEY].itertuples(index=False, name=None), runs["high"], strict=True)
         }
 
     def __contains__(self, key: object) -> bool:

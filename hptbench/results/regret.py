@@ -15,14 +15,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.errors import UserError
 from hptbench.results.fronts import usable
-from hptbench.results.table import DEFAULT, RANDOM, Accounting, incumbent_curve, used
+from hptbench.results.table import DEFAULT, RANDOM, Accounting, incumbent_places, used
 from hptbench.space import Floats
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ USE: Mapping[Accounting, str] = {
 }  # fmt: skip
 """The column of :func:`steps` that holds it."""
 _OF_INCUMBENT = ("fidelity", "value", "worth", "test")
-STEPS = ("task", "method", "seed", *USE.values(), *_OF_INCUMBENT)
+_RUN = ["task", "method", "seed"]
+STEPS = (*_RUN, *USE.values(), *_OF_INCUMBENT)
 """The columns of :func:`steps`."""
 
 
@@ -130,19 +131,25 @@ def steps(jobs: pd.DataFrame, what: Worth) -> pd.DataFrame:
     constraint too."""
     import pandas as pd
 
+    jobs = jobs[jobs["method"] != DEFAULT].sort_values([*_RUN, "ended", "job"])
+    counts = usable(jobs)
     if what == "seen":  # lower fidelities are used up, but nothing that they show counts
-        jobs = jobs.assign(status=jobs["status"].where(jobs["worth"].notna(), "failed"))
-    parts = []
-    for (task, method, seed), run in jobs[jobs["method"] != DEFAULT].groupby(["task", "method", "seed"], sort=True):
-        run = run.sort_values(["ended", "job"]).assign(fidelity=lambda rows: rows["stop"])
-        curve = incumbent_curve(run, "evaluations", _OF_INCUMBENT)[list(_OF_INCUMBENT)]
-        before = curve.shift()
-        changed = ((curve != before) & ~(curve.isna() & before.isna())).any(axis=1).to_numpy(copy=True)
+        counts &= jobs["worth"].notna().to_numpy()
+    stop, values = jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
+    of_jobs = jobs[["stop", "value", "worth", "test"]].to_numpy(float)
+    amounts, names = jobs[["units", "units_from_zero", "ended"]], jobs[_RUN]
+    first = np.flatnonzero((names != names.shift()).any(axis=1))
+    keys = names.iloc[first].itertuples(index=False, name=None)
+    columns: dict[str, list[Any]] = {name: [] for name in STEPS}
+    for key, begin, end in zip(keys, first, [*first[1:], len(jobs)], strict=True):
+        at = incumbent_places(counts[begin:end], stop[begin:end], values[begin:end])
+        changed = np.append(at[:1] >= 0, at[1:] != at[:-1])
         changed[-1] = True
-        curve = pd.DataFrame({USE[by]: used(run, by) for by in USE}).join(curve)[changed]
-        parts.append(curve.assign(task=str(task), method=str(method), seed=int(str(seed))))
-    rows = pd.concat(parts, ignore_index=True)[list(STEPS)]
-    return rows.astype({"seed": "int32", "evaluation": "int32"})
+        curve = np.where(at[changed, None] < 0, np.nan, of_jobs[begin:end][at[changed]])
+        use = (used(amounts.iloc[begin:end], by)[changed] for by in USE)
+        for column, part in zip(columns.values(), (*([one] * len(curve) for one in key), *use, *curve.T), strict=True):
+            column.extend(part)
+    return pd.DataFrame(columns).astype({"seed": "int32", "evaluation": "int32"})
 
 
 def incumbents(found: pd.DataFrame, axis: Axis) -> dict[tuple[str, str], Floats]:

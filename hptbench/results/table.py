@@ -10,15 +10,18 @@ On tasks of several objectives a run recommends a front instead, whose score is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hptbench.errors import UserError, unknown
 from hptbench.results.fronts import REGRET, Fronts, usable
 from hptbench.results.schema import KEY, Measure
+from hptbench.space import Mask
 from hptbench.stats.intervals import Array, t_interval
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ USED: Mapping[Accounting, str] = {
     "time": "time of the run",
 }
 """In words, what is used up along a run."""
+CLOCK_UNITS = {"units": "full evaluations", "cost": "s", "live": "s"}
+"""Of a run's time, by its clock."""
 Anchor = Literal["default", "none"]
 Missing = Literal["refuse", "drop", "worst"]
 """What becomes of missing scores: an error that names them; their units are left out, by name; or they count as the
@@ -56,20 +61,22 @@ def incumbent_curve(
     fidelity is first reached, what was seen at lower ones no longer counts."""
     import pandas as pd
 
-    x = used(jobs, accounting)
-    columns_of = (usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float))
-    ok, stop, value = (column.tolist() for column in columns_of)  # single numbers of arrays are slow to get
-    at = np.full(len(jobs), -1)
-    best = -1
-    for i in range(len(jobs)):
-        if ok[i] and (best < 0 or (-stop[i], value[i]) < (-stop[best], value[best])):
-            best = i
-        at[i] = best
+    at = incumbent_places(usable(jobs), jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float))
+    of_best = {column: np.where(at < 0, np.nan, jobs[column].to_numpy(float)[at]) for column in columns}
+    return pd.DataFrame({"x": used(jobs, accounting)} | of_best)
 
-    def of_best(column: str) -> Array:
-        return np.where(at < 0, np.nan, jobs[column].to_numpy(float)[at])
 
-    return pd.DataFrame({"x": x} | {column: of_best(column) for column in columns})
+def incumbent_places(counts: Mask, stop: Array, value: Array) -> NDArray[np.intp]:
+    """(jobs,) the place of the incumbent after each job of one run, -1 before the first; ``counts``: whether a job can
+    be one."""
+    at = np.full(len(value), -1)
+    best, highest, lowest = -1, -np.inf, np.inf
+    places = np.flatnonzero(counts)
+    for i, level, new in zip(places.tolist(), stop[places].tolist(), value[places].tolist(), strict=True):
+        if best < 0 or level > highest or (level == highest and new < lowest):
+            best, highest, lowest = i, level, new
+            at[i:] = i
+    return at
 
 
 def used(jobs: pd.DataFrame, accounting: Accounting) -> Array:
@@ -96,27 +103,24 @@ def mean_curves(
 
     column = _column(measure)
     fronts = Fronts(jobs, runs)
-    curves: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for key, run in jobs.groupby(KEY, sort=True):
+    amounts, counts = jobs[["units", "units_from_zero", "ended"]], usable(jobs)
+    stop, value, score = (jobs[name].to_numpy(float) for name in ("stop", "value", column))
+    curves: dict[tuple[str, str], list[tuple[Array, Array]]] = {}
+    of_runs: dict[Any, Any] = dict(jobs.groupby(KEY).indices)
+    for key, own in sorted(of_runs.items()):
+        x = used(amounts.iloc[own], accounting)
         if key in fronts:
-            regrets = {"value": fronts.regret(key, "validation"), "test": fronts.regret(key, "test")}
-            curve = pd.DataFrame({"x": used(run, accounting)} | regrets)
+            seen, worth = fronts.regret(key, "validation"), fronts.regret(key, measure)
         else:
-            curve = incumbent_curve(run, accounting)
-        curve = curve[curve["value"].notna()]
-        if len(curve):
-            curves.setdefault((run["task"].iloc[0], run["method"].iloc[0]), []).append(curve)
+            at = incumbent_places(counts[own], stop[own], value[own])
+            seen, worth = (np.where(at < 0, np.nan, of_jobs[own][at]) for of_jobs in (value, score))
+        if (there := ~np.isnan(seen)).any():
+            curves.setdefault((key[0], key[1]), []).append((x[there], worth[there]))
     frames = []
     for (task, method), of_seeds in curves.items():
-        xs = [curve["x"].to_numpy(float) for curve in of_seeds]
-        grid = np.unique(np.concatenate(xs))
-        grid = grid[grid >= max(x[0] for x in xs)]
-        values = np.stack(
-            [
-                curve[column].to_numpy(float)[np.searchsorted(x, grid, side="right") - 1]
-                for x, curve in zip(xs, of_seeds, strict=True)
-            ]
-        )
+        grid = np.unique(np.concatenate([x for x, _ in of_seeds]))
+        grid = grid[grid >= max(x[0] for x, _ in of_seeds)]
+        values = np.stack([worth[np.searchsorted(x, grid, side="right") - 1] for x, worth in of_seeds])
         keep = np.ones(len(grid), dtype=bool)
         keep[1:-1] = (np.diff(values, axis=1) != 0).any(axis=0)[:-1]
         mean, low, high = t_interval(values[:, keep])
@@ -127,8 +131,11 @@ def mean_curves(
     return pd.concat(frames, ignore_index=True)
 
 
-def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test") -> pd.DataFrame:
-    """What each method's incumbents are worth: a row per task and method, in the order of names.
+def final_table(
+    jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test", best: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """What each method's incumbents are worth: a row per task and method, in the order of names. ``best``: what
+    :func:`per_run` makes of these jobs and runs, if it is there already.
 
     unit, objective (``hypervolume regret`` where there are several); runs: finished runs, of expected (a run for every
     seed in ``runs``); without: runs that recommend nothing, since all their jobs failed or violated a constraint: they
@@ -140,12 +147,16 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
     import pandas as pd
 
     column = _column(measure)
-    best = per_run(jobs, runs)
+    best = per_run(jobs, runs) if best is None else best
     seeds = best["seed"].nunique()
     rows = []
     for task, on_task in best.groupby("task", sort=True):
-        none = pd.Series(dtype=float)
-        scored = {str(m): rows.set_index("seed")[column].dropna() for m, rows in on_task.groupby("method")}
+        scored: dict[str, dict[int, float]] = {}
+        for method, seed, score in zip(
+            on_task["method"], on_task["seed"].tolist(), on_task[column].tolist(), strict=True
+        ):
+            if not math.isnan(score):
+                scored.setdefault(method, {})[seed] = score
         for method in sorted(best["method"].unique()):
             group = on_task[on_task["method"] == method]
             row = {
@@ -165,9 +176,11 @@ def final_table(jobs: pd.DataFrame, runs: pd.DataFrame, measure: Measure = "test
                 mean, low, high = t_interval(values) if len(values) else (np.nan, np.nan, np.nan)
                 row |= {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
             for name in (DEFAULT, RANDOM):
-                own, reference = (scored.get(m, none) for m in (method, name))
-                own, reference = own.align(reference, join="inner")
-                row |= {name: reference.mean(), f"minus_{name}": own.mean() - reference.mean()}
+                own, reference = (scored.get(m, {}) for m in (method, name))
+                both = sorted(own.keys() & reference.keys())
+                of_own, of_reference = (float(np.mean([one[seed] for seed in both])) if both else math.nan
+                                        for one in (own, reference))  # fmt: skip
+                row |= {name: of_reference, f"minus_{name}": of_own - of_reference}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -202,10 +215,11 @@ def scores(
     measure: Measure = "test",
     anchor: Anchor = "default",
     missing: Missing = "refuse",
+    best: pd.DataFrame | None = None,
 ) -> Scores:
     """The score of each method on each unit: its incumbents' ``measure``, averaged over seeds, then
     divided by the default configuration's on the same task (anchor ``default``), then averaged over the
-    unit's tasks, which are not independent.
+    unit's tasks, which are not independent. ``best``: as in :func:`final_table`.
 
     Every method needs a run whose incumbent has a finite score for every seed of every task. UserError names
     what is missing, unless ``missing`` says what becomes of it. UserError too if
@@ -215,7 +229,7 @@ def scores(
     column = _column(measure)
     if anchor not in ("default", "none"):
         raise unknown("anchor", anchor, ("default", "none"))
-    best = per_run(jobs, runs)
+    best = per_run(jobs, runs) if best is None else best
     methods = sorted(best["method"].unique())
     if anchor == "default" and DEFAULT not in methods:
         raise UserError(
@@ -301,7 +315,7 @@ def kind_of(objectives: Iterable[str]) -> str:
 
 def _incumbents(jobs: pd.DataFrame) -> pd.DataFrame:
     """The incumbent's row of every run that has one."""
-    ok = jobs[usable(jobs)]
+    ok = jobs[[*KEY, "stop", "value", "test"]][usable(jobs)]
     ranked = ok.iloc[np.lexsort((np.arange(len(ok)), ok["value"].to_numpy(float), -ok["stop"].to_numpy(float)))]
     return ranked.drop_duplicates(KEY)
 
@@ -321,7 +335,8 @@ def per_run(jobs: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         )
     of_best = ["stop", "value", "test"]
     best = _incumbents(jobs)[[*KEY, *of_best]].astype(dict.fromkeys(of_best, float)).replace([np.inf, -np.inf], np.nan)
-    counts = jobs.assign(failed=jobs["status"] != "ok").groupby(KEY)["failed"].agg(jobs="size", failed="sum")
+    failed = jobs[KEY].assign(failed=jobs["status"] != "ok")
+    counts = failed.groupby(KEY)["failed"].agg(jobs="size", failed="sum")
     table = runs[[*KEY, "unit", "objective", "high"]].merge(counts.reset_index(), how="left", on=KEY)
     table = table.fillna({"jobs": 0, "failed": 0}).merge(best, how="left", on=KEY)
     fronts = Fronts(jobs, runs)

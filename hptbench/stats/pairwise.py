@@ -78,10 +78,11 @@ def against(scores: ArrayLike, methods: Sequence[str], reference: str) -> list[P
     return corrected(_pairs(scores, methods, [(one, j) for j in range(len(methods)) if j != one]))
 
 
-def corrected(pairs: Sequence[Pair]) -> list[Pair]:
-    """``pairs`` as one family."""
-    adjusted = holm([pair.p for pair in pairs])
-    return [replace(pair, p_holm=float(p), family=len(pairs)) for pair, p in zip(pairs, adjusted, strict=True)]
+def corrected(pairs: Sequence[Pair], family: int | None = None) -> list[Pair]:
+    """``pairs`` as one family, of so many comparisons if some could not be made: they count as p = 1."""
+    family = len(pairs) if family is None else family
+    adjusted = holm([*(pair.p for pair in pairs), *[1.0] * (family - len(pairs))])[: len(pairs)]
+    return [replace(pair, p_holm=float(p), family=family) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
 def _pairs(scores: ArrayLike, methods: Sequence[str], columns: Sequence[tuple[int, int]]) -> list[Pair]:

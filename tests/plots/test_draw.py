@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hptbench.errors import UserError
-from hptbench.plots.draw import draw
-from hptbench.plots.figure import Axis, Figure, Mark, Panel
+from hptbench.plots.draw import _canvas, draw
+from hptbench.plots.figure import Axis, Figure, Mark, Panel, scale_of, with_bands
 
 _X = Axis("used", "log")
 _NAMES = Axis("", "category", ("first", "second"))
@@ -26,7 +28,7 @@ def figure() -> Figure:
         Panel((Mark("cells", {"x": [0, 1], "y": [0, 1], "shade": [0, 1], "label": ["a", "b"]}),), _NAMES, _NAMES),
         Panel((Mark("paths", {"ys": [[0, 1], [1, np.nan]], "shade": [0, 1]}),), _NAMES, Axis("place")),
     )
-    return Figure("every", "Every kind", "A caption.", "What one sees.", panels)
+    return Figure("every", "Every kind", "A caption.", "What one sees.", panels, {"told": "besides"})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,9 @@ def test_every_kind_in_every_format_with_a_side_car(drawn: list[Path]) -> None:
     assert side["alt"] == "What one sees."
     for path in drawn[:3]:
         assert side["files"][path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert side["data"]["panels"][0]["marks"][0]["y"] == [3, None, 1]
+    assert side["panels"][0]["marks"][0]["y"] == [3, None, 1]
+    assert side["panels_sha256"] == hashlib.sha256(json.dumps(side["panels"], sort_keys=True).encode()).hexdigest()
+    assert side["told"] == "besides"
     svg = drawn[2].read_text()
     assert "default configuration" in svg
     assert ">bohb<" in svg
@@ -66,3 +70,40 @@ def test_formats_that_are_none(tmp_path: Path) -> None:
         draw(figure(), tmp_path, [], ["gif"])
     with pytest.raises(UserError, match="expected a format"):
         draw(figure(), tmp_path, [], [])
+
+
+def lines(n: int, **columns: list[float]) -> Figure:
+    mark = {"x": [1.0, 4.0], "y": [1.0, 3.0], **columns}
+    marks = tuple(Mark("line", mark, f"m{i}") for i in range(n))
+    return Figure("lines", "Lines", "A caption.", "Lines.", (Panel(marks, Axis("used"), Axis("loss")),))
+
+
+@pytest.mark.parametrize("high", [1000.0, math.inf])
+def test_limits_follow_the_lines_and_bands_go_beyond(high: float) -> None:
+    [axes] = _canvas(lines(1, low=[0.5, 2.5], high=[1.5, high]), ["m0"]).axes
+    assert axes.get_ylim() == pytest.approx((0.76, 3.24))
+    [band] = axes.collections
+    [outline] = band.get_paths()
+    assert 100 < outline.vertices[:, 1].max() < math.inf
+
+
+def test_a_legend_of_many_methods_stands_beside_the_panels() -> None:
+    for n, columns in ((2, 2), (12, 1)):
+        canvas = _canvas(lines(n), [f"m{i}" for i in range(n)])
+        [legend] = canvas.legends
+        assert [text.get_text() for text in legend.get_texts()] == [f"m{i}" for i in range(n)]
+        assert (legend._ncols == 1) == (columns == 1)
+
+
+def test_no_global_state_is_touched(tmp_path: Path) -> None:
+    before = "matplotlib.pyplot" in sys.modules
+    draw(lines(2), tmp_path, ["m0", "m1"])
+    assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_scales_and_bands_follow_what_is_drawn() -> None:
+    assert [scale_of(values) for values in ([1, 11, math.nan], [1, 9], [-1, 100])] == ["log", "linear", "linear"]
+    assert with_bands(2, [5]) == (True, "Bands: 95 % t interval of the mean over seeds (n = 5); panels may cut them.")
+    assert "n = 3 to 5" in with_bands(2, [5, 3])[1]
+    assert with_bands(2, [1]) == (False, "One seed: no bands.")
+    assert with_bands(9, [5]) == (False, "No bands: they would hide so many lines.")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hptbench.commands.compare import main as compare
 from hptbench.commands.report import made, main
 from hptbench.errors import UserError
 from hptbench.report.aggregates import critical_differences, profiles
@@ -21,6 +23,7 @@ from hptbench.report.data import Data, measure_of
 from hptbench.report.page import SECTIONS, Page, page, render
 from hptbench.results.collect import Study, collect
 from hptbench.results.comparison import overtuned
+from hptbench.results.registered import parsed, register
 from hptbench.stats.aggregate import iqm
 from hptbench.stats.ranks import critical_difference
 
@@ -104,7 +107,16 @@ def test_figures_hold_the_numbers_of_the_study(report: Page, text: str) -> None:
     drawn = packed(text, "figures")
     assert drawn["methods"] == ["random", "sobol"]
     figures = {figure["name"]: figure for figure in drawn["figures"]}
-    assert set(figures) >= {"anytime", "ranks", "heat-map", "parallel", "importance", "dependence", "overhead", "iqm"}
+    assert set(figures) >= {
+        "anytime",
+        "ranks",
+        "heat-map",
+        "parallel",
+        "importance",
+        "dependence",
+        "overhead",
+        "aggregates",
+    }
     for figure in figures.values():
         assert figure["alt"]
         assert figure["caption"]
@@ -174,7 +186,7 @@ def test_a_method_that_lacks_a_task_is_named_and_keeps_the_rest(study: Path) -> 
     report = changed(study, jobs, runs)
     text = render(report)
     assert "sobol on branin: 2 run(s) are missing." in text
-    assert "Left out of ranks and tests, as a score is missing: branin." in text
+    assert "Left out for missing scores: branin." in text
     assert "over 1 data set" in report.verdict.headline
     assert ("ranks along the runs", "random") not in report.missing
     assert any(what == "ranks along the runs" and "sobol on branin" in why for what, why in report.missing)
@@ -187,7 +199,7 @@ def test_scores_that_are_no_numbers_conclude_nothing_and_still_make_a_page(study
     jobs["test"] = np.where(jobs["method"] == "sobol", np.nan, jobs["test"])
     report = changed(study, jobs)
     assert "Nothing can be concluded" in report.verdict.headline
-    assert "each of branin, hartmann3 lacks a score" in report.verdict.sentences[0]
+    assert "each of branin, hartmann3 lacks a score" in report.verdict.warnings[0]
     text = render(report)
     Parsed(text)
     assert "sobol on branin: no finite test score of what a run recommends." in text
@@ -224,7 +236,7 @@ def test_aggregates_show_what_the_statistics_say(study: Path) -> None:
     lines = {mark.series: list(mark.columns["y"]) for mark in profile.panels[0].marks}
     assert lines["random"] == lines["third"]
     assert all(y == sorted(y) and y[-1] == 1 for y in lines.values())
-    scores = data.scores
+    scores = data.comparison.scores
     at = {mark.series: mark.columns["x"][0] for mark in middle.panels[0].marks}
     column = scores.matrix.columns.get_loc("sobol")
     assert at["sobol"] == pytest.approx(iqm(scores.by_seed[:, column]))
@@ -233,6 +245,45 @@ def test_aggregates_show_what_the_statistics_say(study: Path) -> None:
     assert made is not None
     worse = {mark.series: mark.columns["x"][0] for mark in made.panels[0].marks}
     assert worse == {method: one.any for method, one in shares.items()}
+
+
+def test_the_verdict_is_that_of_compare(study: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare([str(study), "--format", "json", "--missing", "drop", "--rope", "0.01"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    report = made(study, rope=0.01)
+    c = report.verdict.comparison
+    assert c is not None
+    assert [c.scores.name, list(c.units)] == [found["score"], found["units"]]
+    for pair in found["exploratory"]["pairs"]:
+        [own] = [p for p in c.pairs if (p.a, p.b) == (pair["a"], pair["b"])]
+        assert own.p_holm == pair["p_holm"]
+        assert c.posteriors[own.a, own.b].better == pair["posterior"]["better"]
+    middle = next(figure for figure in report.drawn if figure.name == "aggregates")
+    for mark in middle.panels[0].marks:
+        of_compare = found["exploratory"]["methods"][mark.series]
+        assert [mark.columns[name][0] for name in ("x", "low", "high")] == pytest.approx(
+            [of_compare[name] for name in ("aggregate", "low", "high")]
+        )
+    page = html.unescape(render(report))
+    for sentence in [*found["sentences"]["exploratory"], *found["sentences"]["overtuning"]]:
+        assert sentence in page
+    assert "P(equivalent)" in page
+    assert "P(equivalent)" not in text
+
+
+def test_registered_hypotheses_come_first_and_apart(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    begun = tmp_path / "runs"
+    begun.rename(tmp_path / "later")  # hypotheses are registered before the first run
+    given = register(tmp_path, parsed([{"better": "sobol", "than": "random", "margin": 10}]), ["sobol", "random"])
+    assert given is not None
+    (tmp_path / "later").rename(begun)
+    for file in begun.glob("*/*/*/run.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"hypotheses": given.sha}))
+    text = html.unescape(render(made(tmp_path)))
+    planned = text.index(f"Hypotheses registered on {given.when} UTC ({given.sha})")
+    said = text.index("sobol is no worse than random by more than 10 by test loss, at the end: not shown.")
+    assert planned < said < text.index(">Exploratory<") < text.index("Methods, the best first") < text.index("<figure")
 
 
 def test_one_method_is_compared_with_nothing(study: Path) -> None:

@@ -142,13 +142,32 @@ def test_hypotheses_are_tested_as_a_family_of_their_own() -> None:
     )  # fmt: skip
     c = compared(jobs, runs, registration=given)
     assert [t.verdict for t in c.hypotheses] == ["supported", "contradicted", "not shown", "supported", "not tested"]
-    assert [t.pair.family for t in c.hypotheses if t.pair] == [4] * 4
+    assert [t.pair.family for t in c.hypotheses if t.pair] == [5] * 4, "those that cannot be tested stay in the family"
     assert c.hypotheses[4].note == "no runs of absent"
     text = conclusions.planned(c)
     assert text[0].startswith(
         "good is better than plain by test loss, at the end: supported. good is better than plain on 8"
     )
     assert text[1].startswith("plain is better than good by test loss, after 2 evaluations: contradicted")
+    assert "supported. plain less 0.1 is better than other_one on 8" in text[3]
+
+
+def test_only_what_is_worse_by_more_than_the_margin_contradicts() -> None:
+    jobs, runs = study(sha="abc")
+    plain = jobs["method"] == "plain"
+    twin = jobs[plain].assign(method="twin", test=jobs.loc[plain, "test"] + 0.05)
+    jobs, runs = pd.concat([jobs, twin]), pd.concat([runs, runs[runs["method"] == "plain"].assign(method="twin")])
+    given = registration(*(Hypothesis("twin", "plain", margin=margin) for margin in (0.04, 0.05, 0.06)))
+    verdicts = [tested.verdict for tested in compared(jobs, runs, registration=given).hypotheses]
+    assert verdicts == ["contradicted", "not shown", "supported"]
+
+
+def test_hypotheses_on_a_part_of_the_study_say_so() -> None:
+    given = registration(Hypothesis("good", "plain"))
+    tables = study(sha="abc")
+    chosen = conclusions.warnings(compared(*tables, registration=given, where=("unit=t1,t2",)))
+    assert chosen == ["Hypotheses were registered for the whole study, and are tested on unit=t1,t2 alone."]
+    assert conclusions.warnings(compared(*tables, where=("unit=t1,t2",))) == []
 
 
 def test_runs_of_before_or_of_another_registration_test_nothing(tables: Tables) -> None:
