@@ -76,7 +76,7 @@ def workers(data: Data) -> Figure | None:
                 zip(rows["job"], rows["trial"], rows["start"], rows["stop"], rows["status"], strict=True)]  # fmt: skip
         bars = Mark("bars", {"start": rows["began"], "x": rows["ended"], "y": rows["worker"], "text": text}, method)
         names = tuple(map(str, range(int(run["workers"]))))
-        x = Axis(f"time ({CLOCK_UNITS[run['clock']]})")
+        x = Axis(f"time ({CLOCK_UNITS.get(run['clock'], 'unknown unit')})")
         panels.append(Panel((bars,), x, Axis("worker", "category", names), f"{method}, seed {run['seed']}"))
     caption = f"The first {_BARS} jobs of one run per method on {task}; gaps are waiting."
     alt = f"{len(panels)} timelines with a row of bars per worker."

@@ -26,7 +26,7 @@ def anytime(data: Data) -> Figure:
     """What the incumbents are worth against what was used."""
     curves = mean_curves(data.jobs, data.runs, data.accounting, data.measure)
     bands, words = with_bands(len(data.methods), [int(n) for n in curves["seeds"].unique()])
-    clocks = {CLOCK_UNITS[clock] for clock in data.runs.loc[data.runs["method"] != DEFAULT, "clock"]}
+    clocks = {CLOCK_UNITS.get(clock, "") for clock in data.runs.loc[data.runs["method"] != DEFAULT, "clock"]}
     unit = f" ({clocks.pop()})" if data.accounting == "time" and len(clocks) == 1 else ""
     x = Axis(USED[data.accounting] + unit, "log")
     fronts = data.fronts.references(data.measure)
