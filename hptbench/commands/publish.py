@@ -148,11 +148,16 @@ def publish(
 ) -> list[Path]:
     """The files written: the lasting ones of all of ``found``, and the comparison of the runs that satisfy ``where``.
 
-    UserError if methods or tasks are missing, or ``at`` goes beyond the runs."""
+    Methods that lack tasks are kept, but not compared, and named. UserError if none is complete, or the reference is
+    not, or ``at`` goes beyond the runs."""
     from hptbench.plots.draw import draw
     from hptbench.report.curves import standings
 
-    part = found.of(selected(found.runs, where))
+    chosen_runs = selected(found.runs, where)
+    partial = _partial(chosen_runs)
+    if reference in partial:
+        raise UserError(f"expected runs of {reference} on every task to compare it, got {partial[str(reference)]}")
+    part = found.of(chosen_runs[~chosen_runs["method"].isin(partial)])
     axis = axis_of(part, by)
     first, last = float(axis.at[0]), float(axis.at[-1])
     at = at or [n for n in (_AT if axis.by == "evaluations" else _AT_FULL) if first <= n <= last] or [last]
@@ -167,7 +172,7 @@ def publish(
     files = write(folder, found)
     best_first = [fine.methods[j] for j in np.argsort(mean_ranks(fine.scores[-1]), kind="stable")]
     drawn = draw(standings(fine), folder, best_first, command=command)
-    text = _text(folder.resolve().name, part, fine, coarse, at, reference, command, unfinished)
+    text = _text(folder.resolve().name, part, fine, coarse, at, reference, command, partial, unfinished)
     path = folder / "comparison.md"
     write_whole(path, lambda new: new.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
     return [*files, *drawn, path]
@@ -181,6 +186,7 @@ def _text(
     at: Sequence[float],
     reference: str | None,
     command: str,
+    partial: Mapping[str, str],
     unfinished: Sequence[str],
 ) -> str:
     final = mean_ranks(where.after(at[-1]))
@@ -216,7 +222,7 @@ def _text(
         count = str(low) if low == high else f"{low}–{high}"
         rough = f"{mean_ranks(coarse.after(at[-1]))[j]:.2f}"
         lines.append(f"| {method} | {ranks} | {rough} | {scores} | {cpu[method]:.3g} | {count} |")
-    lines += _missing(runs, unfinished)
+    lines += _missing(runs, partial, unfinished)
     lines += ["", f"{friedman_sentence(friedman(where.after(at[-1])))} (at {at[-1]:g} {USED[where.axis.by]})", ""]
     lines += _test_lines(pairs, at, reference, chosen_after)
     lines += ["", "## Problems", "", "| task | best known | median random |", "|---|---|---|"]
@@ -232,7 +238,20 @@ def _problems(where: Standing, found: Mapping[str, Reference]) -> str:
     )
 
 
-def _missing(runs: pd.DataFrame, unfinished: Sequence[str]) -> list[str]:
+def _partial(runs: pd.DataFrame) -> dict[str, str]:
+    """The methods that lack tasks which others have, and how many they have. UserError if all do."""
+    tasks = runs["task"].nunique()
+    have = {str(method): int(n) for method, n in runs.groupby("method")["task"].nunique().items()}
+    partial = {method: f"{n} of {tasks} tasks" for method, n in have.items() if n < tasks}
+    if len(partial) == len(have):
+        named = ", ".join(f"{method} {text}" for method, text in partial.items())
+        raise UserError(
+            f"expected a method with runs on every task, got only {named}; run them, or choose tasks (--where)"
+        )
+    return partial
+
+
+def _missing(runs: pd.DataFrame, partial: Mapping[str, str], unfinished: Sequence[str]) -> list[str]:
     """By name, the methods that lack runs which others have; and how many runs are not finished."""
     seeds = runs["seed"].nunique()
     lacking = {
@@ -240,6 +259,9 @@ def _missing(runs: pd.DataFrame, unfinished: Sequence[str]) -> list[str]:
     }
     named = ", ".join(f"{method} {lack}" for method, lack in lacking.items() if lack)
     lines = []
+    if partial:
+        left_out = ", ".join(f"{method} ({text})" for method, text in partial.items())
+        lines += ["", f"**Not compared**, since they lack tasks: {left_out}."]
     if named:
         lines += [
             "",

@@ -113,6 +113,22 @@ def test_a_study_grows_from_day_to_day(study: Path, tmp_path: Path) -> None:
     assert [line[:5] for line in differing] == ["# onc", "Made "]
 
 
+def test_methods_that_lack_tasks_are_kept_and_named(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    for file in (tmp_path / "runs").glob("*/*/*/run.json"):
+        run = json.loads(file.read_text())
+        if (run["method"], run["task"]) == ("sobol", "branin"):
+            shutil.rmtree(file.parent)
+    main([str(tmp_path), "--at", "8"])
+    text = (tmp_path / "comparison.md").read_text()
+    assert "1 methods on 2 problems" in text
+    assert "**Not compared**, since they lack tasks: sobol (1 of 2 tasks)." in text
+    kept = pd.read_parquet(tmp_path / "published.parquet")
+    assert set(kept.loc[kept["method"] == "sobol", "task"]) == {"hartmann3"}
+    with pytest.raises(UserError, match="sobol on every task to compare it, got 1 of 2 tasks"):
+        main([str(tmp_path), "--at", "8", "--reference", "sobol"])
+
+
 def test_runs_of_another_protocol_are_not_added(study: Path, tmp_path: Path) -> None:
     shutil.copytree(study / "runs", tmp_path / "runs")
     main([str(tmp_path), "--at", "8"])
