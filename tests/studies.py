@@ -10,10 +10,14 @@ import pandas as pd
 
 from hptbench import registry
 from hptbench.executors import Broken, Executor
+from hptbench.methods.default import Default
+from hptbench.methods.random import RandomSearch
+from hptbench.methods.sobol import Sobol
 from hptbench.protocol import Budget, Clock, Task
 from hptbench.results.collect import collect
 from hptbench.results.schema import JOBS, RUNS
-from hptbench.run import Plan
+from hptbench.run import Driver, Evaluator, Plan, execute
+from hptbench.tasks.synthetic import SyntheticTask
 from hptbench.testing.problems import Bowl
 from hptbench.workers import Limits
 
@@ -29,6 +33,19 @@ class Silent:
 
     def ended(self, plan: Plan) -> None:
         self.over += 1
+
+
+def small(folder: Path) -> Path:
+    """Random search, Sobol points and the default configuration on two functions, three seeds, done."""
+    todo = [
+        Plan(SyntheticTask(name), label, method, seed, Budget(max_jobs=jobs), 1, Clock.COST, Limits(None, None), folder)
+        for name in ("branin", "hartmann3")
+        for label, method, jobs in (("random", RandomSearch(), 8), ("sobol", Sobol(), 8), ("default", Default(), 1))
+        for seed in range(3)
+    ]
+    for plan in todo:
+        execute(plan, Driver(Evaluator(), lambda *_: None))
+    return folder
 
 
 def plans(

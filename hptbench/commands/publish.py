@@ -27,8 +27,8 @@ from hptbench.results.collect import collect
 from hptbench.results.fronts import several
 from hptbench.results.published import BEGIN_ANEW, Published, condensed, is_published, read, write
 from hptbench.results.regret import (
+    COLUMN_OF,
     FLOOR,
-    USE,
     Axis,
     Reference,
     Standing,
@@ -125,7 +125,7 @@ def gathered(folder: Path, where: Sequence[str] = (), of: Worth | None = None) -
 def axis_of(found: Published, by: Accounting | None = None) -> Axis:
     """Along what the runs of a study are compared, to the end of the longest; None: see ``--help``."""
     by = by or ("evaluations" if _full(found.runs) else "credited")
-    used = found.steps[USE[by]]
+    used = found.steps[COLUMN_OF[by]]
     if by == "evaluations":
         return replace(evaluations(int(used.max())), worth=found.worth)
     return Axis(np.geomspace(max(used.min(), used.max() / _SPAN), used.max(), _POINTS), by, found.worth)

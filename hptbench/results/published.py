@@ -21,14 +21,14 @@ from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.results.collect import EARLIER
 from hptbench.results.regret import STEPS, Reference, Worth, references, steps, worth
-from hptbench.results.schema import RUNS, arrow_schema
+from hptbench.results.schema import KEY, RUNS, arrow_schema
 from hptbench.results.table import DEFAULT
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _INCUMBENTS, _RUNS, _REFERENCES = "incumbents.parquet", "published.parquet", "references.json"
-_RUN = ["task", "method", "seed"]
+_RUN = KEY[:3]
 BEGIN_ANEW = f"to begin anew delete {_INCUMBENTS}, {_RUNS} and {_REFERENCES}"
 
 

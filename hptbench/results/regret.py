@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hptbench.errors import UserError
 from hptbench.results.fronts import usable
+from hptbench.results.schema import KEY
 from hptbench.results.table import DEFAULT, RANDOM, Accounting, incumbent_places, used
 from hptbench.space import Floats
 
@@ -32,13 +33,13 @@ Worth = Literal["seen", "full"]
 _ROUNDING = 1e-9
 FLOOR = 1e-4
 """Least regret that counts."""
-USE: Mapping[Accounting, str] = {
+COLUMN_OF: Mapping[Accounting, str] = {
     "evaluations": "evaluation", "credited": "credited", "from_zero": "from_zero", "time": "time",
 }  # fmt: skip
 """The column of :func:`steps` that holds it."""
 _OF_INCUMBENT = ("fidelity", "value", "worth", "test")
-_RUN = ["task", "method", "seed"]
-STEPS = (*_RUN, *USE.values(), *_OF_INCUMBENT)
+_RUN = KEY[:3]
+STEPS = (*_RUN, *COLUMN_OF.values(), *_OF_INCUMBENT)
 """The columns of :func:`steps`."""
 
 
@@ -146,7 +147,7 @@ def steps(jobs: pd.DataFrame, what: Worth) -> pd.DataFrame:
         changed = np.append(at[:1] >= 0, at[1:] != at[:-1])
         changed[-1] = True
         curve = np.where(at[changed, None] < 0, np.nan, of_jobs[begin:end][at[changed]])
-        use = (used(amounts.iloc[begin:end], by)[changed] for by in USE)
+        use = (used(amounts.iloc[begin:end], by)[changed] for by in COLUMN_OF)
         for column, part in zip(columns.values(), (*([one] * len(curve) for one in key), *use, *curve.T), strict=True):
             column.extend(part)
     return pd.DataFrame(columns).astype({"seed": "int32", "evaluation": "int32"})
@@ -157,7 +158,7 @@ def incumbents(found: pd.DataFrame, axis: Axis) -> dict[tuple[str, str], Floats]
     the first. ``found``: see :func:`steps`. A run that ended earlier keeps its incumbent."""
     out: dict[tuple[str, str], list[Floats]] = {}
     for (task, method, _), run in found.groupby(["task", "method", "seed"], sort=True):
-        place = axis.places(run[USE[axis.by]].to_numpy(float))
+        place = axis.places(run[COLUMN_OF[axis.by]].to_numpy(float))
         values = np.where(place < 0, np.nan, run["worth"].to_numpy(float)[place])
         out.setdefault((str(task), str(method)), []).append(np.where(np.isnan(values), np.inf, values))
     return {key: np.stack(runs) for key, runs in out.items()}

@@ -147,7 +147,8 @@ def _table(path: str) -> pd.DataFrame:
     lacking = {"data", "learner", "configuration", "fidelity", "status", "cost", "config"} - set(frame)
     if lacking:
         raise UserError(
-            f"{path}: expected a table of collect-evaluations, got one without {', '.join(sorted(lacking))}"
+            f"{path}: expected a table of collect-evaluations, got one without {', '.join(sorted(lacking))}; "
+            "correct path"
         )
     return frame
 
@@ -167,7 +168,10 @@ def _grid(path: str, data: str, learner: str) -> _Grid:
     whole = ok.groupby("configuration").filter(lambda rows: len(rows) == len(levels))
     whole = whole.sort_values(["configuration", "fidelity"])
     if whole.empty:
-        raise UserError(f"{path}: no configuration of {learner} on {data} was evaluated at every fidelity")
+        raise UserError(
+            f"{path}: expected configurations of {learner} on {data} evaluated at every fidelity, got none; finish "
+            "collect-evaluations, or choose another data set"
+        )
     shape = len(whole) // len(levels), len(levels)
     losses = {}
     for name in dict.fromkeys(m.name for kind in METRICS.values() for m in kind):

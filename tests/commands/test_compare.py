@@ -4,32 +4,18 @@ import json
 from pathlib import Path
 
 import pytest
+from studies import small
 
 from hptbench.commands.compare import main
 from hptbench.errors import UserError
-from hptbench.methods.default import Default
-from hptbench.methods.random import RandomSearch
-from hptbench.methods.sobol import Sobol
-from hptbench.protocol import Budget, Clock
 from hptbench.results.registered import Hypothesis, register
-from hptbench.run import Driver, Evaluator, Plan, execute
-from hptbench.tasks.synthetic import SyntheticTask
-from hptbench.workers import Limits
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results") / "small"
     register(folder, (Hypothesis("sobol", "random", at=4.0),), ["sobol", "random"])
-    plans = [
-        Plan(SyntheticTask(name), label, method, seed, Budget(max_jobs=jobs), 1, Clock.COST, Limits(None, None), folder)
-        for name in ("branin", "hartmann3")
-        for label, method, jobs in (("random", RandomSearch(), 8), ("sobol", Sobol(), 8), ("default", Default(), 1))
-        for seed in range(3)
-    ]
-    for plan in plans:
-        execute(plan, Driver(Evaluator(), lambda *_: None))
-    return folder
+    return small(folder)
 
 
 def test_hypotheses_come_first_on_the_terminal(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from studies import small
 
 from hptbench.commands.publish import main
 from hptbench.errors import UserError
-from hptbench.methods.default import Default
 from hptbench.methods.hyperband import Hyperband
 from hptbench.methods.random import RandomSearch
-from hptbench.methods.sobol import Sobol
 from hptbench.protocol import Budget, Clock
 from hptbench.run import Driver, Evaluator, Plan, execute
 from hptbench.tasks.synthetic import SyntheticTask
@@ -23,15 +22,7 @@ from hptbench.workers import Limits
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results") / "small"
-    plans = [
-        Plan(SyntheticTask(name), label, method, seed, Budget(max_jobs=jobs), 1, Clock.COST, Limits(None, None), folder)
-        for name in ("branin", "hartmann3")
-        for label, method, jobs in (("random", RandomSearch(), 8), ("sobol", Sobol(), 8), ("default", Default(), 1))
-        for seed in range(3)
-    ]
-    for plan in plans:
-        execute(plan, Driver(Evaluator(), lambda *_: None))
-    return folder
+    return small(folder)
 
 
 def test_what_lasts_is_written(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

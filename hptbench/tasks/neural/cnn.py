@@ -44,7 +44,9 @@ class NeuralCNN(Neural):
                 f"{training.X.shape[1]} columns; choose another data set (digits)"
             )
         if training.categorical.any() or np.isnan(training.X).any():
-            raise UserError(f"data set {data!r}: expected pixels, got categories or missing values")
+            raise UserError(
+                f"data set {data!r}: expected pixels, got categories or missing values; choose another data set"
+            )
         mean, deviation = float(training.X.mean()), float(training.X.std()) or 1.0
         return lambda X: np.asarray((np.nan_to_num(X, nan=mean) - mean) / deviation).reshape(-1, 1, side, side)
 
