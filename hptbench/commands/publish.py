@@ -84,7 +84,11 @@ def main(argv: list[str]) -> int:
         "or that of its configuration trained in full, which the task knows (default else)",
     )
     parser.add_argument(
-        "--reference", metavar="METHOD", help="tested against each other method; default: the best final mean rank"
+        "--reference",
+        nargs="+",
+        default=[],
+        metavar="METHOD",
+        help="tested against each other method, in a table of its own; default: the best final mean rank",
     )
     parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="only these runs, as in compare")
     options = parser.parse_args(argv)
@@ -141,22 +145,23 @@ def publish(
     found: Published,
     by: Accounting | None = None,
     at: Sequence[float] | None = None,
-    reference: str | None = None,
+    reference: Sequence[str] = (),
     command: str = "",
     where: Sequence[str] = (),
     unfinished: Sequence[str] = (),
 ) -> list[Path]:
     """The files written: the lasting ones of all of ``found``, and the comparison of the runs that satisfy ``where``.
 
-    Methods that lack tasks are kept, but not compared, and named. UserError if none is complete, or the reference is
-    not, or ``at`` goes beyond the runs."""
+    Methods that lack tasks are kept and named: they have no ranks, and are tested on the tasks that they have.
+    UserError if none is complete, or a reference is not, or ``at`` goes beyond the runs."""
     from hptbench.plots.draw import draw
     from hptbench.report.curves import standings
 
     chosen_runs = selected(found.runs, where)
     partial = _partial(chosen_runs)
-    if reference in partial:
-        raise UserError(f"expected runs of {reference} on every task to compare it, got {partial[str(reference)]}")
+    for one in reference:
+        if one in partial:
+            raise UserError(f"expected runs of {one} on every task to test it against others, got {partial[one]}")
     part = found.of(chosen_runs[~chosen_runs["method"].isin(partial)])
     axis = axis_of(part, by)
     first, last = float(axis.at[0]), float(axis.at[-1])
@@ -164,15 +169,18 @@ def publish(
     if not first <= at[0] <= at[-1] <= last * (1 + 1e-9):
         raise UserError(f"expected --at between {first:.3g} and {last:.6g} {USED[axis.by]}, got {list(at)}")
     axis = replace(axis, at=np.union1d(axis.at, at))
-    values = incumbents(part.steps, axis)
-    units = dict(zip(part.runs["task"], part.runs["unit"], strict=True))
-    fine, coarse = (standing(log_regrets(values, part.references, floor), units, axis) for floor in (FLOOR, _COARSE))
-    if reference is not None and reference not in fine.methods:
-        raise unknown("method", reference, fine.methods)
+    fine, coarse = (_standing(part, axis, floor) for floor in (FLOOR, _COARSE))
+    for one in reference:
+        if one not in fine.methods:
+            raise unknown("method", one, fine.methods)
     files = write(folder, found)
-    best_first = [fine.methods[j] for j in np.argsort(mean_ranks(fine.scores[-1]), kind="stable")]
+    best_first = [fine.methods[j] for j in np.argsort(mean_ranks(fine.after(at[-1])), kind="stable")]
+    tests = []
+    for one in dict.fromkeys(reference or best_first[:1]):
+        duels = [_standing(found.of(_duel(chosen_runs, one, method)), axis) for method in partial]
+        tests += _test_lines(_tests([fine, *duels], at, one), at, one, chosen_after=not reference)
     drawn = draw(standings(fine), folder, best_first, command=command)
-    text = _text(folder.resolve().name, part, fine, coarse, at, reference, command, partial, unfinished)
+    text = _text(folder.resolve().name, part, fine, coarse, at, tests, command, partial, unfinished)
     path = folder / "comparison.md"
     write_whole(path, lambda new: new.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
     return [*files, *drawn, path]
@@ -184,16 +192,12 @@ def _text(
     where: Standing,
     coarse: Standing,
     at: Sequence[float],
-    reference: str | None,
+    tests: Sequence[str],
     command: str,
     partial: Mapping[str, str],
     unfinished: Sequence[str],
 ) -> str:
-    final = mean_ranks(where.after(at[-1]))
-    order = np.argsort(final, kind="stable")
-    chosen_after = reference is None
-    reference = reference or where.methods[order[0]]
-    pairs = _tests(where, at, reference)
+    order = np.argsort(mean_ranks(where.after(at[-1])), kind="stable")
     runs = part.runs
     seeds = runs.groupby(["task", "method"]).size().groupby("method").agg(["min", "max"])
     cpu = (runs["ask"] + runs["tell"]).groupby(runs["method"]).median()
@@ -223,8 +227,8 @@ def _text(
         rough = f"{mean_ranks(coarse.after(at[-1]))[j]:.2f}"
         lines.append(f"| {method} | {ranks} | {rough} | {scores} | {cpu[method]:.3g} | {count} |")
     lines += _missing(runs, partial, unfinished)
-    lines += ["", f"{friedman_sentence(friedman(where.after(at[-1])))} (at {at[-1]:g} {USED[where.axis.by]})", ""]
-    lines += _test_lines(pairs, at, reference, chosen_after)
+    lines += ["", f"{friedman_sentence(friedman(where.after(at[-1])))} (at {at[-1]:g} {USED[where.axis.by]})"]
+    lines += tests
     lines += ["", "## Problems", "", "| task | best known | median random |", "|---|---|---|"]
     lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in part.references.items()]
     lines += ["", *_machines(runs)]
@@ -261,7 +265,10 @@ def _missing(runs: pd.DataFrame, partial: Mapping[str, str], unfinished: Sequenc
     lines = []
     if partial:
         left_out = ", ".join(f"{method} ({text})" for method, text in partial.items())
-        lines += ["", f"**Not compared**, since they lack tasks: {left_out}."]
+        lines += [
+            "",
+            f"**Not ranked**, since they lack tasks: {left_out}. The tests below take the tasks that they have.",
+        ]
     if named:
         lines += [
             "",
@@ -275,27 +282,38 @@ def _missing(runs: pd.DataFrame, partial: Mapping[str, str], unfinished: Sequenc
     return lines
 
 
-def _tests(where: Standing, at: Sequence[float], reference: str) -> list[Pair]:
+def _standing(part: Published, axis: Axis, floor: float = FLOOR) -> Standing:
+    units = dict(zip(part.runs["task"], part.runs["unit"], strict=True))
+    return standing(log_regrets(incumbents(part.steps, axis), part.references, floor), units, axis)
+
+
+def _duel(runs: pd.DataFrame, reference: str, method: str) -> pd.DataFrame:
+    """The runs of two methods on the tasks that ``method`` has."""
+    tasks = runs.loc[runs["method"] == method, "task"].unique()
+    return runs[runs["method"].isin([reference, method]) & runs["task"].isin(tasks)]
+
+
+def _tests(where: Sequence[Standing], at: Sequence[float], reference: str) -> list[Pair]:
     """The reference against each other method at each of ``at``, one after the other, as one family."""
-    return corrected([pair for n in at for pair in against(where.after(n), where.methods, reference)])
+    return corrected([pair for one in where for n in at for pair in against(one.after(n), one.methods, reference)])
 
 
 def _test_lines(pairs: Sequence[Pair], at: Sequence[float], reference: str, chosen_after: bool) -> list[str]:
-    each = len(pairs) // len(at)
     note = " It was chosen because it ranks first here, which favours it." if chosen_after else ""
     lines = [
+        "",
         f"## {reference} against each",
         "",
-        f"Wilcoxon signed-rank tests over the problems, Holm over all {len(pairs)} comparisons of this table.{note} "
-        "Difference: Hodges–Lehmann, of the scores; negative: the reference is better.",
+        f"Wilcoxon signed-rank tests over the problems that both have, Holm over all {len(pairs)} comparisons of this "
+        f"table.{note} Difference: Hodges–Lehmann, of the scores; negative: the reference is better.",
         "",
-        "| method | " + " | ".join(f"won/tied/lost at {n:g} | difference | p Holm" for n in at) + " |",
-        "|---" * (3 * len(at) + 1) + "|",
+        "| method | problems | " + " | ".join(f"won/tied/lost at {n:g} | difference | p Holm" for n in at) + " |",
+        "|---" * (3 * len(at) + 2) + "|",
     ]
-    for i in range(each):
-        row = pairs[i::each]
+    for method in sorted({pair.b for pair in pairs}):
+        row = [pair for pair in pairs if pair.b == method]
         cells = " | ".join(f"{p.wins}/{p.ties}/{p.losses} | {p.difference:.3f} | {p.p_holm:.2g}" for p in row)
-        lines.append(f"| {row[0].b} | {cells} |")
+        lines.append(f"| {method} | {row[0].units} | {cells} |")
     return lines
 
 

@@ -14,6 +14,8 @@ from hptbench.errors import UserError
 from hptbench.methods.hyperband import Hyperband
 from hptbench.methods.random import RandomSearch
 from hptbench.protocol import Budget, Clock
+from hptbench.results.published import read
+from hptbench.results.regret import evaluations, incumbents, log_regrets
 from hptbench.run import Driver, Evaluator, Plan, execute
 from hptbench.tasks.synthetic import SyntheticTask
 from hptbench.workers import Limits
@@ -26,14 +28,16 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_lasts_is_written(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(study), "--at", "4", "8", "--reference", "sobol"]) == 0
+    assert main([str(study), "--at", "4", "8", "--reference", "sobol", "random"]) == 0
     printed = capsys.readouterr().out.split()
     assert {Path(line).name for line in printed} == {
         "references.json", "incumbents.parquet", "published.parquet", "ranks.png", "ranks.json", "comparison.md",
     }  # fmt: skip
     text = (study / "comparison.md").read_text()
     assert "2 methods on 2 problems" in text
-    assert "sobol against each" in text
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## sobol against each", "## random against each", "## Problems",
+    ]  # fmt: skip
     assert "default" not in text
     jobs, kept = pd.read_parquet(study / "jobs.parquet"), pd.read_parquet(study / "incumbents.parquet")
     final = kept.groupby(["task", "method", "seed"], observed=True)["value"].last()
@@ -113,10 +117,16 @@ def test_methods_that_lack_tasks_are_kept_and_named(study: Path, tmp_path: Path)
     main([str(tmp_path), "--at", "8"])
     text = (tmp_path / "comparison.md").read_text()
     assert "1 methods on 2 problems" in text
-    assert "**Not compared**, since they lack tasks: sobol (1 of 2 tasks)." in text
+    assert "**Not ranked**, since they lack tasks: sobol (1 of 2 tasks)." in text
+    [line] = [line for line in text.splitlines() if line.startswith("| sobol ")]
+    published = read(tmp_path)
+    curves = log_regrets(incumbents(published.steps, evaluations(8)), published.references)
+    means = {method: curves["hartmann3", method].mean(axis=0)[-1] for method in ("random", "sobol")}
+    won = "1/0/0" if means["random"] < means["sobol"] else "0/0/1"
+    assert line == f"| sobol | 1 | {won} | {means['random'] - means['sobol']:.3f} | 1 |"
     kept = pd.read_parquet(tmp_path / "published.parquet")
     assert set(kept.loc[kept["method"] == "sobol", "task"]) == {"hartmann3"}
-    with pytest.raises(UserError, match="sobol on every task to compare it, got 1 of 2 tasks"):
+    with pytest.raises(UserError, match="sobol on every task to test it against others, got 1 of 2 tasks"):
         main([str(tmp_path), "--at", "8", "--reference", "sobol"])
 
 
