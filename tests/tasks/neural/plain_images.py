@@ -35,6 +35,12 @@ def operation(name: str, width: int) -> nn.Module:
     return nn.Identity() if name == "skip_connect" else Zero()
 
 
+class Added(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = super().forward(x)
+        return x + out
+
+
 class Cell(nn.Module):
     def __init__(self, operations: tuple[str, ...], width: int) -> None:
         super().__init__()
@@ -67,6 +73,15 @@ def images(net: Any) -> nn.Sequential:
             layers += [Reduction(width // 2, width)] if i else []
             layers += [Cell(net.operations, width) for _ in range(net.cells)]
         layers += [nn.GroupNorm(1, width), nn.ReLU()]
+    else:
+        inputs = net.colours
+        for i, (depth, width, kernel, skip, pool) in enumerate(net.path):
+            for j in range(depth):
+                layer = Added if skip and j else nn.Sequential
+                layers.append(layer(Bare(inputs, width, kernel), nn.GroupNorm(1, width), nn.ReLU()))
+                inputs = width
+            if i < len(net.path) - 1:
+                layers.append(nn.MaxPool2d(2) if pool == "max" else nn.AvgPool2d(2))
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, net.outputs))
 
 

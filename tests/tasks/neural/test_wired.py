@@ -15,6 +15,7 @@ from test_trainer import is_like_plain, made, same, train
 
 from hptbench.tasks.neural import _invariance
 from hptbench.tasks.neural._cells import OPERATIONS, Cells
+from hptbench.tasks.neural._macro import Macro, Stage
 from hptbench.tasks.neural._optimizers import Optimizer
 from hptbench.tasks.neural._trainer import Data, Member, Recipe, Trainer
 
@@ -37,7 +38,21 @@ CELLS = [
     cells((S, C1, S, N, P, C3), channels=8, number=3, batch_size=70, schedule="cosine"),
     cells((C3, C1, C3, C1, C3, C1), channels=3, number=4),
 ]
-MIXED = {"cells": CELLS}
+
+
+def macro(*path: Stage, number: int = 0, **optimizer: Any) -> Member:
+    within = Macro(4, COLOURS, 16, 3, (Stage(3, 8, 5, True, "mean"),) * 2)
+    net = Macro(4, COLOURS, K, 3, path)
+    recipe = Recipe(net, within, Optimizer(**{"learning_rate": 0.05, **optimizer}), 24, 4)
+    return Member(recipe, (1, 2, 3, number), 0, 2)
+
+
+MACRO = [
+    macro(Stage(3, 8, 3, True, "max"), Stage(1, 5, 5, False, "max"), name="nesterov"),
+    macro(Stage(1, 3, 1, True, "mean"), Stage(3, 8, 3, True, "mean"), number=1, weight_decay=0.01),
+    macro(Stage(2, 6, 5, False, "max"), Stage(2, 4, 1, True, "max"), number=2),
+]
+MIXED = {"cells": CELLS, "macro": MACRO}
 
 
 def data() -> Data:
@@ -46,6 +61,11 @@ def data() -> Data:
 
 @pytest.mark.parametrize("one", CELLS, ids=lambda one: "-".join(one.recipe.net.operations))
 def test_cells_are_plain_training_of_the_same_network(one: Member) -> None:
+    is_like_plain(data(), one)
+
+
+@pytest.mark.parametrize("one", MACRO, ids=lambda one: "-".join(str(stage.depth) for stage in one.recipe.net.path))
+def test_stages_are_plain_training_of_the_same_network(one: Member) -> None:
     is_like_plain(data(), one)
 
 
