@@ -67,14 +67,27 @@ class Cells(Wired):
 
     @cached_property
     def named(self) -> Sequence[Named]:
-        out, widths = unit(9, self.colours, self.channels), self.widths
+        return [one for one, _ in self._placed]
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """(which tensor, which edge it belongs to) of those that belong to one."""
+        return [(place, edge) for place, (_, edge) in enumerate(self._placed) if edge is not None]
+
+    @cached_property
+    def _placed(self) -> list[tuple[Named, int | None]]:
+        """The tensors, and the edge that each belongs to."""
+        widths = self.widths
+        out: list[tuple[Named, int | None]] = [(one, None) for one in unit(9, self.colours, self.channels)]
         for before, width in zip([0, *widths], widths, strict=False):
             if before:
-                out += [*unit(9, before, width), *unit(9, width, width), Named("weights", (1, before, width))]
-            for operation in self.operations * self.cells:
-                out += unit(KERNELS.get(operation, 0), width, width)
-        out += [Named("gain", (widths[-1],)), Named("shift", (widths[-1],))]
-        return [*out, Named("weights", (widths[-1], self.outputs)), Named("bias", (self.outputs,))]
+                block = [*unit(9, before, width), *unit(9, width, width), Named("weights", (1, before, width))]
+                out += [(one, None) for one in block]
+            for edge, operation in [*enumerate(self.operations)] * self.cells:
+                out += [(one, edge) for one in unit(KERNELS.get(operation, 0), width, width)]
+        last = [Named("gain", (width,)), Named("shift", (width,))]
+        head = [Named("weights", (width, self.outputs)), Named("bias", (self.outputs,))]
+        return out + [(one, None) for one in (*last, *head)]
 
     @property
     def flops(self) -> float:

@@ -120,7 +120,7 @@ class Tile:
     """T members of one padded network on a device, the deepest first."""
 
     def __init__(self, layout: Layout, members: Sequence[Snapshot], slots: int, adaptive: bool, device: str) -> None:
-        """``slots`` >= the number of ``members``: what is left over is blank, and of the network of the last of them."""
+        """``slots`` >= the number of ``members``: what is left over is blank, and as the last of them."""
         import torch
 
         self.layout, self.net = layout, layout.net
@@ -149,7 +149,9 @@ class Tile:
         """How many members have more than 0, 1, … layers."""
         self.g = torch.zeros_like(self.p)
         self._stack = self.net.of(self._nets, str(self.p.device))
-        self._parts, self._slopes = (self._stack.parts(rows, self.layout.views, self.counts) for rows in (self.p, self.g))
+        self._parts, self._slopes = (
+            self._stack.parts(rows, self.layout.views, self.counts) for rows in (self.p, self.g)
+        )
 
     def __len__(self) -> int:
         return len(self.p)

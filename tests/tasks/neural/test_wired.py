@@ -107,7 +107,9 @@ def test_one_that_diverges_does_so_alone(kind: str) -> None:
     wild = replace(other, recipe=replace(other.recipe, optimizer=Optimizer(learning_rate=1e38)))
     finite: dict[int, list[bool]] = {}
     trainer = Trainer(data())
-    a, _ = trainer.train([fine, wild], lambda i, _, said: finite.setdefault(i, []).append(bool(np.isfinite(said).all())))
+    a, _ = trainer.train(
+        [fine, wild], lambda i, _, said: finite.setdefault(i, []).append(bool(np.isfinite(said).all()))
+    )
     assert finite == {0: [True, True], 1: [False]}
     [alone] = train(trainer, [fine])
     assert same(a.snapshot, alone.snapshot)
