@@ -15,6 +15,7 @@ from hptbench.protocol import Budget, Clock, Outcome, Point, Problem, Status
 from hptbench.simulate import simulate
 from hptbench.space import Space
 from hptbench.spacefile import packaged_space, space_from_yaml
+from hptbench.tasks import _tables
 
 OPERATIONS = ["none", "skip", "one", "three"]
 CATEGORY = {"type": "categorical", "choices": OPERATIONS}
@@ -35,7 +36,7 @@ def ways(config: dict[str, Any]) -> set[tuple[str, ...]]:
 
 def worth(config: dict[str, Any]) -> float:
     """A loss that depends on paths."""
-    return -float(sum(sum({"skip": 1, "one": 2, "three": 4}[o] for o in path) for path in ways(config)))
+    return sum(float(np.random.default_rng([len(o) for o in path]).normal()) for path in ways(config))
 
 
 def run(method: Any, space: Space, jobs: int, seed: int = 0, workers: int = 1, f: Any = worth) -> list[float]:
@@ -65,7 +66,8 @@ def test_cells_with_the_same_paths_are_encoded_alike_and_others_are_not() -> Non
 
 def test_which_spaces_are_cells() -> None:
     assert cell(CELL) == list(range(6))
-    assert [CELL.names[j] for j in cell(packaged_space("neural_cell"))] == [f"Op{i}" for i in range(6)]
+    for space in (packaged_space("neural_cell"), _tables.space("nasbench201")):
+        assert [space.names[j] for j in cell(space)] == [f"Op{i}" for i in range(6)]
     assert paths(6) == [[3], [0, 4], [1, 5], [0, 2, 5]]
     assert len(paths(10)) == 8
     assert cell(space_from_yaml(ONES)) == []
@@ -114,7 +116,7 @@ def test_the_perceptrons_learn_and_differ() -> None:
 
 def test_better_than_random_on_cells() -> None:
     own, random = ([min(run(method, CELL, 40, seed)) for seed in range(3)] for method in (Bananas(), RandomSearch()))
-    assert np.mean(own) < np.mean(random) - 2
+    assert np.mean(own) < np.mean(random) - 0.3
 
 
 def test_a_model_serves_for_a_batch_and_several_workers_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

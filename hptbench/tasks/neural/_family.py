@@ -255,7 +255,9 @@ def _check_space(space: Space, words: Mapping[str, Sequence[Any]]) -> None:
             values = (parameter.value,) if hasattr(parameter, "value") else (parameter.lower, parameter.upper)
         if name in words:
             if wrong := [value for value in values if value not in words[name]]:
-                raise UserError(f"space: expected {name} to be of {', '.join(map(str, words[name]))}, got {wrong[0]!r}")
+                some = words[name]
+                spelt = f"{some[0]} to {some[-1]}" if isinstance(some, range) else ", ".join(map(str, some))
+                raise UserError(f"space: expected {name} to be of {spelt}, got {wrong[0]!r}")
             continue
         low, high = LIMITS[name]
         for value in values:

@@ -110,21 +110,22 @@ class Macro(Wired):
                 x = _put(None, halves, len(x))
             for layer in stage.layers:
                 convolution = Unit(next(given), next(given), next(given))
-                x = _put(x, [(who, _layer(x, convolution, stage.real, *what, who)) for what, who in layer], len(x))
+                x = _put(x, [(who, _layer(x, convolution, stage.real, what, who)) for what, who in layer], len(x))
         return affine(x.mean(dim=(2, 3)), next(given), next(given))
 
 
-def _layer(x: Tensor, own: Unit, real: Tensor, kernel: int, skip: bool, who: Tensor) -> Tensor:
-    """That of some members."""
+def _layer(x: Tensor, own: Unit, real: Tensor, what: tuple[int, bool], who: Tensor) -> Tensor:
+    """That of some members. ``what``: pixels of its kernel, and whether it is skipped."""
     from hptbench.tasks.neural._operations import convolve, normalise
 
+    kernel, skip = what
     x, weights = x.index_select(0, who), own.weights[:, :kernel].index_select(0, who)
     gain, shift, there = (tensor.index_select(0, who) for tensor in (own.gain, own.shift, real))
     y = normalise(convolve(x, weights), gain, shift, there).relu()
     return x + y if skip else y
 
 
-def _put(x: Tensor | None, some: Sequence[tuple[Tensor, Tensor]], members: int) -> Tensor:
+def _put(x: Tensor, some: Sequence[tuple[Tensor, Tensor]], members: int) -> Tensor:
     """``x`` with what some members have come to; None: all of them have."""
     import torch
 

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-Tensor = torch.Tensor
+from hptbench.tasks.neural._nets import Tensor
+
 _EPSILON = 1e-5
 """Added to variances, as in PyTorch."""
 
@@ -22,8 +23,7 @@ def convolve(x: Tensor, weights: Tensor, stride: int = 1) -> Tensor:
     """(T, rows, side', side', outputs) of ``x`` and ``weights`` (T, kernel², inputs, outputs); zeros around the image.
 
     Kernels have an odd side; ``stride`` is 1, or 2, which takes every second pixel."""
-    y: Tensor = _Convolution.apply(x, weights, stride)  # type: ignore[no-untyped-call]
-    return y
+    return _Convolution.apply(x, weights, stride)
 
 
 def normalise(x: Tensor, gain: Tensor, shift: Tensor, real: Tensor) -> Tensor:
@@ -31,14 +31,12 @@ def normalise(x: Tensor, gain: Tensor, shift: Tensor, real: Tensor) -> Tensor:
     channels): layer normalisation, or group normalisation with one group (Wu & He, ECCV 2018).
 
     ``real`` (T, 1, 1, 1, channels) is 1 for the member's own channels; the others are 0 before and after."""
-    y: Tensor = _Normalisation.apply(x, gain, shift, real)  # type: ignore[no-untyped-call]
-    return y
+    return _Normalisation.apply(x, gain, shift, real)
 
 
 def smooth(x: Tensor) -> Tensor:
     """The mean over the 3 x 3 pixels around each one, of those that there are."""
-    y: Tensor = _Mean.apply(x)  # type: ignore[no-untyped-call]
-    return y
+    return _Mean.apply(x)
 
 
 def halve(x: Tensor, greatest: bool = False) -> Tensor:
@@ -49,7 +47,7 @@ def halve(x: Tensor, greatest: bool = False) -> Tensor:
     return tiles.amax(dim=(3, 5)) if greatest else tiles.mean(dim=(3, 5))
 
 
-class _Convolution(torch.autograd.Function):
+class _Convolution(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: Tensor, stride: int) -> Tensor:
         patches = _patches(x, weights.shape[1], stride)
@@ -60,7 +58,7 @@ class _Convolution(torch.autograd.Function):
         return y.view(len(x), x.shape[1], side, side, -1)
 
     @staticmethod
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, Tensor, None]:
         patches, weights = ctx.saved_tensors
         members, kernel, inputs, outputs = weights.shape
         by_weights = torch.bmm(patches.transpose(1, 2), above.reshape(members, -1, outputs)).view(weights.shape)
@@ -85,7 +83,7 @@ def _patches(x: Tensor, kernel: int, stride: int) -> Tensor:
     return wide.permute(0, 1, 2, 3, 5, 6, 4).reshape(members, -1, kernel * channels)
 
 
-class _Normalisation(torch.autograd.Function):
+class _Normalisation(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, shift: Tensor, real: Tensor) -> Tensor:
         count = real.sum(dim=4, keepdim=True) * (x.shape[2] * x.shape[3])
@@ -96,7 +94,7 @@ class _Normalisation(torch.autograd.Function):
         return torch.addcmul(_per_channel(shift), h, _per_channel(gain))
 
     @staticmethod
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         h, gain, real, scale, count = ctx.saved_tensors
         by_shift, by_gain = above.sum(dim=(1, 2, 3)), (above * h).sum(dim=(1, 2, 3))
         slope = above * _per_channel(gain)
@@ -115,13 +113,13 @@ def _per_channel(x: Tensor) -> Tensor:
     return x.view(len(x), 1, 1, 1, -1)
 
 
-class _Mean(torch.autograd.Function):
+class _Mean(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         return _box(x).div_(_around(x))
 
     @staticmethod
-    def backward(ctx: Any, above: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, above: Tensor) -> Tensor:
         return _box(above / _around(above))
 
 

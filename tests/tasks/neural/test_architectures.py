@@ -54,7 +54,7 @@ def test_the_space_is_that_of_the_table() -> None:
     assert dict(table) == {op: own[op] for op in OPS}
     free = [n for n, size in zip(CELL.space.names, CELL.space.sizes, strict=True) if size != 1]
     assert free == list(OPS)
-    assert EDGES == tuple((a, b) for b in range(1, 4) for a in range(b))
+    assert tuple((a, b) for b in range(1, 4) for a in range(b)) == EDGES
 
 
 def test_hyperparameters_can_be_searched_together_with_the_architecture() -> None:
@@ -80,6 +80,8 @@ def test_sizes_count() -> None:
      "expected Op0 to be of none, skip_connect, .*, got 'conv'"),
     (lambda: NeuralMacro("digits", space={"kernel_1": {"type": "ordinal", "choices": [1, 2]}}),
      "expected kernel_1 to be of 1, 3, 5, got 2"),
+    (lambda: NeuralMacro("digits", space={"depth_1": {"type": "integer", "lower": 1, "upper": 4}}),
+     "expected depth_1 to be of 1 to 3, got 4"),
     (lambda: NeuralOneShot("digits", space=dict(_packaged("neural_cell"))
                            | {"channels": {"type": "integer", "lower": 8, "upper": 16}}),
      "shared by operations only, but channels is a parameter"),
