@@ -2,10 +2,11 @@
 
 The same configurations (uniform from the space of neural_mlp, or of another --family), rows and epochs in one run:
 trained N at once by the vectorised trainer, and one after the other by plain PyTorch (nn.Sequential, torch.optim with
-fused=True, rows picked by index: a DataLoader would take longer; cells and stages are the modules of the tests). One thread each, repeated in turn. Printed are
-medians of trainings per processor second, which neighbours on the machine disturb least, their ratio, and that of the
-wall-clock seconds. Of many configurations the first --plain are trained one by one. --processes adds plain training
-spread over two processes. Target on a processor: 4 times as many trainings per second on the MLP space.
+fused=True, rows picked by index: a DataLoader would take longer; cells and stages are the modules of the tests). One
+thread each, repeated in turn. Printed are medians of trainings per processor second, which neighbours on the machine
+disturb least, their ratio, and that of the wall-clock seconds. Of many configurations the first --plain are trained one
+by one. --processes adds plain training spread over two processes. Target on a processor: 4 times as many trainings per
+second on the MLP space.
 """
 
 from __future__ import annotations
