@@ -1,11 +1,12 @@
 """The trainer of many networks against plain PyTorch: python benchmarks/trainer.py
 
-The same configurations (uniform from the space of neural_mlp, or of neural_cnn with --cnn), rows and epochs in one
-run: trained N at once by the vectorised trainer, and one after the other by plain PyTorch (nn.Sequential, torch.optim
-with fused=True, rows picked by index: a DataLoader would take longer). One thread each, repeated in turn. Printed are
-medians of trainings per processor second, which neighbours on the machine disturb least, their ratio, and that of the
-wall-clock seconds. Of many configurations the first --plain are trained one by one. --processes adds plain training
-spread over two processes. Target on a processor: 4 times as many trainings per second on the MLP space.
+The same configurations (uniform from the space of neural_mlp, or of another --family), rows and epochs in one run:
+trained N at once by the vectorised trainer, and one after the other by plain PyTorch (nn.Sequential, torch.optim with
+fused=True, rows picked by index: a DataLoader would take longer; cells and stages are the modules of the tests). One
+thread each, repeated in turn. Printed are medians of trainings per processor second, which neighbours on the machine
+disturb least, their ratio, and that of the wall-clock seconds. Of many configurations the first --plain are trained one
+by one. --processes adds plain training spread over two processes. Target on a processor: 4 times as many trainings per
+second on the MLP space.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,19 +28,29 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import nn
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "tasks" / "neural"))
+from plain_images import images
+
 from hptbench.protocol import Job, Proposal
 from hptbench.rng import entropy
 from hptbench.tasks.neural._nets import MLP
 from hptbench.tasks.neural._optimizers import SCHEDULES
 from hptbench.tasks.neural._tile import Layout
 from hptbench.tasks.neural._trainer import Data, Member, Recipe, Trainer
+from hptbench.tasks.neural._wired import Wired
+from hptbench.tasks.neural.cell import NeuralCell
 from hptbench.tasks.neural.cnn import NeuralCNN
+from hptbench.tasks.neural.macro import NeuralMacro
 from hptbench.tasks.neural.mlp import NeuralMLP
 
+FAMILIES: dict[str, Any] = {"mlp": NeuralMLP, "cnn": NeuralCNN, "cell": NeuralCell, "macro": NeuralMacro}
 
-def plain(data: Data, recipe: Recipe, epochs: int, device: str) -> None:
-    """Train one configuration, predicting the held-out rows after every epoch."""
-    net, o, layers = recipe.net, recipe.optimizer, list[nn.Module]()
+
+def network(recipe: Recipe) -> nn.Sequential:
+    """That of a configuration, with dropout of PyTorch's own."""
+    net, layers = recipe.net, list[nn.Module]()
+    if isinstance(net, Wired):
+        return images(net)
     side = getattr(net, "side", 1)
     for shape, width, dropout in zip(net.layers, net.hidden, recipe.dropout, strict=True):
         if isinstance(net, MLP):
@@ -47,7 +60,12 @@ def plain(data: Data, recipe: Recipe, epochs: int, device: str) -> None:
             layers += [nn.Conv2d(shape[0], width, 3, padding=1), nn.ReLU(), *pool, nn.Dropout2d(dropout)]
             side //= 2
     flat = [] if isinstance(net, MLP) else [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    module = nn.Sequential(*layers, *flat, nn.Linear(net.features, net.outputs)).to(device)
+    return nn.Sequential(*layers, *flat, nn.Linear(net.features, net.outputs))
+
+
+def plain(data: Data, recipe: Recipe, epochs: int, device: str) -> None:
+    """Train one configuration, predicting the held-out rows after every epoch."""
+    o, module = recipe.optimizer, network(recipe).to(device)
     rates: dict[str, Any] = {"lr": o.learning_rate, "weight_decay": o.weight_decay, "fused": True}
     optimizer: torch.optim.Optimizer
     if o.name == "adamw":
@@ -99,11 +117,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--rows", type=int, default=None, help="of the data set; default: all")
-    parser.add_argument("--cnn", action="store_true")
+    parser.add_argument("--family", choices=FAMILIES, default="mlp")
     parser.add_argument("--processes", action="store_true")
     options = parser.parse_args()
-    family = NeuralCNN if options.cnn else NeuralMLP
-    task = family(options.data, max_rows=options.rows)
+    task = FAMILIES[options.family](options.data, max_rows=options.rows)
     ready = task.ready()
     trainer: Trainer = ready.trainer
     data, device = trainer.data, trainer.device

@@ -33,7 +33,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "blocks": (1, 16), "channels": (1, 1 << 12), "dropout": (0, 1), "label_smoothing": (0, 1),
 }  # fmt: skip
 """What parameters of a network can be."""
-WORDS: Mapping[str, Sequence[str]] = {"optimizer": OPTIMIZERS, "schedule": tuple(SCHEDULES)}
+WORDS: dict[str, Sequence[Any]] = {"optimizer": OPTIMIZERS, "schedule": tuple(SCHEDULES)}
 
 
 class Prepared(NamedTuple):
@@ -73,6 +73,8 @@ class Neural:
     """Its name in names of tasks and of spaces."""
     tile: ClassVar[int]
     """Members trained at once, at most."""
+    choices: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """What parameters can be that this family alone has, all of them."""
 
     data: str
     """Name of a data set bundled with scikit-learn, or of the store."""
@@ -102,7 +104,7 @@ class Neural:
                 raise UserError(f"expected whole epochs, got {name}={getattr(self, name)}")
         _ = self.objectives
         object.__setattr__(self, "space", resolved(self.space, self.space_name(), self.model))
-        _check_space(self.space)
+        _check_space(self.space, WORDS | self.choices)
 
     # what the task is
 
@@ -244,16 +246,18 @@ def _prepared(inputs: Callable[[Table, str], Any], tile: int, rows: DatasetTask)
     return Prepared(trainer, X_test, validation.y, test.y, shift, scale)
 
 
-def _check_space(space: Space) -> None:
+def _check_space(space: Space, words: Mapping[str, Sequence[Any]]) -> None:
     """UserError for values that no network can have."""
     parameters: Mapping[str, Any] = dict(space.configspace)
     for name, parameter in parameters.items():
         values = getattr(parameter, "choices", None) or getattr(parameter, "sequence", None)
         if values is None:
             values = (parameter.value,) if hasattr(parameter, "value") else (parameter.lower, parameter.upper)
-        if name in WORDS:
-            if wrong := [value for value in values if value not in WORDS[name]]:
-                raise UserError(f"space: expected {name} to be of {', '.join(WORDS[name])}, got {wrong[0]!r}")
+        if name in words:
+            if wrong := [value for value in values if value not in words[name]]:
+                some = words[name]
+                spelt = f"{some[0]} to {some[-1]}" if isinstance(some, range) else ", ".join(map(str, some))
+                raise UserError(f"space: expected {name} to be of {spelt}, got {wrong[0]!r}")
             continue
         low, high = LIMITS[name]
         for value in values:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,19 +20,19 @@ _ROWS = 32
 def same_in_any_tile(
     net: Network, adaptive: bool, shape: tuple[int, ...], outputs: int, tile: int, device: str
 ) -> bool:
-    """Whether members of any depths give the same bits alone, among few and in a whole tile, at any place.
+    """Whether members of any kinds give the same bits alone, among few and in a whole tile, at any place.
 
-    False: tiles need a fixed number of members of one depth. RuntimeError if even then they depend on their place:
+    False: tiles need a fixed number of members of one kind. RuntimeError if even then they depend on their place:
     results would depend on who trains beside whom."""
     numbers = _Numbers(net, adaptive, shape, outputs, tile, device)
-    depths = len(net.hidden) + 1
-    mixed = sorted(((i, i % depths) for i in range(tile)), key=lambda member: -member[1])
+    kinds = net.variants()
+    mixed = sorted(((i, kinds[i % len(kinds)]) for i in range(tile)), key=lambda member: -len(member[1].hidden))
     whole = dict(zip(mixed, numbers.run(mixed), strict=True))
     few = [mixed[:1], mixed[-1:], mixed[1:3], mixed[::2]]
     if all(np.array_equal(a, whole[i]) for some in few for i, a in zip(some, numbers.run(some), strict=True)):
         return True
-    for depth in range(depths):
-        alike = [(i, depth) for i in range(tile)]
+    for kind in kinds:
+        alike = [(i, kind) for i in range(tile)]
         if not np.array_equal(numbers.run(alike), numbers.run(alike[::-1])[::-1]):
             raise RuntimeError(f"{device}: a training of {net} depends on its place among {tile}")
     return False
@@ -65,8 +64,8 @@ class _Numbers:
                 rng.integers(-(2**31), 2**31, size, dtype=np.int32) for size in ((tile, _ROWS), (tile, 2, width))
             )
 
-    def run(self, members: Sequence[tuple[int, int]]) -> list[Floats32]:
-        """Of some members (number, depth): their numbers after a pass, and what they then say."""
+    def run(self, members: Sequence[tuple[int, Network]]) -> list[Floats32]:
+        """Of some members (number, network): their numbers after a pass, and what they then say."""
         some = [i for i, _ in members]
         snapshots = [self._snapshot(*member) for member in members]
         tile = Tile(self._layout, snapshots, len(some), self._adaptive, self._device)
@@ -81,7 +80,6 @@ class _Numbers:
         said = tile.outputs(t["held"], self._outputs).cpu().numpy().reshape(len(some), -1)
         return [np.concatenate([tile.p[i].cpu().numpy(), tile.m[i].cpu().numpy(), said[i]]) for i in range(len(some))]
 
-    def _snapshot(self, i: int, depth: int) -> Snapshot:
-        net = replace(self._net, hidden=self._net.hidden[:depth])  # type: ignore[type-var]
+    def _snapshot(self, i: int, net: Network) -> Snapshot:
         vector = self._layout.gather(net, self._vectors[i])
         return Snapshot(net, vector, np.abs(vector), vector * vector if self._adaptive else None, 3)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,6 +55,59 @@ class Network(ABC):
 
     @property
     @abstractmethod
+    def tensors(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the parameters: whatever comes first, those of each layer, weights and bias of the head."""
+
+    @property
+    @abstractmethod
+    def flops(self) -> float:
+        """Floating-point operations of a row's way forward, multiplications and additions; activations do not count."""
+
+    @property
+    def kind(self) -> Hashable:
+        """Members of one kind are worked on alike in a stack."""
+        return len(self.hidden)
+
+    @abstractmethod
+    def variants(self) -> Sequence[Network]:
+        """Networks of several kinds that fit within this one, to try a device on."""
+
+    def of(self, members: Sequence[Network], device: str) -> Network:
+        """What computes a stack of these members."""
+        return self
+
+    @abstractmethod
+    def parts(self, rows: Tensor, views: Callable[[Tensor], list[Tensor]], counts: Sequence[int]) -> list[Tensor]:
+        """What :meth:`forward` needs of the parameters (T, size), without a copy. ``views`` gives their tensors."""
+
+    @abstractmethod
+    def forward(self, parts: Sequence[Tensor], x: Tensor, drops: Drops, counts: Sequence[int]) -> Tensor:
+        """(T, rows, outputs) of a stack for ``x`` (T, rows, …). ``counts``: how many members have more than 0, 1, …
+        layers; these are the first ones."""
+
+    def back(
+        self, parts: Sequence[Tensor], slopes: Sequence[Tensor], x: Tensor, drops: Drops, counts: Sequence[int], of: Of
+    ) -> None:
+        """Add to ``slopes``, of the shapes of ``parts``, the derivative of a loss whose derivative by the outputs is
+        ``of(outputs)``."""
+        import torch
+
+        leaves = [part.detach().requires_grad_() for part in parts]
+        outputs = self.forward(leaves, x, drops, counts)
+        gradients = torch.autograd.grad(outputs, leaves, of(outputs.detach()))
+        for slope, gradient in zip(slopes, gradients, strict=True):
+            slope.add_(gradient)
+
+    @abstractmethod
+    def initial(self, rng: np.random.Generator) -> list[np.ndarray[Any, Any]]:
+        """First parameters."""
+
+
+class Layered(Network):
+    """One layer after the other, each of weights and a bias, and a linear head."""
+
+    @property
+    @abstractmethod
     def layers(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the weights of the layers before the head: (inputs, …, outputs)."""
 
@@ -62,11 +115,6 @@ class Network(ABC):
     @abstractmethod
     def features(self) -> int:
         """What the head takes at most: more than the last layer gives where members may have fewer layers."""
-
-    @property
-    @abstractmethod
-    def flops(self) -> float:
-        """Floating-point operations of a row's way forward, multiplications and additions; activations do not count."""
 
     @abstractmethod
     def layer(self, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
@@ -83,7 +131,6 @@ class Network(ABC):
         return tuple(shape for one in weights for shape in (one, one[-1:]))
 
     def parts(self, rows: Tensor, views: Callable[[Tensor], list[Tensor]], counts: Sequence[int]) -> list[Tensor]:
-        """What :meth:`forward` needs of the parameters (T, size), without a copy. ``views`` gives their tensors."""
         whole, parts, sizes = views(rows), [], (len(rows), *counts, 0)
         for i, (size, deeper) in enumerate(itertools.pairwise(sizes)):
             if size > deeper:
@@ -99,8 +146,6 @@ class Network(ABC):
         """What the head takes of a member without layers."""
 
     def forward(self, parts: Sequence[Tensor], x: Tensor, drops: Drops, counts: Sequence[int]) -> Tensor:
-        """(T, rows, outputs) of a stack for ``x`` (T, rows, …). ``counts``: how many members have more than 0, 1, …
-        layers; these are the first ones."""
         import torch
 
         sizes, given, heads = (len(x), *counts, 0), iter(parts), []
@@ -110,25 +155,15 @@ class Network(ABC):
                 x, rest = x.split((deeper, size - deeper))
             if size > deeper:
                 weights, bias = next(given), next(given)
-                heads.append(_affine(self.pool(rest), weights, bias))
+                heads.append(affine(self.pool(rest), weights, bias))
             if not deeper:
                 break
             x = self.layer(x, next(given), next(given))
             x = drops[i](x) if drops else x
         return heads[0] if len(heads) == 1 else torch.cat(heads[::-1])
 
-    def back(
-        self, parts: Sequence[Tensor], slopes: Sequence[Tensor], x: Tensor, drops: Drops, counts: Sequence[int], of: Of
-    ) -> None:
-        """Add to ``slopes``, of the shapes of ``parts``, the derivative of a loss whose derivative by the outputs is
-        ``of(outputs)``."""
-        import torch
-
-        leaves = [part.detach().requires_grad_() for part in parts]
-        outputs = self.forward(leaves, x, drops, counts)
-        gradients = torch.autograd.grad(outputs, leaves, of(outputs.detach()))
-        for slope, gradient in zip(slopes, gradients, strict=True):
-            slope.add_(gradient)
+    def variants(self) -> Sequence[Network]:
+        return [replace(self, hidden=self.hidden[:depth]) for depth in range(len(self.hidden) + 1)]  # type: ignore[type-var]
 
     def initial(self, rng: np.random.Generator) -> list[np.ndarray[Any, Any]]:
         """First parameters as PyTorch draws them: uniform within 1 / sqrt(inputs of the layer)."""
@@ -151,7 +186,7 @@ def _descend(x: Tensor, layer: Sequence[Tensor], above: Tensor, below: Tensor | 
         torch.bmm(above, weights.transpose(1, 2), out=below)
 
 
-def _affine(x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+def affine(x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
     """(T, rows, outputs) of ``x`` (T, rows, inputs)."""
     import torch
 
@@ -170,7 +205,7 @@ def rung(n: int) -> int:
 
 
 @dataclass(frozen=True)
-class MLP(Network):
+class MLP(Layered):
     """Layers of rectified linear units, and a linear one."""
 
     inputs: int
@@ -197,7 +232,7 @@ class MLP(Network):
         return 2.0 * sum(math.prod(shape) for shape in self.tensors[::2])
 
     def layer(self, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        return _affine(x, weights, bias).relu_()
+        return affine(x, weights, bias).relu_()
 
     def back(
         self, parts: Sequence[Tensor], slopes: Sequence[Tensor], x: Tensor, drops: Drops, counts: Sequence[int], of: Of
@@ -211,12 +246,12 @@ class MLP(Network):
             for i, (size, deeper) in enumerate(itertools.pairwise(sizes)):
                 head = pairs[at] if size > deeper else None
                 if head is not None:
-                    outputs.append(_affine(x[deeper:], *head[:2]))
+                    outputs.append(affine(x[deeper:], *head[:2]))
                     at += 1
                 levels.append((x, head, pairs[at] if deeper else None, deeper))
                 if not deeper:
                     break
-                x = _affine(x[:deeper], *pairs[at][:2]).relu_()
+                x = affine(x[:deeper], *pairs[at][:2]).relu_()
                 x = drops[i](x) if drops else x
                 at += 1
             by_output = of(outputs[0] if len(outputs) == 1 else torch.cat(outputs[::-1]))
@@ -234,7 +269,7 @@ class MLP(Network):
 
 
 @dataclass(frozen=True)
-class CNN(Network):
+class CNN(Layered):
     """Blocks of a 3 x 3 convolution, rectified linear units and a 2 x 2 maximum; the mean over pixels, and a linear
     layer. Rows are (channels, side, side)."""
 
@@ -274,7 +309,7 @@ class CNN(Network):
         members, rows, channels, side, _ = x.shape
         patches = F.unfold(x.reshape(-1, channels, side, side), _KERNEL, padding=_KERNEL // 2)
         patches = patches.view(members, rows, -1, side**2).transpose(2, 3).reshape(members, rows * side**2, -1)
-        y = _affine(patches, weights.reshape(members, patches.shape[2], -1), bias).relu_()
+        y = affine(patches, weights.reshape(members, patches.shape[2], -1), bias).relu_()
         y = y.view(members * rows, side, side, -1).permute(0, 3, 1, 2)
         y = F.max_pool2d(y, 2) if side > 1 else y
         return y.reshape(members, rows, *y.shape[1:])

@@ -120,12 +120,12 @@ class Tile:
     """T members of one padded network on a device, the deepest first."""
 
     def __init__(self, layout: Layout, members: Sequence[Snapshot], slots: int, adaptive: bool, device: str) -> None:
-        """``slots`` >= the number of ``members``: what is left over is blank, and as deep as the last of them."""
+        """``slots`` >= the number of ``members``: what is left over is blank, and as the last of them."""
         import torch
 
         self.layout, self.net = layout, layout.net
-        self._depths = [len(member.net.hidden) for member in members]
-        self._depths += self._depths[-1:] * (slots - len(members))
+        self._nets = [member.net for member in members]
+        self._nets += self._nets[-1:] * (slots - len(members))
 
         def stack(vectors: Sequence[Floats32 | None]) -> Tensor:
             out = np.zeros((slots, layout.size), np.float32)
@@ -142,13 +142,16 @@ class Tile:
     def _begin(self) -> None:
         import torch
 
-        depths = self._depths
+        depths = [len(net.hidden) for net in self._nets]
         if sorted(depths, reverse=True) != depths:
             raise ValueError(f"expected the deepest members first, got depths {depths}")
         self.counts = [sum(depth > i for depth in depths) for i in range(depths[0])]
         """How many members have more than 0, 1, … layers."""
         self.g = torch.zeros_like(self.p)
-        self._parts, self._slopes = (self.net.parts(rows, self.layout.views, self.counts) for rows in (self.p, self.g))
+        self._stack = self.net.of(self._nets, str(self.p.device))
+        self._parts, self._slopes = (
+            self._stack.parts(rows, self.layout.views, self.counts) for rows in (self.p, self.g)
+        )
 
     def __len__(self) -> int:
         return len(self.p)
@@ -158,7 +161,7 @@ class Tile:
         chosen = list(members)
         self.p, self.m = self.p[chosen], self.m[chosen]
         self.v = None if self.v is None else self.v[chosen]
-        self._depths = [self._depths[i] for i in chosen]
+        self._nets = [self._nets[i] for i in chosen]
         self._begin()
 
     def snapshot(self, member: int, net: Network, updates: int) -> Snapshot:
@@ -176,7 +179,7 @@ class Tile:
             slope[..., :outputs] = _slope(logits[..., :outputs], work)
             return slope
 
-        self.net.back(self._parts, self._slopes, work.x, work.drops, self.counts, of)
+        self._stack.back(self._parts, self._slopes, work.x, work.drops, self.counts, of)
         with torch.no_grad():
             self._update(work.ending, work.coefficients)
 
@@ -201,7 +204,7 @@ class Tile:
 
         with torch.no_grad():
             rows = x.expand(len(self), *x.shape)
-            logits = self.net.forward(self._parts, rows, (), self.counts)[..., :outputs]
+            logits = self._stack.forward(self._parts, rows, (), self.counts)[..., :outputs]
             return torch.softmax(logits, dim=2) if outputs > 1 else logits
 
 

@@ -213,10 +213,10 @@ class Trainer:
     def _alike(
         self, kinds: Sequence[tuple[Network, bool]], nets: Sequence[Network]
     ) -> list[tuple[tuple[Network, bool], list[int]]]:
-        """The kinds and who is of each; where tiles have to have one size, also one depth."""
+        """The kinds and who is of each; where tiles have to have one size, also one kind of network."""
         groups: dict[Any, list[int]] = {}
         for i, (kind, net) in enumerate(zip(kinds, nets, strict=True)):
-            groups.setdefault((kind, len(net.hidden) if not self._fits(*kind) else None), []).append(i)
+            groups.setdefault((kind, net.kind if not self._fits(*kind) else None), []).append(i)
         return [(kind, group) for (kind, _), group in groups.items()]
 
     def _fits(self, within: Network, adaptive: bool) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import plain_images
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,6 +14,7 @@ from hptbench.tasks.neural import _streams
 from hptbench.tasks.neural._nets import CNN, MLP
 from hptbench.tasks.neural._optimizers import SCHEDULES, Optimizer
 from hptbench.tasks.neural._trainer import Data, Member
+from hptbench.tasks.neural._wired import Wired
 
 
 class Mask(nn.Module):
@@ -30,6 +32,8 @@ class Mask(nn.Module):
 
 
 def network(net: Any, dropout: tuple[float, ...], drop: Any = Mask) -> nn.Sequential:
+    if isinstance(net, Wired):
+        return plain_images.images(net)
     layers: list[nn.Module] = []
     side = getattr(net, "side", 1)
     for shape, width, probability in zip(net.layers, net.hidden, dropout or (0.0,) * len(net.hidden), strict=True):
@@ -47,6 +51,8 @@ def network(net: Any, dropout: tuple[float, ...], drop: Any = Mask) -> nn.Sequen
 
 def weights(net: Any, parameters: list[np.ndarray[Any, Any]]) -> list[torch.Tensor]:
     """The trainer's parameters in PyTorch's order of axes."""
+    if isinstance(net, Wired):
+        return plain_images.weights(parameters)
     out = []
     for array in parameters:
         if array.ndim == 3:
