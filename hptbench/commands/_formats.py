@@ -34,7 +34,12 @@ def _json(c: Comparison, study: str, command: str) -> str:
     }  # fmt: skip
     pairs = [
         {f.name: getattr(p, f.name) for f in dataclasses.fields(p)}
-        | {"a12": p.a12, "improvement": c.improvement[p.a, p.b]._asdict(), "posterior": c.posteriors.get((p.a, p.b))}
+        | {
+            "a12": p.a12,
+            "improvement": c.improvement[p.a, p.b]._asdict(),
+            "posterior": c.posteriors.get((p.a, p.b)),
+            "hierarchical": c.hierarchies.get((p.a, p.b)),
+        }
         for p in c.pairs
     ]
     whole = {
@@ -47,8 +52,8 @@ def _json(c: Comparison, study: str, command: str) -> str:
         "exploratory": {
             "friedman": c.friedman, "critical_difference_for_pictures": c.critical_difference, "aggregate": c.aggregate,
             "caption": conclusions.caption(c), "methods": methods, "pairs": pairs, "rope": c.rope,
-            "detectable_effect": c.detectable, "mixed_model": c.mixed, "seed_effect": c.seed_effect,
-            "informative_units": c.informative,
+            "resampled": c.resampled, "detectable_effect": c.detectable, "mixed_model": c.mixed,
+            "seed_effect": c.seed_effect, "informative_units": c.informative,
         },
         "sentences": {
             "warnings": conclusions.warnings(c), "planned": conclusions.planned(c),

@@ -195,6 +195,8 @@ class Scores:
     anchor: Anchor
     by_seed: Array
     """(units, methods, seeds): the same before seeds are averaged."""
+    tasks: pd.DataFrame
+    """(unit and task, methods): the same before tasks are averaged."""
     dropped: tuple[str, ...] = ()
     """Units left out because a score is missing."""
     filled: tuple[str, ...] = ()
@@ -280,7 +282,7 @@ def scores(
     means = np.asarray(values.groupby(["unit", "method", "seed"]).mean(), dtype=np.float64)
     by_seed: Array = np.asarray(means.reshape(*matrix.shape, -1))
     filled = tuple(_run(key) for _, *key in gaps) if missing == "worst" else ()
-    return Scores(matrix, measure, anchor, by_seed, dropped, filled, kind_of(best["objective"]))
+    return Scores(matrix, measure, anchor, by_seed, tasks, dropped, filled, kind_of(best["objective"]))
 
 
 def until(jobs: pd.DataFrame, at: float, by: Accounting) -> pd.DataFrame:
