@@ -206,7 +206,7 @@ class Data:
             return np.empty((0, len(space))), np.empty(0)
         rows = rows.sort_values("value", kind="stable")
         rows = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int))]
-        return space.encode([json.loads(text) for text in rows["config"]]), rows["value"].to_numpy(float)
+        return space.encode(json.loads(f"[{','.join(rows['config'])}]")), rows["value"].to_numpy(float)
 
 
 def measure_of(study: Study) -> Measure:
