@@ -15,7 +15,7 @@ from hptbench.results.fronts import REGRET
 from hptbench.results.importance import LEAST, Explained
 from hptbench.space import Floats, Space
 
-_MODELLED, _DRAWN = 400, 90
+_MODELLED, _DRAWN = 300, 90
 """Configurations of a task that a forest is fitted to, and that are drawn."""
 _SHOWN = 3
 """Parameters of a task whose dependence is drawn."""

@@ -187,11 +187,9 @@ class Data:
     @cached_property
     def _full(self) -> pd.DataFrame:
         """Jobs that succeeded at the full fidelity, each configuration of a run once."""
-        high = self.jobs["task"].map(self.runs.groupby("task")["high"].max())
-        kept = self.jobs[
-            usable(self.jobs) & (self.jobs["stop"] >= high) & np.isfinite(self.jobs["value"].astype(float))
-        ]
-        return kept.drop_duplicates([*KEY, "config"])
+        jobs, high = self.jobs, self.jobs["task"].map(self.runs.groupby("task")["high"].max())
+        kept = usable(jobs) & (jobs["stop"] >= high) & np.isfinite(jobs["value"].astype(float))
+        return jobs.loc[kept, [*KEY, "config", "value"]].drop_duplicates([*KEY, "config"])
 
     @cached_property
     def _full_by_task(self) -> dict[str, pd.DataFrame]:

@@ -39,6 +39,7 @@ COLUMN_OF: Mapping[Accounting, str] = {
 """The column of :func:`steps` that holds it."""
 _OF_INCUMBENT = ("fidelity", "value", "worth", "test")
 _RUN = KEY[:3]
+_NEEDED = ("job", "status", "constraints", "stop", "value", "worth", "test", *AMOUNTS)
 STEPS = (*_RUN, *COLUMN_OF.values(), *_OF_INCUMBENT)
 """The columns of :func:`steps`."""
 
@@ -132,7 +133,7 @@ def steps(jobs: pd.DataFrame, what: Worth) -> pd.DataFrame:
     constraint too."""
     import pandas as pd
 
-    jobs = jobs[jobs["method"] != DEFAULT].sort_values([*_RUN, "ended", "job"])
+    jobs = jobs.loc[jobs["method"] != DEFAULT, [*_RUN, *_NEEDED]].sort_values([*_RUN, "ended", "job"])
     counts = usable(jobs)
     if what == "seen":  # lower fidelities are used up, but nothing that they show counts
         counts &= jobs["worth"].notna().to_numpy()
