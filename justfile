@@ -25,3 +25,7 @@ bench:
 # docs/RESULTS.md from the schema.
 docs:
     python scripts/results_md.py
+
+# paper/paper.pdf, from what is published in results/ (needs a TeX).
+paper:
+    make paper

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hptbench.results.comparison import Comparison
 
 FORMATS = ("text", "json", "markdown", "latex")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--"}
+_MINUS = re.compile(r"(?<!\w)-(?=\d)")
 
 
 def formatted(c: Comparison, form: str, study: str, command: str) -> str:
@@ -32,7 +34,12 @@ def _json(c: Comparison, study: str, command: str) -> str:
     }  # fmt: skip
     pairs = [
         {f.name: getattr(p, f.name) for f in dataclasses.fields(p)}
-        | {"a12": p.a12, "improvement": c.improvement[p.a, p.b]._asdict(), "posterior": c.posteriors.get((p.a, p.b))}
+        | {
+            "a12": p.a12,
+            "improvement": c.improvement[p.a, p.b]._asdict(),
+            "posterior": c.posteriors.get((p.a, p.b)),
+            "hierarchical": c.hierarchies.get((p.a, p.b)),
+        }
         for p in c.pairs
     ]
     whole = {
@@ -45,8 +52,8 @@ def _json(c: Comparison, study: str, command: str) -> str:
         "exploratory": {
             "friedman": c.friedman, "critical_difference_for_pictures": c.critical_difference, "aggregate": c.aggregate,
             "caption": conclusions.caption(c), "methods": methods, "pairs": pairs, "rope": c.rope,
-            "detectable_effect": c.detectable, "mixed_model": c.mixed, "seed_effect": c.seed_effect,
-            "informative_units": c.informative,
+            "resampled": c.resampled, "detectable_effect": c.detectable, "mixed_model": c.mixed,
+            "seed_effect": c.seed_effect, "informative_units": c.informative,
         },
         "sentences": {
             "warnings": conclusions.warnings(c), "planned": conclusions.planned(c),
@@ -80,10 +87,14 @@ def _markdown(c: Comparison, study: str, command: str) -> str:
         (conclusions.method_rows(c), conclusions.caption(c)),
         (conclusions.pair_rows(c), conclusions.pairs_caption(c)),
     ):
-        lines += [f"{text[0].upper()}{text[1:]}.", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-        lines += [f"| {' | '.join(row)} |" for row in rows] + [""]
+        lines += [f"{text[0].upper()}{text[1:]}.", "", *markdown_table(head, rows), ""]
     said = [*conclusions.explored(c), *conclusions.overtuned(c), conclusions.power(c)]
     return "\n".join([*lines, *(f"- {sentence}" for sentence in said if sentence)])
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def _latex(c: Comparison, study: str, command: str) -> str:
@@ -94,16 +105,20 @@ def _latex(c: Comparison, study: str, command: str) -> str:
         ("methods", conclusions.method_rows(c), conclusions.caption(c)),
         ("pairs", conclusions.pair_rows(c), conclusions.pairs_caption(c)),
     ):  # fmt: skip
-        columns = "l" + "r" * (len(head) - 1)
-        body = [" & ".join(map(_escaped, row)) + r" \\" for row in rows]
-        parts += [
-            r"\begin{table}", r"\centering", rf"\caption{{{_escaped(text[0].upper() + text[1:])}.}}",
-            rf"\label{{tab:{label}-{name}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
-            " & ".join(map(_escaped, head)) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}",
-            r"\end{table}", "",
-        ]  # fmt: skip
+        parts += [*latex_table(head, rows, f"{text[0].upper()}{text[1:]}.", f"{label}-{name}"), ""]
     return "\n".join(parts)
 
 
-def _escaped(text: str) -> str:
+def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, label: str) -> list[str]:
+    """The lines of a floating table for booktabs, its first column flush left; all text is escaped."""
+    body = [" & ".join(_MINUS.sub("$-$", escaped(cell)) for cell in row) + r" \\" for row in rows]
+    return [
+        r"\begin{table}", r"\centering", rf"\caption{{{escaped(caption)}}}", rf"\label{{tab:{label}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", " & ".join(map(escaped, head)) + r" \\",
+        r"\midrule", *body, r"\bottomrule", r"\end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+
+
+def escaped(text: str) -> str:
+    """As LaTeX takes it."""
     return "".join(_LATEX.get(char, rf"\{char}" if char in "&%$#_{}" else char) for char in text)

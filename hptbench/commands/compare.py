@@ -53,6 +53,10 @@ def main(argv: list[str]) -> int:
     add_missing(parser, "refuse")
     add_rope(parser)
     parser.add_argument(
+        "--hierarchical", action="store_true",
+        help="with --rope: what the next data set will show, by data sets and seeds; seconds for each pair",
+    )  # fmt: skip
+    parser.add_argument(
         "--aggregate", default="iqm", choices=tuple(AGGREGATES), help="one number for all data sets and seeds"
     )
     parser.add_argument(
@@ -64,7 +68,7 @@ def main(argv: list[str]) -> int:
     check_comparable(study.runs, options.unequal)
     view = View(
         options.measure, options.accounting, options.anchor, options.missing, not options.no_plot, options.aggregate,
-        options.rope, tuple(options.unequal), tuple(options.where),
+        options.rope, options.hierarchical, tuple(options.unequal), tuple(options.where),
     )  # fmt: skip
     command = shlex.join(["python", "-m", "hptbench", "compare", *argv])
     if options.format == "text":

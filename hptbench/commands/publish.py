@@ -12,53 +12,35 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-import numpy as np
 from rich.console import Console
 
+from hptbench.commands._formats import markdown_table
 from hptbench.commands.compare import check_comparable, chosen, selected
-from hptbench.errors import UserError, unknown
+from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.results.collect import collect
 from hptbench.results.fronts import several
 from hptbench.results.published import BEGIN_ANEW, Published, condensed, is_published, read, write
-from hptbench.results.regret import (
-    COLUMN_OF,
-    FLOOR,
-    Axis,
-    Reference,
-    Standing,
-    Worth,
-    evaluations,
-    incumbents,
-    log_regrets,
-    standing,
-)
+from hptbench.results.ranking import COARSE, Ranking, all_full, ranked
+from hptbench.results.regret import FLOOR, Worth
 from hptbench.results.table import DEFAULT, USED, Accounting
-from hptbench.stats.pairwise import Pair, against, corrected
-from hptbench.stats.ranks import friedman, mean_ranks
 from hptbench.stats.words import friedman_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_COARSE = 1e-2
-"""A second floor of the regret, by which ranks are shown once more."""
-_AT, _AT_FULL = (25.0, 50.0, 100.0), (1.0, 3.0, 10.0, 30.0, 100.0)
 _WORTH = {
     "seen": "the incumbent's value at the full fidelity",
     "full": "what the incumbent's configuration is worth at the full fidelity, whatever it was trained to",
 }
-_SPAN, _POINTS = 1000, 200
-"""Of curves on a logarithmic axis: from at most a 1000th of its end, so many points."""
 
 
-def main(argv: list[str]) -> int:
-    """Write the lasting part of a study's results."""
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Of the command."""
     parser = argparse.ArgumentParser(
         "python -m hptbench publish", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -91,7 +73,12 @@ def main(argv: list[str]) -> int:
         help="tested against each other method, in a table of its own; default: the best final mean rank",
     )
     parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="only these runs, as in compare")
-    options = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Write the lasting part of a study's results."""
+    options = arguments(argv)
     folder, command = options.results, shlex.join(["python", "-m", "hptbench", "publish", *argv])
     found, unfinished = gathered(folder, options.where, options.worth)
     at = options.at and sorted(set(options.at))
@@ -115,7 +102,7 @@ def gathered(folder: Path, where: Sequence[str] = (), of: Worth | None = None) -
         raise UserError("expected runs of methods, got none")
     if several(runs).any():
         raise UserError("expected tasks of one objective, got several; see compare, or choose with --where task=…")
-    of = of or (before.worth if before is not None else "seen" if _full(runs) else "full")
+    of = of or (before.worth if before is not None else "seen" if all_full(runs) else "full")
     found = condensed(study.jobs, runs, of, before)
     try:
         check_comparable(found.runs)
@@ -126,26 +113,12 @@ def gathered(folder: Path, where: Sequence[str] = (), of: Worth | None = None) -
     return found, study.unfinished
 
 
-def axis_of(found: Published, by: Accounting | None = None) -> Axis:
-    """Along what the runs of a study are compared, to the end of the longest; None: see ``--help``."""
-    by = by or ("evaluations" if _full(found.runs) else "credited")
-    used = found.steps[COLUMN_OF[by]]
-    if by == "evaluations":
-        return replace(evaluations(int(used.max())), worth=found.worth)
-    return Axis(np.geomspace(max(used.min(), used.max() / _SPAN), used.max(), _POINTS), by, found.worth)
-
-
-def _full(runs: pd.DataFrame) -> bool:
-    """Whether every job was a full evaluation."""
-    return bool(np.isclose(runs["full_evals"], runs["jobs"]).all())
-
-
 def publish(
     folder: Path,
     found: Published,
     by: Accounting | None = None,
     at: Sequence[float] | None = None,
-    reference: Sequence[str] = (),
+    references: Sequence[str] = (),
     command: str = "",
     where: Sequence[str] = (),
     unfinished: Sequence[str] = (),
@@ -157,119 +130,71 @@ def publish(
     from hptbench.plots.draw import draw
     from hptbench.report.curves import standings
 
-    chosen_runs = selected(found.runs, where)
-    partial = _partial(chosen_runs)
-    for one in reference:
-        if one in partial:
-            raise UserError(f"expected runs of {one} on every task to test it against others, got {partial[one]}")
-    part = found.of(chosen_runs[~chosen_runs["method"].isin(partial)])
-    axis = axis_of(part, by)
-    first, last = float(axis.at[0]), float(axis.at[-1])
-    at = at or [n for n in (_AT if axis.by == "evaluations" else _AT_FULL) if first <= n <= last] or [last]
-    if not first <= at[0] <= at[-1] <= last * (1 + 1e-9):
-        raise UserError(f"expected --at between {first:.3g} and {last:.6g} {USED[axis.by]}, got {list(at)}")
-    axis = replace(axis, at=np.union1d(axis.at, at))
-    fine, coarse = (_standing(part, axis, floor) for floor in (FLOOR, _COARSE))
-    for one in reference:
-        if one not in fine.methods:
-            raise unknown("method", one, fine.methods)
+    ranking = ranked(found, selected(found.runs, where), by, at, references)
     files = write(folder, found)
-    best_first = [fine.methods[j] for j in np.argsort(mean_ranks(fine.after(at[-1])), kind="stable")]
-    tests = []
-    for one in dict.fromkeys(reference or best_first[:1]):
-        duels = [_standing(found.of(_duel(chosen_runs, one, method)), axis) for method in partial]
-        tests += _test_lines(_tests([fine, *duels], at, one), at, one, chosen_after=not reference)
-    drawn = draw(standings(fine), folder, best_first, command=command)
-    text = _text(folder.resolve().name, part, fine, coarse, at, tests, command, partial, unfinished)
+    drawn = draw(standings(ranking.fine), folder, ranking.methods, command=command)
+    text = _text(folder.resolve().name, ranking, command, unfinished)
     path = folder / "comparison.md"
     write_whole(path, lambda new: new.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
     return [*files, *drawn, path]
 
 
-def _text(
-    name: str,
-    part: Published,
-    where: Standing,
-    coarse: Standing,
-    at: Sequence[float],
-    tests: Sequence[str],
-    command: str,
-    partial: Mapping[str, str],
-    unfinished: Sequence[str],
-) -> str:
-    order = np.argsort(mean_ranks(where.after(at[-1])), kind="stable")
-    runs = part.runs
-    seeds = runs.groupby(["task", "method"]).size().groupby("method").agg(["min", "max"])
-    cpu = (runs["ask"] + runs["tell"]).groupby(runs["method"]).median()
+def _text(name: str, found: Ranking, command: str, unfinished: Sequence[str]) -> str:
+    axis, at = found.fine.axis, found.at
+    note = " It was chosen because it ranks first here, which favours it." if found.chosen_after else ""
     lines = [
-        f"# {name}: {len(where.methods)} methods on {_problems(where, part.references)}",
+        f"# {name}: {len(found.methods)} methods on {problems(found)}",
         "",
         f"Made by `{command}`." if command else "",
         "",
         "![Mean ranks and regrets](ranks.png)",
         "",
-        f"Normalised regret of {_WORTH[where.axis.worth]}, after {USED[where.axis.by]}: 1 is a median random "
+        f"Normalised regret of {_WORTH[axis.worth]}, after {USED[axis.by]}: 1 is a median random "
         "configuration, 0 the best known value, floored at "
         f"{FLOOR:g}; scores are its log10, averaged over seeds first. Ranks: 1 is the best; the column after them "
-        f"shows how much they owe to the last digits: regrets below {_COARSE:g} count as equal. CPU: median processor "
+        f"shows how much they owe to the last digits: regrets below {COARSE:g} count as equal. CPU: median processor "
         "seconds of ask and tell over the runs.",
         "",
-        "| method | " + " | ".join(f"rank at {n:g}" for n in at) + f" | at {at[-1]:g}, coarse | "
-        + " | ".join(f"score at {n:g}" for n in at) + " | CPU s | seeds |",
-        "|---" * (2 * len(at) + 4) + "|",
-    ]  # fmt: skip
-    for j in order:
-        method = where.methods[j]
-        ranks = " | ".join(f"{mean_ranks(where.after(n))[j]:.2f}" for n in at)
-        scores = " | ".join(f"{where.after(n)[:, j].mean():.3f}" for n in at)
-        low, high = seeds.loc[method]
-        count = str(low) if low == high else f"{low}–{high}"
-        rough = f"{mean_ranks(coarse.after(at[-1]))[j]:.2f}"
-        lines.append(f"| {method} | {ranks} | {rough} | {scores} | {cpu[method]:.3g} | {count} |")
-    lines += _missing(runs, partial, unfinished)
-    lines += ["", f"{friedman_sentence(friedman(where.after(at[-1])))} (at {at[-1]:g} {USED[where.axis.by]})"]
-    lines += tests
+        *markdown_table(*found.method_rows()),
+        *_missing(found, unfinished),
+        "",
+        f"{friedman_sentence(found.friedman)} (at {at[-1]:g} {USED[axis.by]})",
+    ]
+    for reference, tests in found.tests.items():
+        lines += [
+            "",
+            f"## {reference} against each",
+            "",
+            f"Wilcoxon signed-rank tests over the problems that both have, Holm over all {len(tests)} comparisons of "
+            f"this table.{note} Difference: Hodges–Lehmann, of the scores; negative: the reference is better.",
+            "",
+            *markdown_table(*found.test_rows(reference)),
+        ]
     lines += ["", "## Problems", "", "| task | best known | median random |", "|---|---|---|"]
-    lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in part.references.items()]
-    lines += ["", *_machines(runs)]
-    return "\n".join(lines)
+    lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in found.part.references.items()]
+    return "\n".join([*lines, "", *_machines(found.part.runs)])
 
 
-def _problems(where: Standing, found: Mapping[str, Reference]) -> str:
-    units, tasks = len(where.units), len(found)
+def problems(found: Ranking) -> str:
+    """How many there are, and tasks."""
+    units, tasks = len(found.fine.units), len(found.part.references)
     return f"{units} problems" + (
         "" if tasks == units else f", made of {tasks} tasks; those of one data set count once"
     )
 
 
-def _partial(runs: pd.DataFrame) -> dict[str, str]:
-    """The methods that lack tasks which others have, and how many they have. UserError if all do."""
-    tasks = runs["task"].nunique()
-    have = {str(method): int(n) for method, n in runs.groupby("method")["task"].nunique().items()}
-    partial = {method: f"{n} of {tasks} tasks" for method, n in have.items() if n < tasks}
-    if len(partial) == len(have):
-        named = ", ".join(f"{method} {text}" for method, text in partial.items())
-        raise UserError(
-            f"expected a method with runs on every task, got only {named}; run them, or choose tasks (--where)"
-        )
-    return partial
-
-
-def _missing(runs: pd.DataFrame, partial: Mapping[str, str], unfinished: Sequence[str]) -> list[str]:
+def _missing(found: Ranking, unfinished: Sequence[str]) -> list[str]:
     """By name, the methods that lack runs which others have; and how many runs are not finished."""
-    seeds = runs["seed"].nunique()
-    lacking = {
-        str(method): runs["task"].nunique() * seeds - len(of_method) for method, of_method in runs.groupby("method")
-    }
-    named = ", ".join(f"{method} {lack}" for method, lack in lacking.items() if lack)
     lines = []
-    if partial:
-        left_out = ", ".join(f"{method} ({text})" for method, text in partial.items())
+    if found.partial:
+        left_out = ", ".join(f"{method} ({text})" for method, text in found.partial.items())
         lines += [
             "",
             f"**Not ranked**, since they lack tasks: {left_out}. The tests below take the tasks that they have.",
         ]
-    if named:
+    if found.lacking:
+        seeds = found.part.runs["seed"].nunique()
+        named = ", ".join(f"{method} {lack}" for method, lack in found.lacking.items())
         lines += [
             "",
             f"**Missing runs**, of {seeds} seeds on every task: {named}. Their scores are means over fewer seeds, "
@@ -279,41 +204,6 @@ def _missing(runs: pd.DataFrame, partial: Mapping[str, str], unfinished: Sequenc
         n = len(unfinished)
         begun = "1 run of this study has" if n == 1 else f"{n} runs of this study have"
         lines += ["", f"{begun} begun, but not finished, and count{'s' if n == 1 else ''} nowhere."]
-    return lines
-
-
-def _standing(part: Published, axis: Axis, floor: float = FLOOR) -> Standing:
-    units = dict(zip(part.runs["task"], part.runs["unit"], strict=True))
-    return standing(log_regrets(incumbents(part.steps, axis), part.references, floor), units, axis)
-
-
-def _duel(runs: pd.DataFrame, reference: str, method: str) -> pd.DataFrame:
-    """The runs of two methods on the tasks that ``method`` has."""
-    tasks = runs.loc[runs["method"] == method, "task"].unique()
-    return runs[runs["method"].isin([reference, method]) & runs["task"].isin(tasks)]
-
-
-def _tests(where: Sequence[Standing], at: Sequence[float], reference: str) -> list[Pair]:
-    """The reference against each other method at each of ``at``, one after the other, as one family."""
-    return corrected([pair for one in where for n in at for pair in against(one.after(n), one.methods, reference)])
-
-
-def _test_lines(pairs: Sequence[Pair], at: Sequence[float], reference: str, chosen_after: bool) -> list[str]:
-    note = " It was chosen because it ranks first here, which favours it." if chosen_after else ""
-    lines = [
-        "",
-        f"## {reference} against each",
-        "",
-        f"Wilcoxon signed-rank tests over the problems that both have, Holm over all {len(pairs)} comparisons of this "
-        f"table.{note} Difference: Hodges–Lehmann, of the scores; negative: the reference is better.",
-        "",
-        "| method | problems | " + " | ".join(f"won/tied/lost at {n:g} | difference | p Holm" for n in at) + " |",
-        "|---" * (3 * len(at) + 2) + "|",
-    ]
-    for method in sorted({pair.b for pair in pairs}):
-        row = [pair for pair in pairs if pair.b == method]
-        cells = " | ".join(f"{p.wins}/{p.ties}/{p.losses} | {p.difference:.3f} | {p.p_holm:.2g}" for p in row)
-        lines.append(f"| {method} | {row[0].units} | {cells} |")
     return lines
 
 

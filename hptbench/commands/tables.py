@@ -40,6 +40,7 @@ class View:
     plot: bool = True
     aggregate: str = "iqm"
     rope: float | None = None
+    hierarchical: bool = False
     unequal: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
 
@@ -114,7 +115,7 @@ def comparison(study: Study, view: View, best: pd.DataFrame | None = None) -> Co
     anchor: Anchor = view.anchor if DEFAULT in set(study.runs["method"]) else "none"
     return compared(
         study.jobs, study.runs, measure=view.measure, anchor=anchor, missing=view.missing, aggregate=view.aggregate,
-        rope=view.rope, registration=registered(study.folder), unequal=view.unequal,
+        rope=view.rope, deeper=view.hierarchical, registration=registered(study.folder), unequal=view.unequal,
         where=view.where, best=best,
     )  # fmt: skip
 
@@ -171,10 +172,15 @@ def _pair_table(c: Comparison) -> Table:
         row += [f"{p.p:.2g}", f"{p.p_holm:.2g}"]
         if found := c.posteriors.get((p.a, p.b)):
             row.append(f"{found.better:.2f}/{found.equivalent:.2f}/{found.worse:.2f}")
+        if c.hierarchies:
+            deeper = c.hierarchies.get((p.a, p.b))
+            row.append(f"{deeper.better:.2f}/{deeper.equivalent:.2f}/{deeper.worse:.2f}" if deeper else "–")
         rows.append(row)
     if c.rope is not None:
         head.append("Bayes")
         title += f"; Bayes: better/equivalent (±{c.rope:g})/worse"
+    if c.hierarchies:
+        head.append("next data set")
     return _rows(title, head, rows)
 
 

@@ -1,9 +1,9 @@
-"""The check-lists of AutoML-Conf and for NAS, answered from the logs of a study as far as they go.
+"""The check-lists of AutoML-Conf and for NAS, and pitfalls, answered from the logs of a study as far as they go.
 
-The questions are put in our words after the author checklist of the AutoML Conference (parts 2 and 3, and what part 4
-asks of data and code) and M. Lindauer & F. Hutter, "Best practices for scientific research on neural architecture
-search", JMLR 21(243), 2020. What logs cannot say is left to the author, visibly: intentions, claims, what will be
-published, and everything about data that a study does not record."""
+The questions are put in our words after the author checklist of the AutoML Conference, M. Lindauer & F. Hutter, "Best
+practices for scientific research on neural architecture search", JMLR 21(243), 2020, and K. Eggensperger, M. Lindauer &
+F. Hutter, "Pitfalls and best practices in algorithm configuration", JAIR 64, 2019. What logs cannot say is left to the
+author, visibly: intentions, claims, what will be published, and everything about data that a study does not record."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def checklist(data: Data) -> dict[str, list[Item]]:
         "NAS: releasing code": list(_nas_code(data)),
         "NAS: comparing methods": list(_nas_comparison(data)),
         "NAS: details": list(_nas_details(data)),
+        "Pitfalls": list(_pitfalls(data)),
     }
 
 
@@ -52,7 +53,7 @@ def markdown(data: Data, command: str = "") -> str:
         f"# Check-lists of the study {data.study.folder.resolve().name}",
         "",
         f"{len(items) - left} of {len(items)} questions are answered from the logs, {lacking} of them no or partly; "
-        f"**{left} are left to the author**. Questions are in our words; the conference's own form decides. The second "
+        f"**{left} are left to the author**. Questions are in our words; the conference's own form decides. The NAS "
         "list is for studies of neural architecture search.",
     ]
     lines += ["", f"Made by `{command}`."] if command else []
@@ -100,14 +101,7 @@ def _experiments(data: Data) -> Iterator[Item]:
         "no" if said.comparison is None else "partly" if said.warnings else "yes",
         " ".join([said.headline, *said.warnings]),
     )
-    measured = data.jobs["cpu"].notna()
-    trained = sorted(data.jobs.loc[measured, "task"].unique())
-    yield Item(
-        "Tabular or surrogate benchmarks for depth?",
-        "author" if trained else "yes",
-        f"{len(data.tasks) - len(trained)} of {len(data.tasks)} tasks are functions, tables or surrogates; "
-        f"{len(trained)} are real trainings, for which the author says why none stands in.",
-    )
+    yield Item("Tabular or surrogate benchmarks for depth?", *_cheap(data))
     yield Item(
         "Performance over time, and how the longest time was chosen?",
         "author",
@@ -121,6 +115,16 @@ def _experiments(data: Data) -> Iterator[Item]:
         f"{data.runs['peak_memory'].max():.0f} MB.",
     )
     yield Item("Ablations?", *_ablations(data))
+
+
+def _cheap(data: Data) -> tuple[Answer, str]:
+    """Whether trainings are looked up or predicted."""
+    trained = sorted(data.jobs.loc[data.jobs["cpu"].notna(), "task"].unique())
+    return (
+        "author" if trained else "yes",
+        f"{len(data.tasks) - len(trained)} of {len(data.tasks)} tasks are functions, tables or surrogates; "
+        f"{len(trained)} are real trainings, for which the author says why none stands in.",
+    )
 
 
 def _ablations(data: Data) -> tuple[Answer, str]:
@@ -161,13 +165,20 @@ def _code(data: Data) -> Iterator[Item]:
 
 def _claims(data: Data) -> Iterator[Item]:
     yield Item("Do the claims match what was shown?", "author", f"The tests support: {verdict(data).headline}")
-    yield Item("Limitations, broader impact, ethics?", "author", "Describe them.")
+    yield Item("Limitations described?", "author", "The power note of `compare` and its warnings are some of them.")
+    yield Item("Possible harm to society discussed?", "author", "Discuss it.")
+    yield Item("Ethics guidelines read and kept?", "author", "Those of the conference.")
     yield Item(
-        "Creators of data and code cited, licences named, consent and personal data considered?",
+        "Creators of data, code and models cited, and their licences named?",
         "author",
         f"Data sets or functions used: {', '.join(sorted(data.runs['unit'].unique()))}.",
     )
+    yield Item("Consent of the people whose data are used, where it is needed?", "author", "Say how it was obtained.")
+    yield Item("Personal or offensive content in the data?", "author", "Say whether there is any.")
     yield Item("Licence and documentation of what is new?", "author", "Say what you release, and under which licence.")
+    yield Item("What is new included, or its address given?", "author", "Give it.")
+    yield Item("Crowds or human subjects: instructions, risks, pay?", "author", "Where there were any.")
+    yield Item("Theory: all assumptions stated, all proofs given?", "author", "Where there is any.")
 
 
 def _nas_code(data: Data) -> Iterator[Item]:
@@ -220,6 +231,7 @@ def _nas_comparison(data: Data) -> Iterator[Item]:
         "yes" if len(data.seeds) > 1 else "no",
         f"{len(data.seeds)}: {', '.join(map(str, data.seeds))}.",
     )
+    yield Item("Tabular or surrogate NAS benchmarks for depth?", *_cheap(data))
 
 
 def _nas_details(data: Data) -> Iterator[Item]:
@@ -235,3 +247,45 @@ def _nas_details(data: Data) -> Iterator[Item]:
         "Time of the whole search, end to end?", "yes", f"{compute(data)}; per run in `runs.parquet` (wall, ask, tell)."
     )
     yield Item("All other details of the set-up?", "author", "Anything that was done outside this study's logs.")
+
+
+def _pitfalls(data: Data) -> Iterator[Item]:
+    runs, jobs = data.runs[data.runs["method"] != DEFAULT], data.jobs
+    yield Item(
+        "Time and memory measured and limited from outside, by one clock?",
+        "yes",
+        "By the runner, each training in a process of its own. Limits: "
+        f"{'; '.join(sorted(set(runs['limits'].dropna()))) or 'not known'}.",
+    )
+    lost = jobs["status"].value_counts().drop("ok", errors="ignore")
+    yield Item(
+        "Crashes neither ignored nor taken for results?",
+        "yes",
+        f"{int(lost.sum())} of {len(jobs)} jobs failed"
+        + (f" ({', '.join(f'{status} {n}' for status, n in lost.items())})" if len(lost) else "")
+        + "; they are told as infinitely bad, and charged what they took.",
+    )
+    hidden = bool(jobs["test"].notna().any())
+    yield Item(
+        "Test data outside of all tuning?",
+        "yes" if hidden else "no",
+        "Test scores are hidden from methods and never choose." if hidden else "There are no test scores.",
+    )
+    found = data.overtuning
+    yield Item(
+        "Over-tuning looked for?",
+        "yes" if found else "no",
+        "In test an earlier incumbent was better in "
+        + ", ".join(f"{one.any:.0%} of the runs of {method}" for method, one in sorted(found.items()))
+        + "."
+        if found
+        else "Needs test scores of every incumbent of tasks of one objective.",
+    )
+    yield Item(
+        "Parallel work and unequal running times told apart from sequential search?",
+        "yes",
+        f"Workers: {', '.join(sorted(set(runs['workers'].dropna().map(str))))}; "
+        f"clock: {', '.join(sorted(set(runs['clock'].dropna()))) or 'not known'}; "
+        f"simulation: {'; '.join(sorted(set(runs['simulation'].dropna()))) or 'none'}.",
+    )
+    yield Item("The machine not overloaded, files not on a slow shared disk?", "author", "Loads are not logged.")

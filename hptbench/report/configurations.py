@@ -15,7 +15,7 @@ from hptbench.results.fronts import REGRET
 from hptbench.results.importance import LEAST, Explained
 from hptbench.space import Floats, Space
 
-_MODELLED, _DRAWN = 400, 90
+_MODELLED, _DRAWN = 300, 90
 """Configurations of a task that a forest is fitted to, and that are drawn."""
 _SHOWN = 3
 """Parameters of a task whose dependence is drawn."""
@@ -50,9 +50,14 @@ class Task:
         return f"R² {self.model.r2:.2f}" + ("" if self.model.r2 >= 0.3 else ": do not trust it")
 
     @cached_property
+    def shares(self) -> Floats:
+        """(d,) of the variance that each parameter makes alone."""
+        return self.model.importance()
+
+    @cached_property
     def order(self) -> list[int]:
         """The parameters, the most important first."""
-        return [int(j) for j in np.argsort(-self.model.importance(), kind="stable")]
+        return [int(j) for j in np.argsort(-self.shares, kind="stable")]
 
     @property
     def unit(self) -> str:
@@ -81,8 +86,7 @@ def importance(data: Data, tasks: list[Task]) -> Figure:
     """Bars of a task's parameters."""
     panels = []
     for task in tasks:
-        shares = task.model.importance()
-        order = task.order[:_NAMES]
+        shares, order = task.shares, task.order[:_NAMES]
         names = tuple(task.space.names[j] for j in order)
         text = [f"{name}: {share:.0%} alone" for name, share in zip(names, shares[order], strict=True)]
         bars = Mark("bars", {"x": shares[order], "y": list(range(len(order))), "text": text})

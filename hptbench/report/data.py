@@ -187,11 +187,9 @@ class Data:
     @cached_property
     def _full(self) -> pd.DataFrame:
         """Jobs that succeeded at the full fidelity, each configuration of a run once."""
-        high = self.jobs["task"].map(self.runs.groupby("task")["high"].max())
-        kept = self.jobs[
-            usable(self.jobs) & (self.jobs["stop"] >= high) & np.isfinite(self.jobs["value"].astype(float))
-        ]
-        return kept.drop_duplicates([*KEY, "config"])
+        jobs, high = self.jobs, self.jobs["task"].map(self.runs.groupby("task")["high"].max())
+        kept = usable(jobs) & (jobs["stop"] >= high) & np.isfinite(jobs["value"].astype(float))
+        return jobs.loc[kept, [*KEY, "config", "value"]].drop_duplicates([*KEY, "config"])
 
     @cached_property
     def _full_by_task(self) -> dict[str, pd.DataFrame]:
@@ -206,7 +204,7 @@ class Data:
             return np.empty((0, len(space))), np.empty(0)
         rows = rows.sort_values("value", kind="stable")
         rows = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int))]
-        return space.encode([json.loads(text) for text in rows["config"]]), rows["value"].to_numpy(float)
+        return space.encode(json.loads(f"[{','.join(rows['config'])}]")), rows["value"].to_numpy(float)
 
 
 def measure_of(study: Study) -> Measure:

@@ -1,8 +1,9 @@
-"""The figure of tasks of two objectives: fronts and what is attained."""
+"""Figures of tasks of several objectives: what is attained of two, and pairs of more."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,33 @@ def fronts(data: Data) -> Figure | None:
     alt = f"A panel per task of two objectives ({len(panels)}) with a staircase per method."
     also = {"references": references({task: front for task, front in known.items() if task in of_task})}
     return Figure("attainment", "Which trade-offs are reached", caption, alt, tuple(panels), also)
+
+
+def projections(data: Data) -> Figure | None:
+    """Of tasks of three and more objectives the fronts of all runs, seen along each pair of objectives."""
+    panels = []
+    ends = data.fronts.ends(data.measure)
+    for task in sorted({task for task, _ in ends if len(data.fronts.objectives(task)) > 2}):
+        names = data.fronts.objectives(task)
+        found = {m: np.vstack(ends[task, m]) for m in (*data.methods, DEFAULT) if (task, m) in ends}
+        if not any(len(found[m]) for m in data.methods if m in found):
+            continue
+        for i, j in combinations(range(len(names)), 2):
+            marks = tuple(
+                Mark("dots", {"x": points[:, i], "y": points[:, j]}, method)
+                for method, points in found.items()
+                if len(points)
+            )
+            panels.append(Panel(marks, Axis(names[i]), Axis(names[j]), task, task))
+    if not panels:
+        return None
+    caption = (
+        f"The fronts of all runs at their end, by {data.measure} scores, along each pair of three or more objectives. "
+        "A point that looks beaten in one pair may be the best in another; which method is ahead, the hypervolume "
+        "regrets tell (anytime curves, tasks by methods). All objectives are minimised."
+    )
+    alt = f"{len(panels)} panels, one per pair of objectives, with a dot per configuration on a run's front."
+    return Figure("projections", "Fronts of three and more objectives", caption, alt, tuple(panels))
 
 
 def references(fronts: Mapping[str, Front]) -> dict[str, Any]:

@@ -33,7 +33,11 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, Callable[[Data], _Found]], ...]
             ("profiles", aggregates.profiles),
         ),
     ),
-    ("trade-offs", "Several objectives", (("fronts", objectives.fronts),)),
+    (
+        "trade-offs",
+        "Several objectives",
+        (("fronts", objectives.fronts), ("pairs of objectives", objectives.projections)),
+    ),
     (
         "overtuning",
         "Validation and test",

@@ -14,11 +14,13 @@ import numpy as np
 from hptbench.errors import UserError
 from hptbench.results.fronts import several, usable
 from hptbench.results.registered import Hypothesis, Registration
+from hptbench.results.resamples import Resampled, resampled
 from hptbench.results.schema import KEY, Measure
 from hptbench.results.table import DEFAULT, Anchor, Missing, Scores, scores, until
 from hptbench.rng import entropy, stream
 from hptbench.stats.aggregate import AGGREGATES, bootstrap, probability_of_improvement
 from hptbench.stats.bayes import Posterior, signed_rank_posterior
+from hptbench.stats.hierarchical import Hierarchical, hierarchical
 from hptbench.stats.intervals import Array, Interval
 from hptbench.stats.mixed import Check, Mixed, informative_units, mixed_model, seed_effect
 from hptbench.stats.overtuning import Overtuning, summary
@@ -76,6 +78,10 @@ class Comparison:
     rope: float | None
     posteriors: Mapping[tuple[str, str], Posterior]
     """Of each pair, if there is a ROPE."""
+    hierarchies: Mapping[tuple[str, str], Hierarchical]
+    """Of each pair whose runs differ at all from seed to seed, if asked for."""
+    resampled: tuple[Resampled, ...]
+    """Each pair over the splits, if all is about one data set with several."""
     mixed: Mixed | None
     """With 2 seeds and 5 data sets, at least."""
     seed_effect: Check | None
@@ -110,14 +116,17 @@ def compared(
     missing: Missing = "refuse",
     aggregate: str = "iqm",
     rope: float | None = None,
+    deeper: bool = False,
     registration: Registration | None = None,
     unequal: Sequence[str] = (),
     where: Sequence[str] = (),
     best: pd.DataFrame | None = None,
 ) -> Comparison:
-    """Compare the methods of a study's tables; ``best``: as in :func:`hptbench.results.table.final_table`.
+    """Compare the methods of a study's tables; ``best``: as in :func:`hptbench.results.table.final_table`; ``deeper``:
+    with the hierarchical test, seconds for each pair.
 
-    UserError as :func:`hptbench.results.table.scores`, and for fewer than two methods."""
+    UserError as :func:`hptbench.results.table.scores`, for fewer than two methods, and for what the hierarchical test
+    lacks: a ROPE, two data sets, or two seeds."""
     found = scores(jobs, runs, measure, anchor, missing, best)
     methods = tuple(str(m) for m in found.matrix.columns if m != DEFAULT)
     if len(methods) < 2:
@@ -139,6 +148,7 @@ def compared(
         )
         for p in pairs
     }
+    hierarchies = _hierarchies(grid, methods, rope) if deeper else {}
     deep = seeds >= 2 and units >= MIXED_UNITS
     tested = _tested(jobs, runs, registration, anchor, missing) if registration else ()
     return Comparison(
@@ -156,6 +166,8 @@ def compared(
         improvement=improvement,
         rope=rope,
         posteriors=posteriors,
+        hierarchies=hierarchies,
+        resampled=resampled(found, runs, methods, rope),
         mixed=mixed_model(grid) if deep else None,
         seed_effect=seed_effect(grid) if deep else None,
         informative=int((informative_units(grid) <= ALPHA).sum()) if deep else None,
@@ -165,6 +177,23 @@ def compared(
         unequal=tuple(unequal),
         where=tuple(where),
     )
+
+
+def _hierarchies(grid: Array, methods: Sequence[str], rope: float | None) -> dict[tuple[str, str], Hierarchical]:
+    """The hierarchical test of each pair by its differences (units, seeds); pairs without any noise have none."""
+    units, _, seeds = grid.shape
+    if rope is None or min(units, seeds) < 2:
+        raise UserError(
+            "expected a ROPE, at least 2 data sets and at least 2 seeds for the hierarchical test, got "
+            f"{'none' if rope is None else f'{rope:g}'}, {units} and {seeds}; add --rope, or run more"
+        )
+    found = {}
+    for i, a in enumerate(methods):
+        for j, b in enumerate(methods[i + 1 :], i + 1):
+            d = grid[:, i] - grid[:, j]
+            if d.std(axis=1).any():
+                found[a, b] = hierarchical(d, rope, stream(entropy("hierarchical", a, b)))
+    return found
 
 
 def _tested(

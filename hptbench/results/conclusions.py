@@ -9,12 +9,14 @@ from hptbench.results.comparison import ALPHA, DRAWS, Comparison, Tested
 from hptbench.stats.pairwise import Pair
 from hptbench.stats.words import (
     friedman_sentence,
+    hierarchical_sentence,
     mixed_sentence,
     overtuning_sentence,
     pair_sentence,
     posterior_sentence,
     power_sentence,
     power_warning,
+    resampled_sentence,
 )
 
 NAMES = {"iqm": "interquartile mean", "mean": "mean", "median": "median"}
@@ -77,6 +79,17 @@ def explored(c: Comparison) -> list[str]:
         lines.append(f"No pair differs significantly at {ALPHA:g} (this does not show that they are equal).")
     if len(c.methods) == 2:  # of more there is a table
         lines += [posterior_sentence(a, b, found, c.scores.name) for (a, b), found in c.posteriors.items()]
+        lines += [hierarchical_sentence(a, b, found, c.scores.name) for (a, b), found in c.hierarchies.items()]
+    lines += [
+        resampled_sentence(r.a, r.b, r.test, r.splits, r.rho, r.p_holm, len(c.resampled))
+        for r in c.resampled
+        if r.p_holm <= ALPHA or len(c.resampled) == 1
+    ]
+    if len(c.resampled) > 1 and all(r.p_holm > ALPHA for r in c.resampled):
+        lines.append(
+            f"No pair differs significantly on this data set by its {c.resampled[0].splits} splits (corrected "
+            f"resampled t tests, Holm over {len(c.resampled)} comparisons)."
+        )
     if c.mixed and c.seed_effect and c.informative is not None:
         lines.append(mixed_sentence(c.mixed, c.seed_effect, c.informative))
     return lines
@@ -114,6 +127,7 @@ def pair_rows(c: Comparison) -> tuple[list[str], list[list[str]]]:
     """The table of pairs."""
     head = ["pair", "better/tied/worse", "difference", "P(first better run)", "p", "p Holm"]
     head += ["P(better)", "P(equivalent)", "P(worse)"] if c.posteriors else []
+    head += ["next: better", "equivalent", "worse"] if c.hierarchies else []
     return head, [_pair(c, p) for p in c.pairs]
 
 
@@ -127,12 +141,16 @@ def _pair(c: Comparison, p: Pair) -> list[str]:
     ]  # fmt: skip
     if found := c.posteriors.get((p.a, p.b)):
         row += [f"{found.better:.3f}", f"{found.equivalent:.3f}", f"{found.worse:.3f}"]
+    if c.hierarchies:
+        deeper = c.hierarchies.get((p.a, p.b))
+        row += [f"{x:.3f}" for x in (deeper.better, deeper.equivalent, deeper.worse)] if deeper else ["–"] * 3
     return row
 
 
 def pairs_caption(c: Comparison) -> str:
     """What the numbers of the table of pairs are."""
     rope = "" if c.rope is None else f"; equivalent: within ±{c.rope:g} of the {c.scores.name}"
+    rope += "; next: probabilities on the next data set, by the hierarchical test" if c.hierarchies else ""
     return (
         "each pair: data sets on which the first is better/tied/worse, Hodges–Lehmann difference with its unadjusted "
         "95 % interval, chance that a run of the first is better, Wilcoxon signed-rank p, and Holm over "

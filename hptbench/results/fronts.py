@@ -145,12 +145,20 @@ class Fronts:
 
         The surfaces are those of the empirical attainment function (Grunert da Fonseca, Fonseca & Hall, EMO 2001,
         doi 10.1007/3-540-44719-9_15): a point is attained by a run if its front dominates it."""
+        return {
+            group: Attained(len(fronts), surfaces(fronts))
+            for group, fronts in self.ends(measure).items()
+            if len(self.objectives(group[0])) == 2
+        }
+
+    def ends(self, measure: Measure) -> Mapping[tuple[str, str], Sequence[Array]]:
+        """(task, method) -> of each run the front at its end, (points, objectives), without points that lack a score
+        by ``measure``."""
         groups: dict[tuple[str, str], list[Array]] = {}
         for key, run in sorted(self._runs.items(), key=lambda item: item[0]):
-            if run.points[measure].shape[1] == 2:
-                points = run.last(measure)
-                groups.setdefault((key[0], key[1]), []).append(points[~np.isnan(points).any(axis=1)])
-        return {group: Attained(len(fronts), surfaces(fronts)) for group, fronts in groups.items()}
+            points = run.last(measure)
+            groups.setdefault((key[0], key[1]), []).append(points[~np.isnan(points).any(axis=1)])
+        return groups
 
 
 def surfaces(fronts: Sequence[Array]) -> dict[str, Array]:

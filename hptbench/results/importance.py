@@ -53,7 +53,8 @@ class Explained:
             with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
                 tree.fit(x32[rows], y[rows], check_input=False)
             self._trees.append(tree.tree_)
-            out = np.setdiff1d(np.arange(n), rows)
+            out = np.ones(n, dtype=bool)
+            out[rows] = False
             total[out] += tree.tree_.predict(x32[out])[:, 0]
             count[out] += 1
         seen = count > 0
@@ -98,12 +99,13 @@ class _Leaves:
 
     def __init__(self, tree: Any, d: int) -> None:
         low, high = np.zeros((tree.node_count, d)), np.ones((tree.node_count, d))
-        left, right, threshold, feature = tree.children_left, tree.children_right, tree.threshold, tree.feature
-        for node in np.flatnonzero(left >= 0).tolist():  # a node's number is smaller than those of its children
-            j, at, (a, b) = feature[node], threshold[node], (left[node], right[node])
-            low[[a, b]], high[[a, b]] = low[node], high[node]
-            high[a, j], low[b, j] = min(high[a, j], at), max(low[b, j], at)
-        leaf = left < 0
+        leaf = tree.children_left < 0
+        nodes = (tree.feature, tree.threshold, tree.children_left, tree.children_right)
+        for node, (j, at, a, b) in enumerate(zip(*(column.tolist() for column in nodes), strict=True)):
+            if a >= 0:  # no leaf; a node's number is smaller than those of its children
+                low[a] = low[b] = low[node]
+                high[a] = high[b] = high[node]
+                high[a, j], low[b, j] = min(high[a, j], at), max(low[b, j], at)
         self._low, self._high, self._value = low[leaf], high[leaf], tree.value[leaf, 0, 0]
         self._volume: NDArray[np.float64] = np.prod(self._high - self._low, axis=1)
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from hptbench.errors import UserError
 from hptbench.results.fronts import usable
 from hptbench.results.schema import KEY
-from hptbench.results.table import DEFAULT, RANDOM, Accounting, incumbent_places, used
+from hptbench.results.table import AMOUNTS, DEFAULT, RANDOM, Accounting, incumbent_places, used
 from hptbench.space import Floats
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ COLUMN_OF: Mapping[Accounting, str] = {
 """The column of :func:`steps` that holds it."""
 _OF_INCUMBENT = ("fidelity", "value", "worth", "test")
 _RUN = KEY[:3]
+_NEEDED = ("job", "status", "constraints", "stop", "value", "worth", "test", *AMOUNTS)
 STEPS = (*_RUN, *COLUMN_OF.values(), *_OF_INCUMBENT)
 """The columns of :func:`steps`."""
 
@@ -132,13 +133,13 @@ def steps(jobs: pd.DataFrame, what: Worth) -> pd.DataFrame:
     constraint too."""
     import pandas as pd
 
-    jobs = jobs[jobs["method"] != DEFAULT].sort_values([*_RUN, "ended", "job"])
+    jobs = jobs.loc[jobs["method"] != DEFAULT, [*_RUN, *_NEEDED]].sort_values([*_RUN, "ended", "job"])
     counts = usable(jobs)
     if what == "seen":  # lower fidelities are used up, but nothing that they show counts
         counts &= jobs["worth"].notna().to_numpy()
     stop, values = jobs["stop"].to_numpy(float), jobs["value"].to_numpy(float)
     of_jobs = jobs[["stop", "value", "worth", "test"]].to_numpy(float)
-    amounts, names = jobs[["units", "units_from_zero", "ended"]], jobs[_RUN]
+    amounts, names = {name: jobs[name].to_numpy(float) for name in AMOUNTS}, jobs[_RUN]
     first = np.flatnonzero((names != names.shift()).any(axis=1))
     keys = names.iloc[first].itertuples(index=False, name=None)
     columns: dict[str, list[Any]] = {name: [] for name in STEPS}
@@ -147,7 +148,8 @@ def steps(jobs: pd.DataFrame, what: Worth) -> pd.DataFrame:
         changed = np.append(at[:1] >= 0, at[1:] != at[:-1])
         changed[-1] = True
         curve = np.where(at[changed, None] < 0, np.nan, of_jobs[begin:end][at[changed]])
-        use = (used(amounts.iloc[begin:end], by)[changed] for by in COLUMN_OF)
+        own = {name: column[begin:end] for name, column in amounts.items()}
+        use = (used(own, by)[changed] for by in COLUMN_OF)
         for column, part in zip(columns.values(), (*([one] * len(curve) for one in key), *use, *curve.T), strict=True):
             column.extend(part)
     return pd.DataFrame(columns).astype({"seed": "int32", "evaluation": "int32"})
@@ -157,9 +159,11 @@ def incumbents(found: pd.DataFrame, axis: Axis) -> dict[tuple[str, str], Floats]
     """(task, method) -> (seeds, m): what each run's incumbent is worth along ``axis``, in order of seeds; +inf before
     the first. ``found``: see :func:`steps`. A run that ended earlier keeps its incumbent."""
     out: dict[tuple[str, str], list[Floats]] = {}
-    for (task, method, _), run in found.groupby(["task", "method", "seed"], sort=True):
-        place = axis.places(run[COLUMN_OF[axis.by]].to_numpy(float))
-        values = np.where(place < 0, np.nan, run["worth"].to_numpy(float)[place])
+    use, worths = (found[name].to_numpy(float) for name in (COLUMN_OF[axis.by], "worth"))
+    of_runs: dict[Any, Any] = dict(found.groupby(_RUN).indices)
+    for (task, method, _), own in sorted(of_runs.items()):
+        place = axis.places(use[own])
+        values = np.where(place < 0, np.nan, worths[own][place])
         out.setdefault((str(task), str(method)), []).append(np.where(np.isnan(values), np.inf, values))
     return {key: np.stack(runs) for key, runs in out.items()}
 

@@ -79,14 +79,18 @@ def incumbent_places(counts: Mask, stop: Array, value: Array) -> NDArray[np.intp
     return at
 
 
-def used(jobs: pd.DataFrame, accounting: Accounting) -> Array:
-    """(jobs,) what one run has used when each of its jobs ends."""
+AMOUNTS = ("units", "units_from_zero", "ended")
+"""Columns of jobs by which :func:`used` counts."""
+
+
+def used(jobs: pd.DataFrame | Mapping[str, Array], accounting: Accounting) -> Array:
+    """(jobs,) what one run has used when each of its jobs ends, by its columns units, units_from_zero and ended."""
     if accounting == "evaluations":
-        return np.arange(1.0, len(jobs) + 1)
+        return np.arange(1.0, len(jobs["ended"]) + 1)
     columns = {"credited": "units", "from_zero": "units_from_zero", "time": "ended"}
     if accounting not in columns:
         raise unknown("accounting", accounting, ["evaluations", *columns])
-    x = jobs[columns[accounting]].to_numpy(float)
+    x = np.asarray(jobs[columns[accounting]], dtype=np.float64)
     return x if accounting == "time" else np.cumsum(x)
 
 
@@ -103,12 +107,12 @@ def mean_curves(
 
     column = _column(measure)
     fronts = Fronts(jobs, runs)
-    amounts, counts = jobs[["units", "units_from_zero", "ended"]], usable(jobs)
+    amounts, counts = {name: jobs[name].to_numpy(float) for name in AMOUNTS}, usable(jobs)
     stop, value, score = (jobs[name].to_numpy(float) for name in ("stop", "value", column))
     curves: dict[tuple[str, str], list[tuple[Array, Array]]] = {}
     of_runs: dict[Any, Any] = dict(jobs.groupby(KEY).indices)
     for key, own in sorted(of_runs.items()):
-        x = used(amounts.iloc[own], accounting)
+        x = used({name: column[own] for name, column in amounts.items()}, accounting)
         if key in fronts:
             seen, worth = fronts.regret(key, "validation"), fronts.regret(key, measure)
         else:
@@ -148,31 +152,32 @@ def final_table(
 
     column = _column(measure)
     best = per_run(jobs, runs) if best is None else best
-    seeds = best["seed"].nunique()
+    seeds, methods = best["seed"].nunique(), sorted(best["method"].unique())
+    of = {name: best[name].to_numpy() for name in best.columns}
+    of_methods: dict[Any, Any] = dict(best.groupby(["task", "method"]).indices)
     rows = []
-    for task, on_task in best.groupby("task", sort=True):
+    for task, on_task in sorted(best.groupby("task").indices.items()):
         scored: dict[str, dict[int, float]] = {}
-        for method, seed, score in zip(
-            on_task["method"], on_task["seed"].tolist(), on_task[column].tolist(), strict=True
-        ):
-            if not math.isnan(score):
-                scored.setdefault(method, {})[seed] = score
-        for method in sorted(best["method"].unique()):
-            group = on_task[on_task["method"] == method]
+        for i in on_task:
+            if not math.isnan(score := float(of[column][i])):
+                scored.setdefault(of["method"][i], {})[int(of["seed"][i])] = score
+        for method in methods:
+            at = of_methods.get((task, method), np.empty(0, dtype=np.intp))
+            found = ~np.isnan(of["value"][at])
             row = {
                 "task": task,
-                "unit": on_task["unit"].iloc[0],
-                "objective": on_task["objective"].iloc[0],
+                "unit": of["unit"][on_task[0]],
+                "objective": of["objective"][on_task[0]],
                 "method": method,
-                "runs": len(group),
+                "runs": len(at),
                 "expected": seeds,
-                "without": int(group["value"].isna().sum()),
-                "below": int((group["stop"] < group["high"]).sum()),
-                "jobs": int(group["jobs"].sum()),
-                "failed": int(group["failed"].sum()),
+                "without": int((~found).sum()),
+                "below": int((of["stop"][at] < of["high"][at]).sum()),
+                "jobs": int(of["jobs"][at].sum()),
+                "failed": int(of["failed"][at].sum()),
             }
             for name in ("validation", "test"):
-                values = group.loc[group["value"].notna(), _column(name)].to_numpy(float)
+                values = of[_column(name)][at][found]
                 mean, low, high = t_interval(values) if len(values) else (np.nan, np.nan, np.nan)
                 row |= {name: float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
             for name in (DEFAULT, RANDOM):
@@ -195,6 +200,8 @@ class Scores:
     anchor: Anchor
     by_seed: Array
     """(units, methods, seeds): the same before seeds are averaged."""
+    tasks: pd.DataFrame
+    """(unit and task, methods): the same before tasks are averaged."""
     dropped: tuple[str, ...] = ()
     """Units left out because a score is missing."""
     filled: tuple[str, ...] = ()
@@ -280,7 +287,7 @@ def scores(
     means = np.asarray(values.groupby(["unit", "method", "seed"]).mean(), dtype=np.float64)
     by_seed: Array = np.asarray(means.reshape(*matrix.shape, -1))
     filled = tuple(_run(key) for _, *key in gaps) if missing == "worst" else ()
-    return Scores(matrix, measure, anchor, by_seed, dropped, filled, kind_of(best["objective"]))
+    return Scores(matrix, measure, anchor, by_seed, tasks, dropped, filled, kind_of(best["objective"]))
 
 
 def until(jobs: pd.DataFrame, at: float, by: Accounting) -> pd.DataFrame:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 from hptbench.stats.bayes import Posterior
+from hptbench.stats.hierarchical import Hierarchical
 from hptbench.stats.mixed import Check, Mixed
 from hptbench.stats.overtuning import Overtuning
 from hptbench.stats.pairwise import Pair
 from hptbench.stats.power import smallest_p, units_needed
 from hptbench.stats.ranks import Friedman
+from hptbench.stats.resampled import Corrected
 
 _NO_DIFFERENCE = "no significant difference at {alpha:g} (this does not show that they are equal)"
 
@@ -87,6 +89,35 @@ def posterior_sentence(first: str, second: str, found: Posterior, unit: str) -> 
         f"{first} is better than {second} with probability {better:.3f} ({least:.2f} to {most:.2f} by the prior), "
         f"equivalent with {found.equivalent:.3f}, worse with {worse:.3f} (Bayesian signed-rank test; equivalent: "
         f"within ±{found.rope:g} of the {unit})."
+    )
+
+
+def hierarchical_sentence(first: str, second: str, found: Hierarchical, unit: str) -> str:
+    """What the next data set is expected to show; ``unit``: of the scores and the ROPE."""
+    better, worse, mean, low, high = found.better, found.worse, found.mean, found.low, found.high
+    if better < worse:
+        first, second, better, worse, mean, low, high = second, first, worse, better, -mean, -high, -low
+    note = f" ({found.note})" if found.note else ""
+    return (
+        f"On the next data set {first} is better than {second} with probability {better:.3f}, equivalent with "
+        f"{found.equivalent:.3f}, worse with {worse:.3f}; typical difference of the {unit} {mean:.3g}, 95 % credible "
+        f"interval [{low:.3g}, {high:.3g}] (Bayesian hierarchical test of data sets and seeds, ±{found.rope:g}){note}."
+    )
+
+
+def resampled_sentence(
+    first: str, second: str, test: Corrected, splits: int, rho: float, p_holm: float, pairs: int, alpha: float = 0.05
+) -> str:
+    """What the splits of one data set say of two methods."""
+    mean, low, high = test.mean, test.low, test.high
+    if mean > 0:
+        first, second, mean, low, high = second, first, -mean, -high, -low
+    holm = f" (Holm over {pairs} comparisons: {_p(p_holm)})" if pairs > 1 else ""
+    verdict = f"significant at {alpha:g}" if p_holm <= alpha else _NO_DIFFERENCE.format(alpha=alpha)
+    return (
+        f"{first} less {second} on {splits} splits of this data set: {mean:.3g}, 95 % interval [{low:.3g}, {high:.3g}]"
+        f"; corrected resampled t test ({rho:.3g} of the rows test), p {_equals(test.p)}{holm}: {verdict}, on this "
+        "data set."
     )
 
 

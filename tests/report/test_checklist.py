@@ -30,8 +30,12 @@ def test_what_the_logs_know_is_answered(study: Path) -> None:
     assert find(found, "Statistical significance").answer == "partly"  # two data sets cannot show anything
     assert "too few data sets" in find(found, "Statistical significance").words
     assert find(found, "random search?").answer == "yes"
-    assert find(found, "Tabular or surrogate").answer == "yes"
+    assert find(found, "Tabular or surrogate benchmarks").answer == "yes"
     assert find(found, "hyperparameters chosen").words.startswith("All are the package's defaults")
+    assert find(found, "Crashes").words.startswith("0 of 116 jobs failed;")
+    assert find(found, "Test data outside").answer == "yes"
+    assert "of the runs of random, " in find(found, "Over-tuning").words
+    assert find(found, "surrogate NAS benchmarks").answer == "yes"
 
 
 def test_what_only_an_author_knows_stays_open(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +65,11 @@ def test_what_is_wrong_is_said(study: Path) -> None:
     lacking = whole.runs[whole.runs["method"] != "random"]
     without = Study(study, whole.jobs[whole.jobs["method"] != "random"], lacking, ())
     assert find(items(without), "random search?").answer == "no"
+    broken = whole.jobs.assign(status=whole.jobs["status"].where(whole.jobs["job"] > 0, "memory"), test=None)
+    found = items(Study(study, broken, whole.runs, ()))
+    assert "12 of 116 jobs failed (memory 12)" in find(found, "Crashes").words
+    assert find(found, "Test data outside").answer == "no"
+    assert find(found, "Over-tuning").answer == "no"
 
 
 def test_settings_of_one_method_are_an_ablation(study: Path) -> None:
