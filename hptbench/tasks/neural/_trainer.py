@@ -121,9 +121,7 @@ class Trainer:
                     try:
                         done |= self._together(*kind, {i: members[i] for i in now}, watch)
                     except (RuntimeError, MemoryError) as error:
-                        if not _is_memory(error):
-                            raise
-                        self._halve(len(now), error)
+                        self._tile = halved(len(now), self.device, error)
                         todo = now + todo
         return [done[i] for i in range(len(members))]
 
@@ -236,14 +234,6 @@ class Trainer:
         shape = self.data.X.shape[1:]
         return self._tile == 1 or same_in_any_tile(within, adaptive, shape, self.data.outputs, self._tile, self.device)
 
-    def _halve(self, members: int, error: BaseException) -> None:
-        if members == 1:
-            raise MemoryError(f"{self.device} cannot hold one training: {error}") from error
-        self._tile = members // 2
-        warnings.warn(
-            f"out of memory with {members} trainings at once on {self.device}: {self._tile} from now on", stacklevel=3
-        )
-
 
 class _Work:
     """An epoch of the members of a tile, pass by pass."""
@@ -313,9 +303,17 @@ def _plan(n: int, batch_size: int) -> _Plan:
     return _Plan(np.stack(places), np.stack(weights).astype(np.float32), np.array(ends))
 
 
-def _is_memory(error: BaseException) -> bool:
-    """PyTorch's ways to say that memory is short: OutOfMemoryError of a GPU, a RuntimeError of the processor."""
-    return isinstance(error, MemoryError) or "memory" in str(error)
+def halved(members: int, device: str, error: BaseException) -> int:
+    """How many trainings to try at once after an error with so many; MemoryError if it was one alone. Raises the error
+    itself unless memory was short, which PyTorch says by OutOfMemoryError of a GPU, a RuntimeError of the processor."""
+    if not isinstance(error, MemoryError) and "memory" not in str(error):
+        raise error
+    if members == 1:
+        raise MemoryError(f"{device} cannot hold one training: {error}") from error
+    warnings.warn(
+        f"out of memory with {members} trainings at once on {device}: {members // 2} from now on", stacklevel=3
+    )
+    return members // 2
 
 
 def flops(net: Network, training: int, held: int) -> float:

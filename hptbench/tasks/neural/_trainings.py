@@ -133,13 +133,13 @@ class Trainings:
             made = self._train(ready, [chains[i].pop(0) for i in again], [states[i] for i in again], None)
             for i, one in zip(again, made, strict=True):
                 states[i] = one.snapshot
-        curves: list[list[Point]] = [[] for _ in jobs]
+        curves: list[dict[int, Point]] = [{} for _ in jobs]  # by epoch: short of memory, some are trained again
         last: dict[int, dict[str, float]] = {}
 
         def watch(i: int, epoch: int, said: Floats) -> None:
             final = epoch == jobs[i].stop or not np.isfinite(said).all()
             seen = self.scores(ready, said, ready.validation, None if final else self.objectives)
-            curves[i].append(Point(float(jobs[i].stop if final else epoch), tuple(seen[o] for o in self.objectives)))
+            curves[i][epoch] = Point(float(jobs[i].stop if final else epoch), tuple(seen[o] for o in self.objectives))
             last[i] = seen
 
         trained = self._train(ready, jobs, states, watch)
@@ -154,7 +154,7 @@ class Trainings:
             hidden |= {f"validation_{name}": value for name, value in seen.items()} | {
                 "flops": self._flops(ready, jobs[i])
             }
-            outcomes.append(Outcome(Status.OK, tuple(curves[i]), one.seconds, hidden, one.snapshot, message))
+            outcomes.append(Outcome(Status.OK, tuple(curves[i].values()), one.seconds, hidden, one.snapshot, message))
         return outcomes
 
     def _train(self, ready: Prepared, jobs: Sequence[Job], states: Sequence[Any], watch: Watch | None) -> list[Trained]:

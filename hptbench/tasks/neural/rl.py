@@ -25,7 +25,7 @@ from hptbench.tasks.neural._agents import ALGORITHMS, CROWD, ROLLOUT, Agent, Cro
 from hptbench.tasks.neural._environments import ENVIRONMENTS
 from hptbench.tasks.neural._nets import GRAIN, MLP, rung, up
 from hptbench.tasks.neural._optimizers import Optimizer
-from hptbench.tasks.neural._trainer import alone, best_device
+from hptbench.tasks.neural._trainer import alone, best_device, halved
 from hptbench.tasks.neural._trainings import check_space, check_torch, check_whole
 
 _CHECKED = 4 * ROLLOUT
@@ -136,38 +136,40 @@ class NeuralRL:
             made = self._train([chains[i].pop(0) for i in again], [states[i] for i in again], lambda *_: None)
             for i, one in zip(again, made, strict=True):
                 states[i] = one.left
-        curves: list[list[Point]] = [[] for _ in jobs]
+        curves: list[dict[int, Point]] = [{} for _ in jobs]  # by unit: short of memory, some are trained again
 
         def watch(i: int, unit: int, mean: float) -> None:
-            curves[i].append(Point(float(unit if math.isfinite(mean) else jobs[i].stop), (-mean,)))
+            curves[i][unit] = Point(float(unit if math.isfinite(mean) else jobs[i].stop), (-mean,))
 
         [name], outcomes = self.objectives, []
         for i, ended in enumerate(self._train(jobs, states, watch)):
             hidden = {"test": -ended.test, f"test_{name}": -ended.test, "flops": ended.left.operations}
-            hidden[f"validation_{name}"] = curves[i][-1].values[0]
-            outcomes.append(Outcome(Status.OK, tuple(curves[i]), ended.seconds, hidden, ended.left))
+            hidden[f"validation_{name}"] = list(curves[i].values())[-1].values[0]
+            outcomes.append(Outcome(Status.OK, tuple(curves[i].values()), ended.seconds, hidden, ended.left))
         return outcomes
 
     def _train(self, jobs: Sequence[Job], states: Sequence[Left | None], watch: Watch) -> list[Ended]:
         """What each job's agent came to."""
-        device, done = best_device(), dict[int, Ended]()
+        device, tile, done = best_device(), self.tile, dict[int, Ended]()
         agents = [self.agent(job, state) for job, state in zip(jobs, states, strict=True)]
         groups: dict[Any, list[int]] = {}
         for i, agent in enumerate(agents):
             groups.setdefault((agent.within, agent.optimizer.name), []).append(i)
         with alone():
-            for group in groups.values():
-                group.sort(key=lambda i: (jobs[i].stop - jobs[i].start, i))
-                first = agents[group[0]]
-                kind = self.environment, self.algorithm, first.within, first.optimizer.name
-                full = not same_in_any_crowd(*kind, self.tile, device)
-                for at in range(0, len(group), self.tile):
-                    some = group[at : at + self.tile]
-                    crowd = some + some[-1:] * (self.tile - len(some)) if full else some
-                    made = ALGORITHMS[self.algorithm](
-                        ENVIRONMENTS[self.environment], [agents[i] for i in crowd], self.steps // CROWD, device
-                    )
-                    done |= self._together(made, {i: jobs[i] for i in some}, watch)
+            for kind, todo in groups.items():
+                todo.sort(key=lambda i: (jobs[i].stop - jobs[i].start, i))
+                while todo:
+                    full = not same_in_any_crowd(self.environment, self.algorithm, *kind, tile, device)
+                    some, todo = todo[:tile], todo[tile:]
+                    crowd = some + some[-1:] * (tile - len(some)) if full else some
+                    try:
+                        made = ALGORITHMS[self.algorithm](
+                            ENVIRONMENTS[self.environment], [agents[i] for i in crowd], self.steps // CROWD, device
+                        )
+                        done |= self._together(made, {i: jobs[i] for i in some}, watch)
+                    except (RuntimeError, MemoryError) as error:
+                        tile = halved(len(crowd), device, error)
+                        todo = some + todo
         return [done[i] for i in range(len(jobs))]
 
     def _together(self, crowd: Crowd, jobs: Mapping[int, Job], watch: Watch) -> dict[int, Ended]:

@@ -25,6 +25,7 @@ from hptbench.states import States
 from hptbench.suites import several
 from hptbench.tasks._wrapper import wrap
 from hptbench.tasks.dataset import DatasetTask
+from hptbench.tasks.neural._tile import Tile
 from hptbench.tasks.neural._trainer import flops
 from hptbench.tasks.neural.cnn import NeuralCNN
 from hptbench.tasks.neural.mlp import NeuralMLP
@@ -113,6 +114,22 @@ def test_one_that_diverges_is_nan_alone() -> None:
     assert judged.status is Status.NAN
     assert report.values == (math.inf,)
     assert bad.curve[-1].fidelity == 4
+
+
+def test_short_of_memory_half_way_every_epoch_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = [replace(one, seed=rng.entropy("t", i)) for i, one in enumerate(jobs(WINE, 1) * 3)]
+    expected, step, left = [outcome.curve for outcome in WINE.evaluate(some)], Tile.step, [8]  # in the third epoch
+
+    def short_of_memory(tile: Any, *args: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise RuntimeError("can't allocate memory")
+        step(tile, *args)
+
+    monkeypatch.setattr(Tile, "step", short_of_memory)
+    with pytest.warns(UserWarning, match="out of memory with 3 trainings"):
+        assert [outcome.curve for outcome in WINE.evaluate(some)] == expected
+    WINE.ready().trainer._tile = WINE.tile
 
 
 def test_workers_take_several_jobs_at_once_and_give_the_same(tmp_path: Path) -> None:

@@ -204,6 +204,22 @@ def test_crowds_that_have_to_be_whole_give_the_same(monkeypatch: pytest.MonkeyPa
     assert A2C_TASK.evaluate([job(A2C_TASK)])[0].curve == expected[0].curve
 
 
+def test_out_of_memory_halves_the_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = [replace(job(A2C_TASK), id=i, trial=i, seed=rng.entropy("t", i)) for i in range(3)]
+    expected, train = A2C_TASK.evaluate(some), Crowd.train
+
+    def short_of_memory(crowd: Crowd, units: Any) -> None:
+        if len(crowd.agents) > 1 and 1 in units:
+            raise RuntimeError("can't allocate memory")
+        train(crowd, units)
+
+    monkeypatch.setattr(Crowd, "train", short_of_memory)
+    monkeypatch.setattr(rl, "same_in_any_crowd", lambda *_: True)
+    with pytest.warns(UserWarning, match="out of memory with 3 trainings at once on cpu: 1 from now on"):
+        outcomes = A2C_TASK.evaluate(some)
+    assert [one.curve for one in outcomes] == [one.curve for one in expected]
+
+
 def test_settings_that_make_no_sense() -> None:
     with pytest.raises(UserError, match="Did you mean 'cartpole'"):
         NeuralRL("cartpol")
