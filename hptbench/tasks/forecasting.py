@@ -99,8 +99,8 @@ class ForecastingTask:
             if value is not None and value < 1:
                 raise UserError(f"expected {name} >= 1, got {value}")
         object.__setattr__(self, "space", resolved(self.space, self.space_name(**self._where), self.model))
-        if self.horizon is None and self._period not in _HORIZONS:
-            raise UserError(f"expected a horizon for a series with {self._period} values per season, got none; set it")
+        if self.horizon is None and self.season not in _HORIZONS:
+            raise UserError(f"expected a horizon for a series with {self.season} values per season, got none; set it")
         if not 1 <= self.low <= self.origins:
             raise UserError(f"expected 1 <= low <= origins, got low={self.low}, origins={self.origins}")
 
@@ -124,9 +124,9 @@ class ForecastingTask:
 
     def identity(self) -> Mapping[str, JSON]:
         """UserError if the series cannot be used."""
-        self._origins()
+        self.known()
         settings = ("data", "model", "metric", "origins", "test_origins", "low")
-        derived = {"period": self._period, "horizon": self._horizon, "step": self._step}
+        derived = {"period": self.season, "horizon": self.ahead, "step": self._step}
         sha256 = _series.fingerprint(self.data, self.path)
         return {name: getattr(self, name) for name in settings} | derived | {"sha256": sha256}
 
@@ -148,7 +148,7 @@ class ForecastingTask:
         # it sets filters of warnings when it is first imported, which must not come after the quiet ones
         import statsmodels.tools.sm_exceptions  # noqa: F401
 
-        y, origins = _series.load(self.data, self.path), self._origins()
+        y, origins = _series.load(self.data, self.path), self.known()
         with quiet_single_thread():
             return [self._evaluate(job, y, origins) for job in jobs]
 
@@ -178,8 +178,8 @@ class ForecastingTask:
 
     def _score(self, job: Job, y: Floats, origin: int) -> Scores:
         """The errors of the forecast from one origin, by a model that is given nothing after it."""
-        past, ahead = Past(y[:origin], self._period), y[origin : origin + self._horizon]
-        forecast = self._model.forecast(job.proposal.config, job.seed, past, self._horizon)
+        past, ahead = Past(y[:origin], self.season), y[origin : origin + self.ahead]
+        forecast = self._model.forecast(job.proposal.config, job.seed, past, self.ahead)
         return tuple(metric(ahead, forecast, past) for metric in METRICS.values())
 
     def _hidden(self, job: Job, y: Floats, origins: Sequence[int]) -> tuple[dict[str, float], str]:
@@ -201,25 +201,27 @@ class ForecastingTask:
         return {"data": self.data, "model": self.model, "path": self.path, "period": self.period}
 
     @property
-    def _period(self) -> int:
+    def season(self) -> int:
+        """Values per season."""
         period = _series.period_of(self.data, self.path) if self.period is None else self.period
         assert period is not None, "checked when the task was made"
         return period
 
     @property
-    def _horizon(self) -> int:
-        return self.horizon or _HORIZONS[self._period]
+    def ahead(self) -> int:
+        """Steps that are forecast."""
+        return self.horizon or _HORIZONS[self.season]
 
     @property
     def _step(self) -> int:
-        return self.step or math.ceil(self._horizon / 3)
+        return self.step or math.ceil(self.ahead / 3)
 
-    def _origins(self) -> Origins:
-        """UserError if the series is too short."""
+    def known(self) -> Origins:
+        """Where forecasts are made from. UserError if the series is too short."""
         n = len(_series.load(self.data, self.path))
-        test = n - self._horizon - self._step * np.arange(self.test_origins)
-        validation = test[-1] - self._horizon - self._step * np.arange(self.origins)
-        least = max(_LEAST, _LEAST_SEASONS * self._period)
+        test = n - self.ahead - self._step * np.arange(self.test_origins)
+        validation = test[-1] - self.ahead - self._step * np.arange(self.origins)
+        least = max(_LEAST, _LEAST_SEASONS * self.season)
         if validation[-1] < least:
             raise UserError(
                 f"series {self.data!r}: expected at least {least} values before the first origin, got "

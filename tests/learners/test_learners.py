@@ -324,7 +324,7 @@ def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
             assert re.search("Defaults: (scikit-learn|XGBoost|LightGBM|CatBoost)'s", header)
     of_forecasters = {model.space_name(period) for model in forecasters().values() for period in (1, 12)}
     of_recommenders = {model.space for model in recommenders().values()}
-    others = {"preprocessing", "neural_mlp", "neural_cnn"}
+    others = {"preprocessing"} | {file.stem for file in files if file.stem.startswith("neural_")}
     assert {file.stem for file in files} == others | of_learners | of_forecasters | of_recommenders
 
 

@@ -84,12 +84,12 @@ def test_making_one_reads_no_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_origins() -> None:
     """100 values, horizon 3, step 1: the test forecasts are 96-98 and 97-99, the validation's last one is 93-95."""
-    test, validation = TASKS[0]._origins().test, TASKS[0]._origins().validation
+    test, validation = TASKS[0].known().test, TASKS[0].known().validation
     assert test == (96, 97)
     assert set(validation) == {91, 92, 93}
     assert validation[0] == 93, "the latest first"
     assert max(validation) + 3 == min(test)
-    order = ForecastingTask("co2", "ets")._origins().validation
+    order = ForecastingTask("co2", "ets").known().validation
     assert sorted(order) == list(range(430, 479, 6))
     assert np.ptp(order[:3]) > 24, "three of nine origins span more than half of the period"
 
@@ -104,7 +104,7 @@ def altered(monkeypatch: pytest.MonkeyPatch, data: str, start: int) -> None:
 @pytest.mark.parametrize("task", MODELS, ids=lambda task: task.model)
 def test_the_test_period_does_not_reach_the_validation(task: ForecastingTask, monkeypatch: pytest.MonkeyPatch) -> None:
     before = run(task)
-    altered(monkeypatch, task.data, min(task._origins().test))
+    altered(monkeypatch, task.data, min(task.known().test))
     after = run(task)
     assert after.curve == before.curve
     assert after.hidden["validation_rmse"] == before.hidden["validation_rmse"]
@@ -126,7 +126,7 @@ def test_a_forecast_never_sees_what_comes_after_its_origin(
 
     monkeypatch.setattr(model, "forecast", spy)
     run(task)
-    origins, before = task._origins(), dict(seen)
+    origins, before = task.known(), dict(seen)
     assert list(before) == [*origins.validation, *origins.test]
     altered(monkeypatch, task.data, origins.validation[0])
     seen.clear()
@@ -168,7 +168,7 @@ def test_scores_are_means_over_origins_of_statsmodels_forecasts() -> None:
     from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
     t, y = TASKS[0], _series.load("nile", None)
-    outcome, origins = run(t), t._origins()
+    outcome, origins = run(t), t.known()
 
     def mase(n: int) -> float:
         with quiet_single_thread():
@@ -221,7 +221,7 @@ def test_a_segment_fits_its_own_origins_only(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(model, "forecast", spy)
     t.evaluate([replace(first, id=1, start=1.0, stop=3.0, state=left.state, before=first)])
-    assert tuple(seen) == t._origins().validation[1:]
+    assert tuple(seen) == t.known().validation[1:]
 
 
 def test_a_state_that_nothing_can_make_again() -> None:
@@ -252,7 +252,7 @@ def test_a_forecast_that_is_no_number_is_a_nan(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_test_period_that_cannot_be_scored_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     t = TASKS[0]
-    expected, first_test = run(t), min(t._origins().test)
+    expected, first_test = run(t), min(t.known().test)
     model = type(find_forecaster("ets"))
     original = model.forecast
 

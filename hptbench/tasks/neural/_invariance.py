@@ -48,17 +48,18 @@ class _Numbers:
         self._net, self._layout, self._adaptive = net, Layout(net), adaptive
         self._outputs, self._device = outputs, device
         self._vectors = rng.normal(size=(tile, self._layout.size)).astype(np.float32) / 8
-        labels = rng.integers(outputs, size=(tile, _ROWS)) if outputs > 1 else rng.normal(size=(tile, _ROWS))
+        said = (tile, _ROWS * net.per_row)
+        labels = rng.integers(outputs, size=said) if outputs > 1 else rng.normal(size=said)
         self._arrays: dict[str, Any] = {
-            "x": rng.normal(size=(tile, _ROWS, *shape)).astype(np.float32),
+            "x": net.rows(rng, (tile, _ROWS, *shape)),
             "y": labels.astype(np.int64 if outputs > 1 else np.float32),
-            "weights": rng.random((tile, _ROWS)).astype(np.float32),
+            "weights": rng.random(said).astype(np.float32),
             "smoothing": rng.random((tile, 1, 1)).astype(np.float32),
             "numbers": rng.random((len(Coefficients._fields), tile, 1)).astype(np.float32),
             "least": np.zeros((tile, 1, 1), np.int32),
             "scale": np.full((tile, 1, 1), 2.0, np.float32),
         }
-        self._held = rng.normal(size=(8 * _ROWS, *shape)).astype(np.float32)
+        self._held = net.rows(rng, (net.block, *shape))
         for j, width in enumerate(net.hidden):
             self._arrays[f"keys{j}"], self._arrays[f"units{j}"] = (
                 rng.integers(-(2**31), 2**31, size, dtype=np.int32) for size in ((tile, _ROWS), (tile, 2, width))

@@ -1,9 +1,10 @@
 """Networks that can be trained as a stack: each member has its own width and depth within those of the stack.
 
-A network is its sizes: some layers, one after the other, and a linear head. Tensors of a stack have the member as
-first axis, and products are batched ones, each of which is one member's alone. Widths are padded with zeros, which is
-exact: a unit whose weights are 0 gives 0, hands back no gradient and stays 0, as its activation has f(0) = 0. Depths
-are a matter of order: the deepest members come first, and a layer is computed for those that have it.
+A network is its sizes: some layers, one after the other, and a linear head; for sequences see ``_sequences.py``.
+Tensors of a stack have the member as first axis, and products are batched ones, each of which is one member's alone.
+Widths are padded with zeros, which is exact: a unit whose weights are 0 gives 0, hands back no gradient and stays 0, as
+its activation has f(0) = 0. Depths are a matter of order: the deepest members come first, and a layer is computed for
+those that have it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ Drops = Sequence[Dropping]
 """Of each layer, for the members that have it; none at all: without dropout."""
 GRAIN = 8
 """Widths of stacks are multiples of it, outputs of twice that: narrower products take as long or longer."""
+
+_BLOCK = 256
+"""What is said at once, unless a row has more."""
 
 _KERNEL = 3
 """Pixels on a side of a convolution's kernel."""
@@ -82,8 +86,8 @@ class Network(ABC):
 
     @abstractmethod
     def forward(self, parts: Sequence[Tensor], x: Tensor, drops: Drops, counts: Sequence[int]) -> Tensor:
-        """(T, rows, outputs) of a stack for ``x`` (T, rows, …). ``counts``: how many members have more than 0, 1, …
-        layers; these are the first ones."""
+        """(T, rows * per_row, outputs) of a stack for ``x`` (T, rows, …). ``counts``: how many members have more than
+        0, 1, … layers; these are the first ones."""
 
     def back(
         self, parts: Sequence[Tensor], slopes: Sequence[Tensor], x: Tensor, drops: Drops, counts: Sequence[int], of: Of
@@ -101,6 +105,20 @@ class Network(ABC):
     @abstractmethod
     def initial(self, rng: np.random.Generator) -> list[np.ndarray[Any, Any]]:
         """First parameters."""
+
+    @property
+    def per_row(self) -> int:
+        """How much is said of a row: once, or of a sequence at each place."""
+        return 1
+
+    @property
+    def block(self) -> int:
+        """How many rows are predicted at once."""
+        return max(_BLOCK // self.per_row, 2 * GRAIN)
+
+    def rows(self, rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Made-up rows, to try a device on."""
+        return rng.normal(size=size).astype(np.float32)
 
 
 class Layered(Network):

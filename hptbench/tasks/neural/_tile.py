@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hptbench.tasks.neural._nets import Network, Tensor, up
+from hptbench.tasks.neural._nets import Network, Of, Tensor, up
 from hptbench.tasks.neural._optimizers import Coefficients, update
 
 Floats32 = NDArray[np.float32]
+_LEAST_LENGTH = 1e-6
+"""Added to the length of a gradient that may be too long, as in PyTorch."""
 _ALIGN = 16
 """Tensors begin at multiples of so many numbers (64 bytes): products may depend on where their operands lie."""
 
@@ -179,9 +181,35 @@ class Tile:
             slope[..., :outputs] = _slope(logits[..., :outputs], work)
             return slope
 
-        self._stack.back(self._parts, self._slopes, work.x, work.drops, self.counts, of)
+        self.learn(work.x, work.drops, of, work.ending, work.coefficients)
+
+    def learn(
+        self,
+        x: Tensor,
+        drops: Sequence[Drops],
+        of: Of,
+        ending: Tensor | None,
+        c: Coefficients,
+        clip: Tensor | None = None,
+    ) -> None:
+        """Add up the gradients over ``x``, given that by what is said of it, and update the members ``ending`` (None:
+        all) by ``c``. ``clip`` (T, 1): the longest a gradient may be."""
+        import torch
+
+        self._stack.back(self._parts, self._slopes, x, drops, self.counts, of)
         with torch.no_grad():
-            self._update(work.ending, work.coefficients)
+            if clip is not None:
+                self.g.mul_((clip / (self.g.square().sum(dim=1, keepdim=True).sqrt() + _LEAST_LENGTH)).clamp_max(1.0))
+            self._update(ending, c)
+
+    def says(self, x: Tensor, parameters: Tensor | None = None) -> Tensor:
+        """(T, rows * per_row, outputs of the padded network) for ``x`` (T, rows, …), without dropout; of other
+        ``parameters`` (T, size) where they are given."""
+        import torch
+
+        parts = self._parts if parameters is None else self._stack.parts(parameters, self.layout.views, self.counts)
+        with torch.no_grad():
+            return self._stack.forward(parts, x, (), self.counts)
 
     def _update(self, ending: Tensor | None, coefficients: Coefficients) -> None:
         if ending is None:
@@ -198,14 +226,12 @@ class Tile:
             self.g.index_fill_(0, ending, 0.0)
 
     def outputs(self, x: Tensor, outputs: int) -> Tensor:
-        """(T, rows, outputs) what the members say of rows that are the same for all, (rows, …): probabilities of
-        classes, or numbers, if ``outputs`` is 1. Without dropout."""
+        """(T, rows * per_row, outputs) what the members say of rows that are the same for all, (rows, …): probabilities
+        of classes, or numbers, if ``outputs`` is 1. Without dropout."""
         import torch
 
-        with torch.no_grad():
-            rows = x.expand(len(self), *x.shape)
-            logits = self._stack.forward(self._parts, rows, (), self.counts)[..., :outputs]
-            return torch.softmax(logits, dim=2) if outputs > 1 else logits
+        logits = self.says(x.expand(len(self), *x.shape))[..., :outputs]
+        return torch.softmax(logits, dim=2) if outputs > 1 else logits
 
 
 def _slope(logits: Tensor, work: Pass) -> Tensor:

@@ -29,8 +29,6 @@ from hptbench.tasks.neural._tile import Drops, Floats32, Pass, Snapshot, Tile, l
 
 ROWS = 32
 """Of a pass."""
-_BLOCK = 256
-"""Rows that are predicted at once."""
 TILE = 64
 """Members trained at once at most."""
 _TRAINING = 3
@@ -81,14 +79,16 @@ class Member:
 class Data:
     """What is trained on, and what is predicted after every epoch."""
 
-    X: Floats32
-    """(n, …) inputs of the training rows, finite."""
+    X: NDArray[Any]
+    """(n, …) inputs of the training rows, finite; symbols are whole numbers."""
     y: NDArray[Any]
-    """(n,) classes, or for one output standardised numbers."""
-    held: Floats32
+    """(n,) classes, or for one output standardised numbers; of sequences (n, said of a row), each with equal weight."""
+    held: NDArray[Any]
     """(rows, …) inputs of the validation rows."""
     outputs: int
     """Classes; 1 for numbers."""
+    asked: NDArray[np.int64] | None = None
+    """(rows, said of a row) classes of ``held``, of which alone the probability is told; None: of all classes."""
 
 
 class Trained(NamedTuple):
@@ -105,6 +105,7 @@ class Trainer:
     def __init__(self, data: Data, device: str | None = None, tile: int = TILE) -> None:
         self.data, self.device, self._tile = data, device or best_device(), tile
         held = {"X": data.X, "y": data.y.astype(np.int64 if data.outputs > 1 else np.float32), "held": data.held}
+        held |= {} if data.asked is None else {"asked": data.asked}
         self._on = on(self.device, held)
 
     def train(self, members: Sequence[Member], watch: Watch) -> list[Trained]:
@@ -120,18 +121,17 @@ class Trainer:
                     try:
                         done |= self._together(*kind, {i: members[i] for i in now}, watch)
                     except (RuntimeError, MemoryError) as error:
-                        if not _is_memory(error):
-                            raise
-                        self._halve(len(now), error)
+                        self._tile = halved(len(now), self.device, error)
                         todo = now + todo
         return [done[i] for i in range(len(members))]
 
     def predict(
-        self, snapshots: Sequence[Snapshot], within: Sequence[Network], X: Floats32
+        self, snapshots: Sequence[Snapshot], within: Sequence[Network], X: NDArray[Any], asked: Any = None
     ) -> list[NDArray[np.float64]]:
-        """What each says of the rows of ``X``: (rows, classes) probabilities, or (rows,) numbers."""
+        """What each says of the rows of ``X``: (said, classes) probabilities, or (said,) numbers, or probabilities of
+        the classes ``asked`` (rows, said of a row)."""
         said: dict[int, NDArray[np.float64]] = {}
-        rows = on(self.device, {"X": X})["X"]
+        there = on(self.device, {"X": X} if asked is None else {"X": X, "asked": asked})
         with alone():
             kinds = [(net, False) for net in within]
             for kind, group in self._alike(kinds, [snapshot.net for snapshot in snapshots]):
@@ -139,7 +139,7 @@ class Trainer:
                 for at in range(0, len(group), self._tile):
                     some = group[at : at + self._tile]
                     tile = self._of(*kind, [snapshots[i] for i in some])
-                    said |= zip(some, self._say(tile, rows, len(some)), strict=True)
+                    said |= zip(some, self._say(tile, there["X"], len(some), there.get("asked")), strict=True)
         return [said[i] for i in range(len(snapshots))]
 
     def _together(
@@ -166,7 +166,8 @@ class Trainer:
             now = [(members[i], members[i].start + epoch) for i in left]
             for i, more in zip(left, self._epoch(tile, now, [updates[i] for i in left]), strict=True):
                 updates[i] += more
-            for at, (i, outputs) in enumerate(zip(left, self._say(tile, self._on["held"], len(left)), strict=True)):
+            held = self._say(tile, self._on["held"], len(left), self._on.get("asked"))
+            for at, (i, outputs) in enumerate(zip(left, held, strict=True)):
                 worked[i] += flops(members[i].recipe.net, len(self.data.X), len(self.data.held))
                 watch(i, members[i].start + epoch + 1, outputs)
                 if not np.isfinite(outputs).all():
@@ -178,12 +179,14 @@ class Trainer:
         """Train each member for the epoch of its own that follows so many; returns how often each updated."""
         work = _Work(members, before, len(self.data.X), len(tile), tile.net)
         tensors = on(self.device, work.arrays)
+        X, y = self._on["X"], self._on["y"]
+        if (said := y[0].numel()) > 1:
+            tensors["weights"] = tensors["weights"].repeat_interleave(said, 2) / said
         parts = {name: tensor.unbind(0) for name, tensor in tensors.items()}
         counts = tile.counts if work.dropping else []
         fixed = [
             (tensors[f"units{j}"][:k], tensors["least"][j, :k], tensors["scale"][j, :k]) for j, k in enumerate(counts)
         ]
-        X, y = self._on["X"], self._on["y"]
         for s in range(work.passes):
             rows = parts["rows"][s]
             drops = [Drops(parts[f"keys{j}"][s][: len(rest[0])], *rest) for j, rest in enumerate(fixed)]
@@ -193,17 +196,22 @@ class Trainer:
             ending = tensors["ending"][work.at[s] : work.at[s + 1]]
             of_batch = parts["weights"][s], tensors["smoothing"]
             whole = None if len(ending) == len(tile) else ending
-            tile.step(Pass(X[rows], y[rows], *of_batch, drops, whole, Coefficients(*numbers)), self.data.outputs)
+            tile.step(
+                Pass(X[rows], y[rows].flatten(1), *of_batch, drops, whole, Coefficients(*numbers)), self.data.outputs
+            )
         return work.updates
 
-    def _say(self, tile: Tile, rows: Tensor, members: int) -> list[NDArray[np.float64]]:
+    def _say(self, tile: Tile, rows: Tensor, members: int, asked: Tensor | None) -> list[NDArray[np.float64]]:
         """What the first members of a tile say of rows."""
-        blocks = [
-            tile.outputs(rows[at : at + _BLOCK], self.data.outputs)[:members].cpu().numpy()
-            for at in range(0, len(rows), _BLOCK)
-        ]
+        blocks, size = [], tile.net.block
+        for at in range(0, len(rows), size):
+            block = tile.outputs(rows[at : at + size], self.data.outputs)[:members]
+            if asked is not None:
+                places = asked[at : at + size].flatten()
+                block = block.gather(2, places.expand(members, -1).unsqueeze(2))
+            blocks.append(block.cpu().numpy())
         said = np.concatenate(blocks, axis=1).astype(np.float64)
-        return list(said if self.data.outputs > 1 else said[..., 0])
+        return list(said if self.data.outputs > 1 and asked is None else said[..., 0])
 
     def _of(self, within: Network, adaptive: bool, members: Sequence[Snapshot]) -> Tile:
         """A tile of some members."""
@@ -225,14 +233,6 @@ class Trainer:
 
         shape = self.data.X.shape[1:]
         return self._tile == 1 or same_in_any_tile(within, adaptive, shape, self.data.outputs, self._tile, self.device)
-
-    def _halve(self, members: int, error: BaseException) -> None:
-        if members == 1:
-            raise MemoryError(f"{self.device} cannot hold one training: {error}") from error
-        self._tile = members // 2
-        warnings.warn(
-            f"out of memory with {members} trainings at once on {self.device}: {self._tile} from now on", stacklevel=3
-        )
 
 
 class _Work:
@@ -303,9 +303,17 @@ def _plan(n: int, batch_size: int) -> _Plan:
     return _Plan(np.stack(places), np.stack(weights).astype(np.float32), np.array(ends))
 
 
-def _is_memory(error: BaseException) -> bool:
-    """PyTorch's ways to say that memory is short: OutOfMemoryError of a GPU, a RuntimeError of the processor."""
-    return isinstance(error, MemoryError) or "memory" in str(error)
+def halved(members: int, device: str, error: BaseException) -> int:
+    """How many trainings to try at once after an error with so many; MemoryError if it was one alone. Raises the error
+    itself unless memory was short, which PyTorch says by OutOfMemoryError of a GPU, a RuntimeError of the processor."""
+    if not isinstance(error, MemoryError) and "memory" not in str(error):
+        raise error
+    if members == 1:
+        raise MemoryError(f"{device} cannot hold one training: {error}") from error
+    warnings.warn(
+        f"out of memory with {members} trainings at once on {device}: {members // 2} from now on", stacklevel=3
+    )
+    return members // 2
 
 
 def flops(net: Network, training: int, held: int) -> float:

@@ -20,35 +20,40 @@ _DEEPEST = 3
 """Networks with no more blocks share tiles, whatever their depth."""
 _SMALLEST = 4
 """Pixels on a side."""
+_COLOURS = (1, 3)
 
 
 @task("neural_cnn")
 @dataclass(frozen=True)
 class NeuralCNN(Neural):
-    """Small convolutional networks on square images of one channel, many configurations trained at once.
+    """Small convolutional networks on square images, grey or of three colours, many configurations trained at once.
 
     ``blocks`` times a 3 x 3 convolution, rectified linear units, dropout of whole channels and the maximum over 2 x 2
     pixels (as long as there are 2), each with twice the channels of the one before; then the mean over all pixels and a
-    linear layer. A row of the data set is an image, line by line; scikit-learn's ``digits`` are 8 x 8. Pixels are
-    standardised by the mean and the deviation of all pixels of the training rows."""
+    linear layer. A row of the data set is an image, line by line, one colour after the other (CIFAR-10's order);
+    scikit-learn's ``digits`` are 8 x 8 and grey. Pixels are standardised by the mean and the deviation of all pixels
+    of the training rows."""
 
     model: ClassVar[str] = "cnn"
     tile: ClassVar[int] = 16
 
     @staticmethod
     def inputs(training: Table, data: str) -> Callable[[Floats], Floats]:
-        side = math.isqrt(training.X.shape[1])
-        if side < _SMALLEST or side**2 != training.X.shape[1]:
+        columns = training.X.shape[1]
+        shapes = [(colours, math.isqrt(columns // colours)) for colours in _COLOURS]
+        found = [(colours, side) for colours, side in shapes if colours * side**2 == columns and side >= _SMALLEST]
+        if not found:
             raise UserError(
                 f"data set {data!r}: expected square images of at least {_SMALLEST} x {_SMALLEST} pixels, got "
-                f"{training.X.shape[1]} columns; choose another data set (digits)"
+                f"{columns} columns; choose another data set (digits)"
             )
+        [(colours, side)] = found
         if training.categorical.any() or np.isnan(training.X).any():
             raise UserError(
                 f"data set {data!r}: expected pixels, got categories or missing values; choose another data set"
             )
         mean, deviation = float(training.X.mean()), float(training.X.std()) or 1.0
-        return lambda X: np.asarray((np.nan_to_num(X, nan=mean) - mean) / deviation).reshape(-1, 1, side, side)
+        return lambda X: np.asarray((np.nan_to_num(X, nan=mean) - mean) / deviation).reshape(-1, colours, side, side)
 
     def networks(self, config: Mapping[str, Any], shape: tuple[int, ...], outputs: int) -> tuple[Network, Network]:
         channels, blocks, (colours, side, _) = int(config["channels"]), int(config["blocks"]), shape

@@ -82,11 +82,11 @@ class NeuralOneShot(NeuralCell):
         snapshots = shared.snapshots([recipe.net for recipe in recipes], epochs)  # type: ignore[misc]
         began = time.perf_counter()
         said = ready.trainer.predict(snapshots, [recipe.within for recipe in recipes], ready.trainer.data.held)
-        took, work = time.perf_counter() - began, [flops(r.net, 0, len(ready.y_valid)) for r in recipes]
+        took, work = time.perf_counter() - began, [flops(r.net, 0, len(ready.trainer.data.held)) for r in recipes]
         fresh = [Job(job.id, job.trial, Proposal(job.proposal.config), 0.0, self.alone, job.seed) for job in jobs]
         outcomes = []
         for i, own in enumerate(self.cell.evaluate(fresh)):
-            seen = self._scores(ready, np.asarray(said[i]), ready.y_valid, None)
+            seen = self.scores(ready, np.asarray(said[i]), ready.validation, None)
             hidden = {name: value for name, value in own.hidden.items() if name.startswith("test")}
             hidden |= {f"alone_{name}": own.hidden[f"validation_{name}"] for name in seen}
             hidden |= {f"validation_{name}": value for name, value in seen.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import plain_images
+import plain_sequences
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,6 +14,7 @@ from torch import nn
 from hptbench.tasks.neural import _streams
 from hptbench.tasks.neural._nets import CNN, MLP
 from hptbench.tasks.neural._optimizers import SCHEDULES, Optimizer
+from hptbench.tasks.neural._sequences import SequenceNet
 from hptbench.tasks.neural._trainer import Data, Member
 from hptbench.tasks.neural._wired import Wired
 
@@ -24,8 +26,11 @@ class Mask(nn.Module):
         super().__init__()
         self.least, self.scale = _streams.threshold(dropout)
         self.rows = self.units = np.zeros(0, np.int32)
+        self.off = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.off:
+            return x
         factors, summands = self.units
         kept = torch.from_numpy(self.rows[:, None] * factors + summands >= self.least)
         return x * kept.view(*kept.shape, *(1,) * (x.ndim - 2)) * self.scale
@@ -53,6 +58,8 @@ def weights(net: Any, parameters: list[np.ndarray[Any, Any]]) -> list[torch.Tens
     """The trainer's parameters in PyTorch's order of axes."""
     if isinstance(net, Wired):
         return plain_images.weights(parameters)
+    if isinstance(net, SequenceNet):
+        return plain_sequences.weights(net, parameters)
     out = []
     for array in parameters:
         if array.ndim == 3:
@@ -81,14 +88,17 @@ def train(data: Data, member: Member) -> tuple[list[np.ndarray[Any, Any]], np.nd
     """(parameters in the trainer's order of numbers, what the network says of the held-out rows in the end)."""
     recipe, seed = member.recipe, member.seed
     net, n = recipe.net, len(data.X)
-    module = network(net, recipe.dropout)
+    if isinstance(net, SequenceNet):
+        module: Any = plain_sequences.Plain(net, [Mask(p) for p in recipe.dropout])
+    else:
+        module = network(net, recipe.dropout)
     with torch.no_grad():
         for p, first in zip(module.parameters(), weights(net, net.initial(_streams.initial(seed))), strict=True):
             p.copy_(first)
     optim = optimizer(module.parameters(), recipe.optimizer)
     factor = SCHEDULES[recipe.optimizer.schedule]
     schedule = torch.optim.lr_scheduler.LambdaLR(optim, lambda epoch: factor(epoch / recipe.epochs))
-    masks = [layer for layer in module if isinstance(layer, Mask)]
+    masks = [layer for layer in module.modules() if isinstance(layer, Mask)]
     X, y = torch.from_numpy(data.X), torch.from_numpy(data.y)
     for epoch in range(member.stop):
         draws = _streams.epoch(seed, epoch, n, net.hidden if any(recipe.dropout) else ())
@@ -101,17 +111,18 @@ def train(data: Data, member: Member) -> tuple[list[np.ndarray[Any, Any]], np.nd
                     mask.units, mask.rows = np.zeros((2, 1), np.int32), np.zeros(len(rows), np.int32)
             out = module(X[rows])
             if data.outputs > 1:
-                loss = F.cross_entropy(out, y[rows], label_smoothing=recipe.smoothing)
+                loss = F.cross_entropy(out.flatten(0, -2), y[rows].flatten(), label_smoothing=recipe.smoothing)
             else:
-                loss = F.mse_loss(out[:, 0], y[rows].to(out.dtype))
+                loss = F.mse_loss(out.flatten(), y[rows].flatten().to(out.dtype))
             optim.zero_grad()
             loss.backward()
             optim.step()
         schedule.step()
-    for i, layer in enumerate(module):
-        if isinstance(layer, Mask):
-            module[i] = nn.Identity()
+    for mask in masks:
+        mask.off = True
     with torch.no_grad():
         out = module(torch.from_numpy(data.held))
-        said = torch.softmax(out, 1) if data.outputs > 1 else out[:, 0]
+        said = torch.softmax(out, -1) if data.outputs > 1 else out.flatten()
+        if data.asked is not None:
+            said = said.gather(-1, torch.from_numpy(data.asked).unsqueeze(-1)).flatten()
     return [p.detach().numpy() for p in module.parameters()], said.numpy()

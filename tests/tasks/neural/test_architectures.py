@@ -106,7 +106,7 @@ def test_what_is_told_is_of_the_shared_weights_and_what_is_hidden_of_a_training_
         recipe = ONE_SHOT.recipe(ready, job)
         [said] = ready.trainer.predict(shared.snapshots([recipe.net], [2]), [recipe.within], ready.trainer.data.held)
         rows = np.arange(len(said))
-        assert outcome.curve[-1].values[0] == pytest.approx(-np.log(said[rows, ready.y_valid]).mean())
+        assert outcome.curve[-1].values[0] == pytest.approx(-np.log(said[rows, ready.validation.y]).mean())
         assert outcome.hidden["test"] == own.hidden["test"]
         assert outcome.hidden["alone_log_loss"] == own.curve[-1].values[0] != outcome.curve[-1].values[0]
         assert outcome.hidden["supernet_flops"] == shared.flops(2) > outcome.hidden["flops"]

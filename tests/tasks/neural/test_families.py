@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 pytest.importorskip("torch", reason="the extra neural is not installed")
 
@@ -16,11 +18,14 @@ from hptbench import rng
 from hptbench.errors import UserError
 from hptbench.ledger import Ledger
 from hptbench.methods.pbt import PBT
+from hptbench.paths import conf_dir
 from hptbench.protocol import Budget, Clock, Job, Outcome, Problem, Proposal, Status, Task, Together
 from hptbench.simulate import simulate
 from hptbench.states import States
+from hptbench.suites import several
 from hptbench.tasks._wrapper import wrap
 from hptbench.tasks.dataset import DatasetTask
+from hptbench.tasks.neural._tile import Tile
 from hptbench.tasks.neural._trainer import flops
 from hptbench.tasks.neural.cnn import NeuralCNN
 from hptbench.tasks.neural.mlp import NeuralMLP
@@ -111,6 +116,22 @@ def test_one_that_diverges_is_nan_alone() -> None:
     assert bad.curve[-1].fidelity == 4
 
 
+def test_short_of_memory_half_way_every_epoch_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = [replace(one, seed=rng.entropy("t", i)) for i, one in enumerate(jobs(WINE, 1) * 3)]
+    expected, step, left = [outcome.curve for outcome in WINE.evaluate(some)], Tile.step, [8]  # in the third epoch
+
+    def short_of_memory(tile: Any, *args: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise RuntimeError("can't allocate memory")
+        step(tile, *args)
+
+    monkeypatch.setattr(Tile, "step", short_of_memory)
+    with pytest.warns(UserWarning, match="out of memory with 3 trainings"):
+        assert [outcome.curve for outcome in WINE.evaluate(some)] == expected
+    WINE.ready().trainer._tile = WINE.tile
+
+
 def test_workers_take_several_jobs_at_once_and_give_the_same(tmp_path: Path) -> None:
     assert isinstance(WINE, Together)
     assert wrap(WINE, [{"noisy": {"std": 0.1}}]).together == WINE.together  # type: ignore[attr-defined]
@@ -176,9 +197,54 @@ def test_data_that_do_not_fit(tmp_path: Path) -> None:
     assert math.isfinite(outcome.curve[-1].values[0])
 
 
-def test_without_torch_the_task_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hptbench.tasks.neural import _family
+def test_images_of_three_colours(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).normal(size=(60, 48))
+    frame = pd.DataFrame(pixels, columns=[f"x{i}" for i in range(48)]).assign(target=[0, 1] * 30)
+    frame.to_parquet(tmp_path / "colours.parquet")
+    (tmp_path / "index.csv").write_text("name,task_type\ncolours,classification\n")
+    data = NeuralCNN("colours", str(tmp_path), high=1).ready().trainer.data
+    assert data.X.shape[1:] == (3, 4, 4)
+    flat = data.X.reshape(len(data.X), -1)[0]
+    [row] = [row for row in pixels if np.corrcoef(row, flat)[0, 1] > 0.999999]
+    np.testing.assert_allclose((row - row.mean()) / row.std(), (flat - flat.mean()) / flat.std(), atol=1e-5)
 
-    monkeypatch.setattr(_family, "find_spec", lambda _: None)
+
+def test_without_torch_the_task_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hptbench.tasks.neural import _trainings
+
+    monkeypatch.setattr(_trainings, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=r'pip install "hptbench\[neural\]"'):
         NeuralMLP("wine")
+
+
+def test_the_suite_for_gpus_says_what_to_fetch_and_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (conf_dir() / "suite" / "neural_gpu.yaml").read_text(encoding="utf-8")
+
+    def families(store: str, *names: str) -> Any:
+        (tmp_path / store).mkdir()
+        rows = "".join(f"{name},classification\n" for name in names)
+        (tmp_path / store / "index.csv").write_text(f"name,task_type\n{rows}")
+        monkeypatch.setenv("HPTBENCH_STORE", str(tmp_path / store))
+        return OmegaConf.to_container(OmegaConf.create(text), resolve=True)["families"]  # type: ignore[call-overload, index]
+
+    with pytest.raises(UserError, match="python -m hptbench fetch openml/40668 --store"):
+        several(families("one", "adult-1590"))
+    tasks: Any = several(families("all", "adult-1590", "connect-4-40668", "Fashion-MNIST-40996", "CIFAR_10-40927"))
+    assert len({task.name for task in tasks}) == len(tasks) == 15
+    assert {type(task).__name__ for task in tasks} == {
+        "NeuralMLP", "NeuralCNN", "NeuralText", "NeuralForecast", "NeuralRL",
+    }  # fmt: skip
+    assert tasks[0].space.configspace["max_units"].upper == 1024
+    for task in tasks[4:]:
+        assert task.identity()["high"] == task.high
+    for task in tasks:
+        if "layers" in task.space.names:
+            net, within = task.networks(task.space.default() | {"heads": 64, "layers": 8}, (128,), 96)
+            assert (len(net.hidden), within.width) == (8, 512)
+
+
+def test_the_suite_for_processors_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = yaml.safe_load((conf_dir() / "suite" / "neural.yaml").read_text(encoding="utf-8"))
+    tasks: Any = several(text["families"])
+    assert len({task.name for task in tasks}) == len(tasks) == 10
+    assert max(task.high for task in tasks) == 27

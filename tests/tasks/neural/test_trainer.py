@@ -90,10 +90,10 @@ def test_is_plain_training_of_the_same_network(one: Member) -> None:
 
 def test_regression_and_images_are_plain_training_too() -> None:
     is_like_plain(made(1), member(outputs=1, dropout=0.2))
-    for side, hidden in ((8, (3, 5)), (5, (4, 4, 4)), (4, ())):
-        net, within = CNN(side, 1, hidden, K), CNN(side, 1, (8, 8, 8), 16, shallow=True)
+    for side, colours, hidden in ((8, 1, (3, 5)), (5, 3, (4, 4, 4)), (4, 1, ())):
+        net, within = CNN(side, colours, hidden, K), CNN(side, colours, (8, 8, 8), 16, shallow=True)
         recipe = Recipe(net, within, Optimizer(learning_rate=0.1), 30, 4, (0.3,) * len(hidden))
-        is_like_plain(made(shape=(1, side, side)), Member(recipe, (5, 6, 7, 8), 0, 2))
+        is_like_plain(made(shape=(colours, side, side)), Member(recipe, (5, 6, 7, 8), 0, 2))
 
 
 @pytest.mark.parametrize("tile", [3, 64])
