@@ -104,7 +104,7 @@ class Neural:
                 raise UserError(f"expected whole epochs, got {name}={getattr(self, name)}")
         _ = self.objectives
         object.__setattr__(self, "space", resolved(self.space, self.space_name(), self.model))
-        _check_space(self.space, WORDS | self.choices)
+        _check_space(self.space, {**WORDS, **self.choices})
 
     # what the task is
 
