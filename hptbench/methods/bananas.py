@@ -104,7 +104,7 @@ class _Search(Modelled):
         )  # fmt: skip
         said = model.predict(self._encoded(candidates))
         draws = self.rng.normal(said.mean(axis=0), said.std(axis=0))
-        return self.space.decode(candidates[np.argsort(draws, kind="stable")[: how.batch]])[::-1]
+        return [*reversed(self.space.decode(candidates[np.argsort(draws, kind="stable")[: how.batch]]))]
 
     def _mutants(self, pending: Floats) -> Floats:
         """(m, d) new ones of the best architectures."""

@@ -107,7 +107,7 @@ class Macro(Wired):
         for i, stage in enumerate(self.plan):
             if i:
                 halves = [(who, halve(x.index_select(0, who), pool == "max")) for pool, who in self.plan[i - 1].pools]
-                x = _put(None, halves, len(x))
+                x = _put(x, halves, len(x))
             for layer in stage.layers:
                 convolution = Unit(next(given), next(given), next(given))
                 x = _put(x, [(who, _layer(x, convolution, stage.real, what, who)) for what, who in layer], len(x))
@@ -126,7 +126,7 @@ def _layer(x: Tensor, own: Unit, real: Tensor, what: tuple[int, bool], who: Tens
 
 
 def _put(x: Tensor, some: Sequence[tuple[Tensor, Tensor]], members: int) -> Tensor:
-    """``x`` with what some members have come to; None: all of them have."""
+    """``x`` with what some members have come to, of another size if all of them have."""
     import torch
 
     if not some:

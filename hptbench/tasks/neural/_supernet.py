@@ -38,12 +38,15 @@ class _Epoch(NamedTuple):
 class Supernet:
     """Shared weights of the architectures of one network; trained as far as somebody asks for, and never again."""
 
-    def __init__(self, trainer: Trainer, recipe: Recipe, choices: Sequence[Sequence[Any]], number: int) -> None:
-        """``recipe``: how it is trained, and the network, of any architecture. ``choices``: operations of each edge.
+    def __init__(
+        self, trainer: Trainer, recipe: Recipe, net: Cells, choices: Sequence[Sequence[Any]], number: int
+    ) -> None:
+        """``recipe``: how it is trained. ``net``: of any architecture. ``choices``: operations of each edge.
         ``number``: which of several supernets, that begin and are trained with other random numbers."""
         self._trainer, self._recipe, self._seed = trainer, recipe, entropy("supernet", number)
         self._choices = choices
-        self._nets: dict[str, Cells] = {o: replace(recipe.net, operations=(o,) * len(EDGES)) for o in _SHARING}  # type: ignore[type-var]
+        self._net = net
+        self._nets = {o: replace(net, operations=(o,) * len(EDGES)) for o in _SHARING}
         begun = {o: net.initial(_streams.initial(entropy(*self._seed, o))) for o, net in self._nets.items()}
         self._epochs = [_Epoch(begun, 0.0)]
         self._training: Any = None
@@ -102,8 +105,8 @@ class Supernet:
         drawn = stream(entropy(*self._seed, "paths", epoch))
         for start in range(0, len(order), recipe.batch_size):
             rows = order[start : start + recipe.batch_size]
-            path = tuple(some[drawn.integers(len(some))] for some in self._choices)
-            net: Cells = replace(recipe.net, operations=path)  # type: ignore[type-var]
+            path = tuple(some[int(drawn.integers(len(some)))] for some in self._choices)
+            net = replace(self._net, operations=path)
             parts = [None if part is None else part.unsqueeze(0) for part in self._path(path, tensors)]
             said = net.of([net], self._trainer.device).forward(parts, there["X"][rows].unsqueeze(0), (), ())[0]
             optimizer.zero_grad()

@@ -44,8 +44,10 @@ class NeuralMacro(Neural):
         colours, side, _ = shape
         check_side(self.data, side, len(_STAGES))
         path = tuple(
-            Stage(*(int(config[f"{name}_{i}"]) for name in ("depth", "width", "kernel")), bool(config[f"skip_{i}"]),
-                  config.get(f"pool_{i}", POOLS[0]))
+            Stage(
+                int(config[f"depth_{i}"]), int(config[f"width_{i}"]), int(config[f"kernel_{i}"]),
+                bool(config[f"skip_{i}"]), config.get(f"pool_{i}", POOLS[0]),
+            )
             for i in _STAGES
         )  # fmt: skip
         width = max(1 << (max(stage.width for stage in path) - 1).bit_length(), GRAIN)

@@ -51,8 +51,8 @@ class NeuralOneShot(NeuralCell):
                     f"space: weights can be shared by operations only, but {name} is a parameter, too; make it a "
                     "constant, or choose the family neural_cell"
                 )
-        if (name := self.space.default().get("optimizer", "nesterov")) != "nesterov":
-            raise UserError(f"expected a supernet to be trained with nesterov, got optimizer {name!r}")
+        if (optimizer := self.space.default().get("optimizer", "nesterov")) != "nesterov":
+            raise UserError(f"expected a supernet to be trained with nesterov, got optimizer {optimizer!r}")
         _ = self.cell
 
     @classmethod
@@ -105,6 +105,6 @@ def _supernet(task: NeuralOneShot) -> Supernet:
             f"data set {task.data!r}: expected classes for a supernet, got numbers; choose another data set"
         )
     recipe = task.recipe(ready, Job(0, 0, Proposal(default), 0.0, task.high, ()))
-    fixed: Any = recipe.net
-    levels = [task.space.levels(op) if op in default else (own,) for op, own in zip(OPS, fixed.operations, strict=True)]
-    return Supernet(ready.trainer, recipe, levels, task.supernet)
+    net: Any = recipe.net
+    choices = [task.space.levels(op) if op in default else (own,) for op, own in zip(OPS, net.operations, strict=True)]
+    return Supernet(ready.trainer, recipe, net, choices, task.supernet)
