@@ -119,7 +119,10 @@ def study(folder: Path, out: Path) -> Numbers:
         f"both have, Holm over all {len(ranking.tests[ranking.reference])} of this table; Hodges–Lehmann differences "
         f"of the scores, negative where {ranking.reference} is better.",
     )  # fmt: skip
-    numbers = _numbers(ranking, last) | {"name": escaped(name), "command": escaped(shlex.join(words))}
+    numbers = _numbers(ranking, last) | {
+        "name": escaped(name),
+        "command": escaped(shlex.join(words)).replace("--", "-{}-"),
+    }
     return {f"{name}.{key}": text for key, text in numbers.items()}
 
 

@@ -146,7 +146,7 @@ def _bullets(console: Console, sentences: list[str]) -> None:
 
 def _print_table(console: Console, table: Table) -> None:
     """Whole, however narrow the terminal."""
-    console.print(table, width=max(console.width, _WIDE), crop=False)
+    Console(file=console.file, width=max(console.width, _WIDE)).print(table, crop=False)
 
 
 def _rows(title: str, head: list[str], rows: list[list[str]]) -> Table:

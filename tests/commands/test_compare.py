@@ -19,7 +19,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_hypotheses_come_first_on_the_terminal(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(study), "--no-plot", "--rope", "0.05", "--aggregate", "median"]) == 0
+    assert main([str(study), "--no-plot", "--rope", "0.05", "--hierarchical", "--aggregate", "median"]) == 0
     out = capsys.readouterr().out
     parts = [
         "Hypotheses registered on",
@@ -27,6 +27,8 @@ def test_hypotheses_come_first_on_the_terminal(study: Path, capsys: pytest.Captu
         "Exploratory comparison over 2",
         "median of the normalised",
         "Bayes",
+        "next data set",
+        "On the next data set",
     ]
     assert [out.index(part) for part in parts] == sorted(out.index(part) for part in parts)
     assert "…" not in out
