@@ -38,6 +38,7 @@ Commands (the first word; none means run):
                         data sets, tasks and suites of OpenML, for offline use; --verify
   collect-evaluations suite.path=DIR
                         the same configurations on every data set of a store, as one table; --help
+  serve                 ask and tell for any language, as JSON over HTTP; --help
   doctor                what is installed and usable here
 
 Settings (name=value; + adds what the configuration does not name):

@@ -9,19 +9,20 @@ from hptbench.protocol import Clock, Method, Problem, Task
 from hptbench.rng import entropy, stream
 
 
-def check_pair(label: str, method: Method, task: Task, problem: Problem) -> None:
-    """UserError if ``method`` cannot work on ``task``: its traits do not fit, or it does not begin."""
+def check_pair(label: str, method: Method, name: str, problem: Problem) -> None:
+    """UserError if ``method`` cannot work on ``problem``, that of the task ``name``: its traits do not fit, or it does
+    not begin."""
     traits = type(method).traits
-    if traits.fidelity and task.fidelity is None:
+    if traits.fidelity and problem.fidelity is None:
         raise UserError(
-            f"{label} needs a task with a fidelity, but {task.name} has none: choose a suite whose tasks have one, "
+            f"{label} needs a task with a fidelity, but {name} has none: choose a suite whose tasks have one, "
             "or a method that trains every configuration to the end"
         )
-    n = len(task.objectives)
+    n = len(problem.objectives)
     if not traits.min_objectives <= n <= traits.max_objectives:
         span = f"{traits.min_objectives} to {traits.max_objectives}"
-        raise UserError(f"{label} takes {span} objective(s), but {task.name} has {n}: {', '.join(task.objectives)}")
-    task.space.check(task.space.default())
+        raise UserError(f"{label} takes {span} objective(s), but {name} has {n}: {', '.join(problem.objectives)}")
+    problem.space.check(problem.space.default())
     method.begin(problem, stream(entropy("check")))
 
 

@@ -138,7 +138,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
                 plan = replace(plan, budget=one, workers=1, clock=Clock.UNITS, live=False, simulation=PLAIN)
             plan.simulation.check_clock(plan.clock)
             check_clock(plan.budget, Clock.COST if plan.live else plan.clock)
-            check_pair(label, method, task, plan.problem)
+            check_pair(label, method, task.name, plan.problem)
             plans += [replace(plan, seed=seed) for seed in seeds]
     return plans
 
