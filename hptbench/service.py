@@ -139,6 +139,7 @@ class Service(ThreadingHTTPServer):
 
     def answer(self, verb: str, path: str, body: Any) -> tuple[HTTPStatus, Any]:
         """Status and JSON of a request that may be made. Refused and UserError if it cannot be answered."""
+        routes: dict[str, Callable[[], Any]]
         match [part for part in path.split("/") if part]:
             case ["tuners"]:
                 routes = {"GET": lambda: {"tuners": self.tuners.names()}, "POST": lambda: self._create(body)}

@@ -38,7 +38,7 @@ def test_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str], tmp_path:
     [block] = [b for b in blocks if "simulate(" in b]
     exec(compile(block, "README.md", "exec"), {})
     assert "learning_rate" in capsys.readouterr().out
-    [block] = [b for b in blocks if "Tuner(" in b]
+    [block] = [b for b in blocks if "hptbench.tune(" in b]
     exec(compile(block, "README.md", "exec"), {})
     assert "{'x': 2.0" in capsys.readouterr().out
 
