@@ -266,12 +266,12 @@ def outcome_entry(o: Outcome) -> dict[str, Any]:
         "hidden": dict(o.hidden),
         "message": o.message,
     }
-    mostly_none = {"cpu": o.cpu, "memory": o.memory, "trained": o.trained}
+    mostly_none = {"cpu": o.cpu, "memory": o.memory, "trained": o.trained, "energy": o.energy}
     return plain | {name: value for name, value in mostly_none.items() if value is not None}
 
 
 def outcome_of(o: Mapping[str, Any]) -> Outcome:
     """The inverse of :func:`outcome_entry`."""
     curve = tuple(Point(f, *map(tuple, values)) for f, *values in o["curve"])
-    rest = (o.get(name) for name in ("cpu", "memory", "trained"))
+    rest = (o.get(name) for name in ("cpu", "memory", "trained", "energy"))
     return Outcome(Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"], *rest)

@@ -93,7 +93,7 @@ class Tuner:
             )
         check_pair(str(about["method"]), chosen, name, self._problem)
         self.about: Mapping[str, JSON] = {
-            "space": self.space.to_json(), **about, "seed": seed, "budget": dataclasses.asdict(limits),
+            "space": self.space.to_json(), **about, "seed": seed, "budget": limits.to_json(),
             "fidelity": axis and dataclasses.asdict(axis), "objectives": list(objectives),
             "constraints": list(constraints), "workers": workers, "clock": str(clock), "name": name,
         }  # fmt: skip

@@ -51,7 +51,7 @@ def test_it_searches_a_pipeline_and_can_be_pickled() -> None:
 def test_methods_that_train_part_of_the_way_have_a_resource(resource: str, low: int, high: int | None) -> None:
     X, y = make_classification(90, random_state=0)
     search = HPTSearchCV(
-        ExtraTreesClassifier(9, random_state=0), DEPTH, method="hyperband", budget=2, cv=2, workers=2, random_state=0,
+        ExtraTreesClassifier(9, random_state=0), DEPTH, method="hyperband", budget=4, cv=2, workers=2, random_state=0,
         resource=resource, min_resource=low, max_resource=high, scoring=["accuracy", "f1"], refit="f1",
     ).fit(X, y)  # fmt: skip
     spent = np.asarray(search.cv_results_["resource"])
