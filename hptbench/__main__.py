@@ -38,6 +38,7 @@ Commands (the first word; none means run):
                         data sets, tasks and suites of OpenML, for offline use; --verify
   collect-evaluations suite.path=DIR
                         the same configurations on every data set of a store, as one table; --help
+  serve                 ask and tell for any language, as JSON over HTTP; --help
   doctor                what is installed and usable here
 
 Settings (name=value; + adds what the configuration does not name):
@@ -49,7 +50,7 @@ Settings (name=value; + adds what the configuration does not name):
   simulation.overhead=0 seconds a method thinks per proposal while workers wait; measured: as long as it does
   simulation.spread=0   how unequal simulated workers are: standard deviation of their log slowness
   budget=small          tiny (5 full evaluations), small (20), large (100); or each limit:
-  budget.max_full_evals=20 budget.max_jobs=null budget.max_time=null
+  budget.max_full_evals=20 budget.max_jobs=null budget.max_time=null budget.cpu_hours=null budget.energy_kwh=null
                         a run ends at the first limit reached
   executor=processes    processes (one run per core), serial, lockstep (batched), live (real time)
   clock=auto            units (time in full evaluations), cost (seconds), auto

@@ -1,6 +1,6 @@
 """Append-only log of one run. Resuming is running again: logged jobs are answered from the log.
 
-A journal is a text file. Its first line says which run it belongs to, every other line is one
+A log is a text file. Its first line says which run it belongs to, every other line is one
 finished job, or the seconds that the method thought before it was asked for more (if they move the run's time): JSON, a
 tab, the CRC-32 of the JSON. A batch of jobs is written at once and synced
 to the disk before the next one is evaluated. A torn tail (a killed process, a full disk) is cut
@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hptbench.errors import UserError
 from hptbench.protocol import Job, Outcome, Point, Status
@@ -32,37 +32,35 @@ _LOCK_SECONDS = 10.0
 """A killed process may take a moment to let go of its journal."""
 
 
-class Journal:
-    """The log of the run ``run`` at ``path``, locked for this process until closed.
+class Log:
+    """An append-only file of checked lines, locked for this process until closed. The first line says what it is of.
 
-    Raises UserError if the file is damaged before its tail, belongs to another run, or is in
-    use by another process."""
+    Raises UserError if the file is damaged before its tail, belongs to another run, is in use by another process, or
+    cannot be written."""
 
-    def __init__(self, path: Path, run: str) -> None:
+    def __init__(self, path: Path, run: str, about: Mapping[str, Any] | None = None) -> None:
+        """The log of the run ``run``; ``about``: what else a new one says of it in its first line."""
         self.path = path
+        self.head = {"format": _FORMAT, "run": run} | dict(about or {})
+        """The first line of a new one."""
         self._unsynced = False
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             self._lock()
-            lines, good = _read(path)
-            self.history: list[tuple[int, float, float]] = []
-            """Live runs: (job id, begin, end) in the order of end, seconds since the run began."""
-            self.logged: dict[int, tuple[dict[str, Any], Outcome]] = {}
-            """Job id -> what was asked and what came of it, in the order of logging."""
-            self.thoughts: deque[float] = deque()
-            """Seconds of the asks that are still to be replayed, the next one first."""
+            lines, self._size = _read(path)
             if lines:
                 self._check_header(lines[0], run)
-                self.thoughts = deque(entry["thought"] for entry in lines[1:] if "thought" in entry)
-                jobs = (entry for entry in lines[1:] if "thought" not in entry)
-                self.logged = {entry["job"]: (entry, _outcome(entry.pop("outcome"))) for entry in jobs}
-                self.history = [(e["job"], *e.pop("at")) for e, _ in self.logged.values() if "at" in e]
-            os.ftruncate(self._fd, good)
+            self._read_in(lines[1:])
+            os.ftruncate(self._fd, self._size)
             if not lines:
-                self._write([{"format": _FORMAT, "run": run}])
+                self.write([self.head])
         except BaseException:
             self.close()
             raise
+
+    def _read_in(self, entries: list[dict[str, Any]]) -> None:
+        """Take in what an earlier session has logged."""
+        self.entries = entries
 
     def close(self) -> None:
         """Sync what is left to sync; release the lock and the file."""
@@ -72,55 +70,30 @@ class Journal:
             self._fd = -1
 
     def sync(self) -> None:
-        """Return once all that was appended is on the disk."""
+        """Return once all that was written is on the disk."""
         if self._unsynced:
             os.fsync(self._fd)
             self._unsynced = False
 
-    def __enter__(self) -> Journal:
+    def write(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Append all of ``entries`` or, with a UserError, none. :meth:`sync` is the caller's to call."""
+        whole = data = memoryview(lines_of(entries))
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            os.ftruncate(self._fd, self._size)
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}); make room and run again: what it holds is kept"
+            ) from error
+        self._size += len(whole)
+        self._unsynced = True
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def append(
-        self, jobs: Sequence[Job], outcomes: Sequence[Outcome], times: Sequence[tuple[float, float]] = ()
-    ) -> None:
-        """Log finished jobs, of live runs with their (begin, end). :meth:`sync` is the caller's to call."""
-        entries = [_asked(job) | {"outcome": _plain(outcome)} for job, outcome in zip(jobs, outcomes, strict=True)]
-        for entry, at in zip(entries, times, strict=False):
-            entry["at"] = at
-        self._write(entries)
-
-    def thought(self, seconds: float) -> float:
-        """The seconds of the run's next ask: those logged, if there are any, else ``seconds``, which are logged."""
-        if self.thoughts:
-            return self.thoughts.popleft()
-        self._write([{"thought": seconds}])
-        return seconds
-
-    def take(self, job: Job) -> Outcome | None:
-        """The logged outcome of a job, if there is one.
-
-        Raises UserError if the log holds another job under this id: code or settings changed."""
-        if job.id not in self.logged:
-            return None
-        was, outcome = self.logged.pop(job.id)
-        now = json.loads(json.dumps(_asked(job)))
-        if was != now:
-            odd = next(k for k in now if now[k] != was.get(k))
-            raise UserError(
-                f"{self.path}: job {job.id} now has {odd}={now[odd]!r}, the journal has {was.get(odd)!r}: the code or "
-                "the environment changed since. Go back to it to resume, or move the run's folder away to start anew"
-            )
-        return outcome
-
-    def stray(self, jobs: Iterable[int]) -> UserError:
-        """The error for logged jobs that the run no longer asks for."""
-        return UserError(
-            f"{self.path} holds jobs {sorted(jobs)[:5]}, which the run no longer asks for: the code changed since. "
-            "Go back to it to resume, or move the run's folder away to start anew"
-        )
 
     def _lock(self) -> None:
         end = time.monotonic() + _LOCK_SECONDS
@@ -141,11 +114,67 @@ class Journal:
         if header.get("run") != run:
             raise UserError(f"{self.path}: expected the journal of run {run}, got that of run {header.get('run')}")
 
-    def _write(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        data = memoryview(b"".join(map(_line, entries)))
-        while data:
-            data = data[os.write(self._fd, data) :]
-        self._unsynced = True
+
+class Journal(Log):
+    """The log of one run's jobs."""
+
+    def _read_in(self, entries: list[dict[str, Any]]) -> None:
+        self.thoughts: deque[float] = deque(entry["thought"] for entry in entries if "thought" in entry)
+        """Seconds of the asks that are still to be replayed, the next one first."""
+        jobs = (entry for entry in entries if "thought" not in entry)
+        self.logged = {entry["job"]: (entry, outcome_of(entry.pop("outcome"))) for entry in jobs}
+        """Job id -> what was asked and what came of it, in the order of logging."""
+        self.history = [(e["job"], *e.pop("at")) for e, _ in self.logged.values() if "at" in e]
+        """Live runs: (job id, begin, end) in the order of end, seconds since the run began."""
+
+    def append(
+        self, jobs: Sequence[Job], outcomes: Sequence[Outcome], times: Sequence[tuple[float, float]] = ()
+    ) -> None:
+        """Log finished jobs, of live runs with their (begin, end). :meth:`sync` is the caller's to call."""
+        entries = [
+            asked_entry(job) | {"outcome": outcome_entry(outcome)} for job, outcome in zip(jobs, outcomes, strict=True)
+        ]
+        for entry, at in zip(entries, times, strict=False):
+            entry["at"] = at
+        self.write(entries)
+
+    def thought(self, seconds: float) -> float:
+        """The seconds of the run's next ask: those logged, if there are any, else ``seconds``, which are logged."""
+        if self.thoughts:
+            return self.thoughts.popleft()
+        self.write([{"thought": seconds}])
+        return seconds
+
+    def take(self, job: Job) -> Outcome | None:
+        """The logged outcome of a job, if there is one.
+
+        Raises UserError if the log holds another job under this id: code or settings changed."""
+        if job.id not in self.logged:
+            return None
+        was, outcome = self.logged.pop(job.id)
+        now = json.loads(json.dumps(asked_entry(job)))
+        if was != now:
+            odd = next(k for k in now if now[k] != was.get(k))
+            raise UserError(
+                f"{self.path}: job {job.id} now has {odd}={now[odd]!r}, the journal has {was.get(odd)!r}: the code or "
+                "the environment changed since. Go back to it to resume, or move the run's folder away to start anew"
+            )
+        return outcome
+
+    def stray(self, jobs: Iterable[int]) -> UserError:
+        """The error for logged jobs that the run no longer asks for."""
+        return UserError(
+            f"{self.path} holds jobs {sorted(jobs)[:5]}, which the run no longer asks for: the code changed since. "
+            "Go back to it to resume, or move the run's folder away to start anew"
+        )
+
+
+def header(path: Path) -> dict[str, Any]:
+    """The first line of a log: what it is of. UserError if there is no log."""
+    lines = _read(path)[0] if path.is_file() else []
+    if not lines:
+        raise UserError(f"expected a journal, got {path}, which is none")
+    return lines[0]
 
 
 def peek(path: Path) -> list[dict[str, Any]]:
@@ -185,6 +214,11 @@ def sync_all(journals: Sequence[Journal], disk: Executor) -> None:
     list(disk.map(lambda part: [journal.sync() for journal in part], parts))
 
 
+def lines_of(entries: Iterable[Mapping[str, Any]]) -> bytes:
+    """The text of a log, or of a part of it."""
+    return b"".join(map(_line, entries))
+
+
 def _line(entry: Mapping[str, Any]) -> bytes:
     body = _encode(entry).encode()
     return b"%s\t%08x\n" % (body, zlib.crc32(body))
@@ -210,7 +244,8 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     return lines, good
 
 
-def _asked(job: Job) -> dict[str, Any]:
+def asked_entry(job: Job) -> dict[str, Any]:
+    """What was asked, as a log holds it."""
     p = job.proposal
     return {
         "job": job.id,
@@ -222,7 +257,8 @@ def _asked(job: Job) -> dict[str, Any]:
     }
 
 
-def _plain(o: Outcome) -> dict[str, Any]:
+def outcome_entry(o: Outcome) -> dict[str, Any]:
+    """An outcome, as a log holds it; its state is not in it."""
     plain = {
         "status": o.status,
         "curve": [(q.fidelity, q.values, *([q.constraints] if q.constraints else ())) for q in o.curve],
@@ -230,11 +266,12 @@ def _plain(o: Outcome) -> dict[str, Any]:
         "hidden": dict(o.hidden),
         "message": o.message,
     }
-    mostly_none = {"cpu": o.cpu, "memory": o.memory, "trained": o.trained}
+    mostly_none = {"cpu": o.cpu, "memory": o.memory, "trained": o.trained, "energy": o.energy}
     return plain | {name: value for name, value in mostly_none.items() if value is not None}
 
 
-def _outcome(o: Mapping[str, Any]) -> Outcome:
+def outcome_of(o: Mapping[str, Any]) -> Outcome:
+    """The inverse of :func:`outcome_entry`."""
     curve = tuple(Point(f, *map(tuple, values)) for f, *values in o["curve"])
-    rest = (o.get(name) for name in ("cpu", "memory", "trained"))
+    rest = (o.get(name) for name in ("cpu", "memory", "trained", "energy"))
     return Outcome(Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"], *rest)

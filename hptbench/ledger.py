@@ -46,11 +46,16 @@ class Ledger:
         self._states = States() if states is None else states
         self._failed = Point(0.0, *((math.inf,) * len(names) for names in (problem.objectives, problem.constraints)))
         self.full_evals = 0.0
+        self._cpu_seconds = self._joules = 0.0
 
     def room(self, now: float, free: int) -> int:
         """How many of ``free`` workers may begin a job at ``now``."""
         b = self._problem.budget
         if b.max_time is not None and now >= b.max_time:
+            return 0
+        if b.cpu_hours is not None and self._cpu_seconds >= 3600 * b.cpu_hours:
+            return 0
+        if b.energy_kwh is not None and self._joules >= 3.6e6 * b.energy_kwh:
             return 0
         if b.max_full_evals is not None and self.full_evals >= b.max_full_evals - _ROUNDING:
             return 0
@@ -91,6 +96,8 @@ class Ledger:
         The one rule of failure: a failed job's values are told as +inf, it is charged like any
         other, it leaves nothing to go on from, and it never ends a run."""
         outcome = self._judged(job, outcome)
+        self._cpu_seconds += outcome.cost if outcome.cpu is None else outcome.cpu
+        self._joules += outcome.energy or 0.0
         ok = outcome.status is Status.OK
         self._fates[job.id] = _DONE if ok else _FAILED
         if job.before is not None:

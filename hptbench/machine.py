@@ -83,6 +83,45 @@ def peak_memory_mb() -> float:
     return max(resource.getrusage(w).ru_maxrss for w in who) * unit / 1e6
 
 
+class Joules:
+    """Energy of the machine's processor packages from now on, by the counters that Linux shows (RAPL; Intel and AMD).
+
+    They run over after some minutes: :meth:`total` has to be called more often than that."""
+
+    def __init__(self, folder: Path = Path("/sys/class/powercap")) -> None:
+        self._folder, self._total = folder, 0.0
+        self._last = self._read()
+
+    @property
+    def readable(self) -> bool:
+        """There are counters, and this process may read them."""
+        return bool(self._last)
+
+    def total(self) -> float | None:
+        """Joules so far; None where they cannot be read."""
+        now = self._read()
+        if not now or now.keys() != self._last.keys():
+            return None
+        for name, (value, span) in now.items():
+            self._total += (value - self._last[name][0]) % (span + 1) / 1e6
+        self._last = now
+        return self._total
+
+    def _read(self) -> dict[str, tuple[int, int]]:
+        """Package -> its counter and the counter's largest value, microjoules. A package's parts are within it."""
+        try:
+            return {
+                package.name: (
+                    int((package / "energy_uj").read_text()),
+                    int((package / "max_energy_range_uj").read_text()),
+                )
+                for package in self._folder.glob("intel-rapl:*")
+                if package.name.count(":") == 1
+            }
+        except OSError:  # for root alone, on most systems
+            return {}
+
+
 class Meter:
     """What this process takes from now on."""
 

@@ -74,9 +74,13 @@ class Budget:
     max_full_evals: float | None = None
     """Training consumed, in full evaluations: trained fidelity / high, summed over segments."""
     max_jobs: int | None = None
+    cpu_hours: float | None = None
+    """Processor time of the jobs, of those that were killed their worker's time. Needs jobs on workers of their own."""
+    energy_kwh: float | None = None
+    """Energy of the processors while jobs ran, each job's added up: at least what they took. Needs a readable meter."""
 
     def __post_init__(self) -> None:
-        limits = {"max_time": self.max_time, "max_full_evals": self.max_full_evals, "max_jobs": self.max_jobs}
+        limits = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if all(v is None for v in limits.values()):
             raise UserError(f"expected a budget with at least one limit, got none; set one of {', '.join(limits)}")
         for name, limit in limits.items():
@@ -87,6 +91,12 @@ class Budget:
             if name == "max_jobs" and not float(limit).is_integer():
                 raise UserError(f"expected budget.max_jobs to be a whole number, got {limit}")
             object.__setattr__(self, name, int(limit) if name == "max_jobs" else float(limit))
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """The limits by name; those on resources only if they are set, as a run without them is as it always was."""
+        resources = {"cpu_hours": self.cpu_hours, "energy_kwh": self.energy_kwh}
+        limits = {"max_time": self.max_time, "max_full_evals": self.max_full_evals, "max_jobs": self.max_jobs}
+        return limits | {name: limit for name, limit in resources.items() if limit is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +204,17 @@ class Outcome:
     """Fidelity at which the training was stopped early. Charged is what lies between the segment's start and it:
     nothing if that was in an earlier segment. The curve goes on to the segment's end, level. None: not stopped."""
 
+    energy: float | None = None
+    """Energy of all processors of the machine during the job, joules, whatever else ran there; None: not readable."""
+
     def bare(self) -> Outcome:
         """Without the state."""
         if self.state is None:
             return self
         return Outcome(
-            self.status, self.curve, self.cost, self.hidden, None, self.message, self.cpu, self.memory, self.trained
-        )
+            self.status, self.curve, self.cost, self.hidden, None, self.message, self.cpu, self.memory, self.trained,
+            self.energy,
+        )  # fmt: skip
 
 
 def check_outcome(outcome: Outcome, objectives: int, constraints: int) -> None:

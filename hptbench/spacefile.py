@@ -17,8 +17,10 @@ a ``ConfigSpace.ConfigurationSpace`` given to :class:`hptbench.space.Space` can.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import ConfigSpace as CS
@@ -58,6 +60,52 @@ def space_from_yaml(
         if conditions:
             configspace.add(conditions[0] if len(conditions) == 1 else CS.AndConjunction(*conditions))
     return Space(configspace)
+
+
+def space_of(given: Any) -> Space:
+    """The space that ``given`` says, in whatever form: a Space, a ``ConfigSpace.ConfigurationSpace``, a mapping as
+    above or as ConfigSpace serialises it, the path of a YAML or JSON file of either, the name of a packaged space.
+    UserError for anything else, and for a mapping that is wrong."""
+    if isinstance(given, Space):
+        return given
+    if isinstance(given, CS.ConfigurationSpace):
+        return Space(given)
+    if isinstance(given, Mapping):
+        return _serialized(given) if "hyperparameters" in given else space_from_yaml(given)
+    if isinstance(given, str) and "/" not in given and not given.endswith((".yaml", ".yml", ".json")):
+        return packaged_space(given)
+    if isinstance(given, str | Path):
+        return space_of(_loaded(Path(given)))
+    raise UserError(
+        "expected a search space as a mapping from parameter names, a ConfigSpace.ConfigurationSpace, the path of a "
+        f"YAML or JSON file, or the name of a packaged space, got {type(given).__name__}"
+    )
+
+
+def _serialized(given: Mapping[str, Any]) -> Space:
+    """Of ConfigSpace's own form."""
+    whole = {"name": None, "format_version": 0.4, "conditions": [], "forbiddens": [], **given}
+    try:
+        return Space(CS.ConfigurationSpace.from_serialized_dict(whole))
+    except UserError:
+        raise
+    except Exception as error:  # whatever ConfigSpace makes of it
+        raise UserError(
+            f"expected a space as ConfigSpace serialises it, got one that it cannot read: {error!r}"
+        ) from error
+
+
+def _loaded(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"expected a search space in {path}, which cannot be read: {error}") from error
+    if not isinstance(found, Mapping):
+        raise UserError(f"expected a mapping from parameter names in {path}, got {type(found).__name__}")
+    return found
 
 
 def _whole(

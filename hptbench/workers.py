@@ -41,6 +41,8 @@ _POLL_S = 0.05
 """How often the time is looked at."""
 _MEMORY_S = 0.2
 """How often memory is looked at: that takes longer."""
+_ENERGY_S = 30.0
+"""How often the counters of energy are read, before they run over."""
 _START_S = 600.0
 """A worker that has not begun its job by then never will. Making lost states again may take longer."""
 _UNKNOWN_COST_S = 1.0
@@ -204,6 +206,8 @@ class _Slot:
     """When its memory was looked at."""
     used: bool = False
     """The worker has done jobs before."""
+    joules: float | None = None
+    """What the pool's meter of energy showed when the jobs began."""
 
 
 class Pool:
@@ -217,6 +221,8 @@ class Pool:
         self.peak_memory_mb = 0.0
         """Highest resident memory of a worker so far, 10^6 bytes."""
         self._slots = [_Slot() for _ in range(n)]
+        self._meter = machine.Joules()
+        self._metered = time.perf_counter()
 
     def __enter__(self) -> Pool:
         return self
@@ -235,7 +241,7 @@ class Pool:
         slot = self._slots[worker]
         if slot.child is None:
             slot.child, slot.used = Child(_serve_jobs, self.task), False
-        slot.jobs, slot.sent, slot.began = tuple(jobs), time.perf_counter(), None
+        slot.jobs, slot.sent, slot.began, slot.joules = tuple(jobs), time.perf_counter(), None, None
         try:
             slot.child.connection.send([(replace(job, before=None), _recipe(job)) for job in jobs])
         except (BrokenPipeError, ConnectionResetError):
@@ -260,8 +266,11 @@ class Pool:
                 else:
                     outcomes = self._over_limit(i, slot, child)
                 if outcomes is not None:
-                    out.append((i, slot.jobs, outcomes))
+                    out.append((i, slot.jobs, self._with_energy(slot, outcomes)))
                     slot.jobs, slot.used = (), True
+            if self._meter.readable and time.perf_counter() - self._metered > _ENERGY_S:
+                self._meter.total()
+                self._metered = time.perf_counter()
             if out or not busy or (end is not None and time.perf_counter() >= end):
                 return out
 
@@ -290,6 +299,11 @@ class Pool:
             raise
         return [outcomes[i] for i in range(len(jobs))]
 
+    def _with_energy(self, slot: _Slot, outcomes: list[Outcome]) -> list[Outcome]:
+        """A job's outcome with the energy since it began; what several take together is nobody's own."""
+        now = self._meter.total() if slot.joules is not None and len(outcomes) == 1 else None
+        return outcomes if now is None or slot.joules is None else [replace(outcomes[0], energy=now - slot.joules)]
+
     def _receive(self, slot: _Slot, child: Child) -> list[Outcome] | None:
         try:
             if not child.connection.poll():
@@ -306,7 +320,7 @@ class Pool:
                 ) from None
             return self._failure(slot, Status.FAILED, f"its worker process {how}")
         if isinstance(answer, _Begun):
-            slot.began = time.perf_counter()
+            slot.began, slot.joules = time.perf_counter(), self._meter.total()
             return None
         if isinstance(answer, Exception):
             raise answer

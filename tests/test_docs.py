@@ -38,6 +38,9 @@ def test_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str], tmp_path:
     [block] = [b for b in blocks if "simulate(" in b]
     exec(compile(block, "README.md", "exec"), {})
     assert "learning_rate" in capsys.readouterr().out
+    [block] = [b for b in blocks if "hptbench.tune(" in b]
+    exec(compile(block, "README.md", "exec"), {})
+    assert "{'x': 2.0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("check", METHOD_CHECKS[1:], ids=lambda check: check.__name__)

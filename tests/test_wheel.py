@@ -25,7 +25,13 @@ def test_the_wheel_runs_from_an_empty_folder_without_the_checkout(tmp_path: Path
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT), cwd=tmp_path)
     [wheel] = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("hptbench/conf/config.yaml", "hptbench/conf/space/svm.yaml", "hptbench/surrogates/README.md"):
+    for name in (
+        "hptbench/conf/config.yaml",
+        "hptbench/conf/space/svm.yaml",
+        "hptbench/surrogates/README.md",
+        "hptbench/openapi.yaml",
+        "hydra_plugins/hptbench_sweeper/sweeper.py",
+    ):
         assert name in names
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"

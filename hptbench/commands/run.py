@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hptbench import registry
-from hptbench.check import check_names, check_pair, clock_for
+from hptbench.check import check_names, check_pair, check_resources, clock_for
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Broken, Executor, check_whole
@@ -136,9 +136,10 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
             if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
                 one = Budget(max_jobs=1)
                 plan = replace(plan, budget=one, workers=1, clock=Clock.UNITS, live=False, simulation=PLAIN)
+            check_resources(plan.budget, task, plan.isolated)
             plan.simulation.check_clock(plan.clock)
             check_clock(plan.budget, Clock.COST if plan.live else plan.clock)
-            check_pair(label, method, task, plan.problem)
+            check_pair(label, method, task.name, plan.problem)
             plans += [replace(plan, seed=seed) for seed in seeds]
     return plans
 

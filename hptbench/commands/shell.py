@@ -45,6 +45,7 @@ def _command(argv: list[str]) -> int:
         "fetch": _fetch,
         "collect-evaluations": _evaluations,
         "doctor": _doctor,
+        "serve": _serve,
     }
     if word in commands:
         return commands[word](rest)
@@ -167,6 +168,12 @@ def _fetch(argv: list[str]) -> int:
 
 def _doctor(argv: list[str]) -> int:
     from hptbench.commands.doctor import main
+
+    return main(argv)
+
+
+def _serve(argv: list[str]) -> int:
+    from hptbench.commands.serve import main
 
     return main(argv)
 

@@ -147,7 +147,10 @@ def _clock(clocks: str) -> str:
 def _budget(text: object) -> str:
     if not isinstance(text, str):
         return _UNKNOWN
-    words = {"max_full_evals": "full evaluations", "max_jobs": "jobs", "max_time": "s"}
+    words = {
+        "max_full_evals": "full evaluations", "max_jobs": "jobs", "max_time": "s", "cpu_hours": "h of processors",
+        "energy_kwh": "kWh",
+    }  # fmt: skip
     limits = {name: limit for name, limit in json.loads(text).items() if limit is not None}
     return ", at most ".join(f"{limit:g} {words[name]}" for name, limit in limits.items())
 
@@ -159,7 +162,9 @@ def compute(data: Data) -> str:
     jobs = (
         f"{_duration(cpu)} of processors in jobs" if cpu > 0 else f"{_duration(cost)} of jobs, as their tasks recorded"
     )
-    return f"{_duration(wall)} of runs, {_duration(thought)} of thinking, {jobs}"
+    joules = data.jobs["energy"].dropna()
+    energy = f", {joules.sum() / 3.6e6:.3g} kWh of the machine's processors while {len(joules):,} jobs ran"
+    return f"{_duration(wall)} of runs, {_duration(thought)} of thinking, {jobs}{energy if len(joules) else ''}"
 
 
 def _duration(seconds: float) -> str:

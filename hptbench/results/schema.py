@@ -58,6 +58,13 @@ JOBS = (
     Column(
         "memory", "double", "MB", "highest resident memory of the job's worker during the job; null likewise", False
     ),
+    Column(
+        "energy",
+        "double",
+        "J",
+        "energy of the machine's processors during the job, whatever else ran; null: no meter",
+        False,
+    ),
     Column("status", "string", "", "ok, failed, timeout, memory or nan"),
     Column("message", "string", "", "why it failed, or why there is no test score"),
     Column("value", "double", "objective", "first objective at the end of the segment, minimised; null if failed"),

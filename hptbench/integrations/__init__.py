@@ -1,0 +1,1 @@
+"""Methods of hptbench within other people's tools."""

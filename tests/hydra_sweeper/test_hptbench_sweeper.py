@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.sweeper import Sweeper
+from hydra.test_utils.launcher_common_tests import (
+    IntegrationTestSuite,
+    LauncherTestSuite,
+)
+from hydra.test_utils.test_utils import TSweepRunner
+
+from hptbench.tuner import Tuner
+from hydra_plugins.hptbench_sweeper.sweeper import JOURNAL, RESULTS, HptbenchSweeper
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*Future Hydra versions"),
+    pytest.mark.filterwarnings("ignore:.*version_base parameter"),
+]
+APP = Path(__file__).parent / "app.py"
+GRID = ["hydra/sweeper=hptbench", "hydra.sweeper.method=grid", "+hydra.sweeper.settings.shuffle=false"]
+
+
+def test_hydra_finds_it() -> None:
+    assert HptbenchSweeper.__name__ in [found.__name__ for found in Plugins.instance().discover(Sweeper)]
+
+
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("basic", [*GRID, "hydra.sweeper.max_batch_size=9"])])
+class TestAsALauncherOfJobs(LauncherTestSuite):  # type: ignore[misc]
+    test_sweep_and_override = None
+    """Launches an application that returns nothing: there is nothing to minimise. So does the suite of batches."""
+
+
+@pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m", *GRID, "hydra/launcher=basic"])])
+class TestAsAProgram(IntegrationTestSuite):  # type: ignore[misc]
+    pass
+
+
+def sweep(runner: TSweepRunner, folder: Path, *overrides: str, function: Any = None) -> Any:
+    return runner(
+        calling_file=None,
+        calling_module="hydra.test_utils.a_module",
+        task_function=function or (lambda cfg: float((cfg.foo - 3) ** 2 + cfg.bar)),
+        config_path="configs",
+        config_name="compose.yaml",
+        overrides=["hydra/sweeper=hptbench", "hydra/launcher=basic", *overrides],
+        temp_dir=folder,
+    )
+
+
+def results(folder: Path) -> Any:
+    return yaml.safe_load((folder / RESULTS).read_text())
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("minimize", 1), ("maximize", -1)])
+def test_it_is_the_tuner_that_searches(
+    hydra_restore_singletons: Any, hydra_sweep_runner: TSweepRunner, tmp_path: Path, direction: str, sign: int
+) -> None:
+    run = sweep(
+        hydra_sweep_runner, tmp_path, "hydra.sweeper.method=tpe", "hydra.sweeper.budget=6", "foo=interval(-5, 5)",
+        ["bar=int(interval(1, 64))", "(x, 3)"][0], f"hydra.sweeper.direction={direction}",
+        "hydra.sweeper.max_batch_size=2", function=lambda cfg: sign * float((cfg.foo - 3) ** 2 + cfg.bar),
+    )  # fmt: skip
+    with run:
+        assert [len(batch) for batch in run.returns] == [2, 2, 2]
+        configs = [(job.cfg.foo, job.cfg.bar) for batch in run.returns for job in batch]
+        found = results(Path(run.temp_dir))
+    space = {
+        "foo": {"type": "float", "lower": -5, "upper": 5},
+        "bar": {"type": "integer", "lower": 1, "upper": 64},
+    }
+    tuner = Tuner(space, "tpe", budget=6, workers=2)
+    while jobs := tuner.ask(2):
+        for job in jobs:
+            tuner.tell(job, (job.config["foo"] - 3) ** 2 + job.config["bar"])
+    assert [(result.config["foo"], result.config["bar"]) for result in tuner.history] == configs
+    assert tuner.best is not None
+    assert found["best_evaluated_result"] == sign * tuner.best.value
+
+
+def test_spaces_in_the_configuration_and_on_the_command_line(
+    hydra_restore_singletons: Any, hydra_sweep_runner: TSweepRunner, tmp_path: Path
+) -> None:
+    run = sweep(
+        hydra_sweep_runner, tmp_path, "hydra.sweeper.method=random", "hydra.sweeper.budget=12",
+        "+hydra.sweeper.params={+kind: {type: categorical, choices: ['a b', \"it's\"]}, "
+        "+width: {type: integer, lower: 8, upper: 64, when: {+kind: 'a b'}}, +fixed: 3, bar: 'range(1,9,4)'}",
+        "group1=file1,file2", "+rate=tag(log, interval(1e-5, 1))", "bar=range(1,9,2)",
+        function=lambda cfg: float(cfg.bar),
+    )  # fmt: skip
+    with run:
+        jobs = [job.cfg for batch in run.returns for job in batch]
+    assert {job.kind for job in jobs} == {"a b", "it's"}
+    assert all(("width" in job) == (job.kind == "a b") for job in jobs)
+    assert {job.bar for job in jobs} == {1, 3, 5, 7}
+    assert {job.foo for job in jobs} == {10, 20}
+    assert {job.fixed for job in jobs} == {3}
+    assert min(job.rate for job in jobs) < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["hydra.sweeper.method=gpp", "foo=1,2"], "unknown method 'gpp'"),
+        (["hydra.sweeper.method=bohb", "foo=1,2"], "trains part of the way"),
+        (["hydra.sweeper.direction=up", "foo=1,2"], "unknown direction 'up'"),
+        (["foo=interval(3, 1)"], "expected interval"),
+        (["+hydra.sweeper.params={foo: {type: flaot}}"], "Did you mean 'float'"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    hydra_restore_singletons: Any,
+    hydra_sweep_runner: TSweepRunner,
+    tmp_path: Path,
+    overrides: list[str],
+    message: str,
+) -> None:
+    with pytest.raises(HydraException, match=message), sweep(hydra_sweep_runner, tmp_path, *overrides):
+        pass
+
+
+def test_an_application_that_returns_nothing_is_a_mistake(
+    hydra_restore_singletons: Any, hydra_sweep_runner: TSweepRunner, tmp_path: Path
+) -> None:
+    run = sweep(hydra_sweep_runner, tmp_path, "foo=1,2", function=lambda cfg: None)
+    with pytest.raises(HydraException, match=r"expected the application to return 1 number\(s\)"), run:
+        pass
+
+
+def program(folder: Path, *words: str, die_at: int = 0) -> int:
+    environment = {**os.environ, "CALLS": str(folder / "calls"), "DIE_AT": str(die_at), "HYDRA_FULL_ERROR": "1"}
+    command = [sys.executable, str(APP), "-m", "hydra/sweeper=hptbench", f"hydra.sweep.dir={folder}/sweep", *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300, text=True)
+    assert done.returncode in (0, 9), done.stderr
+    return done.returncode
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_with_fidelity_checkpoints_and_failures(tmp_path: Path) -> None:
+    words = [
+        "hydra.sweeper.method=hyperband", "hydra.sweeper.budget=3", "+x=interval(-5,5)", "+kind='fine','it\\'s bad'",
+        "hydra.sweeper.fidelity={override: +epochs, low: 1, high: 9, load: +load, save: +save}",
+    ]  # fmt: skip
+    calls = tmp_path / "calls"
+    assert program(tmp_path, *words, die_at=5) == 9
+    assert program(tmp_path, *words) == 0
+    trained = [int(line) for line in calls.read_text().splitlines()]
+    assert sum(trained) - trained[4] <= 3 * 9 + 8, "nothing is done again but what was running"
+    found = results(tmp_path / "sweep")
+    with Tuner.load(tmp_path / "sweep" / JOURNAL, checkpoints=tmp_path / "sweep" / "checkpoints") as tuner:
+        history = tuner.history
+    assert found["jobs"] == len(history) == len(trained) - 1
+    assert any(result.job.start > 0 for result in history)
+    assert {str(result.status) for result in history} == {"ok", "failed"}
+    assert found["best_evaluated_params"]["+kind"] == "'fine'"
+    assert (tmp_path / "sweep" / str(history[-1].job.id) / ".hydra").is_dir()

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hptbench import machine
+from hptbench.check import check_resources
+from hptbench.commands.shell import dispatch
+from hptbench.errors import UserError
+from hptbench.journal import Journal, journaled, outcome_entry, outcome_of
+from hptbench.methods.random import RandomSearch
+from hptbench.protocol import Budget, Clock, Job, Outcome, Point, Proposal, Record, Status
+from hptbench.simulate import simulate
+from hptbench.testing.methods import drive, problem_of
+from hptbench.testing.problems import Bowl
+from hptbench.workers import Limits, Pool
+
+
+def counter(folder: Path, name: str, value: int, span: int = 999_999) -> Path:
+    package = folder / name
+    package.mkdir(exist_ok=True)
+    (package / "max_energy_range_uj").write_text(str(span))
+    (package / "energy_uj").write_text(str(value))
+    return package
+
+
+def test_energy_is_that_of_all_packages_and_the_counters_may_run_over(tmp_path: Path) -> None:
+    counter(tmp_path, "intel-rapl:0", 999_000)
+    counter(tmp_path, "intel-rapl:1", 0)
+    counter(tmp_path, "intel-rapl:0:0", 0)
+    joules = machine.Joules(tmp_path)
+    assert joules.readable
+    assert joules.total() == 0
+    counter(tmp_path, "intel-rapl:0", 1_000)
+    counter(tmp_path, "intel-rapl:1", 500_000)
+    counter(tmp_path, "intel-rapl:0:0", 900_000)
+    assert joules.total() == pytest.approx(0.502)
+    counter(tmp_path, "intel-rapl:1", 600_000)
+    assert joules.total() == pytest.approx(0.602)
+
+
+def test_where_there_is_no_counter_energy_is_not_known(tmp_path: Path) -> None:
+    assert machine.Joules(tmp_path).total() is None
+    package = counter(tmp_path, "intel-rapl:0", 5)
+    joules = machine.Joules(tmp_path)
+    (package / "energy_uj").unlink()
+    assert joules.total() is None
+    assert not machine.Joules(tmp_path).readable
+
+
+class Costly(Bowl):
+    """A bowl whose trainings take half an hour of processors each, and 1.8 megajoules."""
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        return [replace(outcome, cpu=1800.0, energy=1.8e6) for outcome in super().evaluate(jobs)]
+
+
+def run(path: Path, budget: Budget, task: Bowl) -> list[Record]:
+    with Journal(path, "r") as journal:
+        simulated = simulate(RandomSearch(), problem_of(task, budget, workers=1), ("t", 0), Clock.COST)
+        return drive(journaled(simulated, journal), task)
+
+
+@pytest.mark.parametrize("limit", [{"cpu_hours": 1.5}, {"energy_kwh": 1.5}])
+def test_limits_of_resources_end_a_run_and_are_kept_when_it_is_resumed(tmp_path: Path, limit: dict[str, float]) -> None:
+    path, budget = tmp_path / "journal", Budget(max_jobs=10, **limit)  # type: ignore[arg-type]
+    records = run(path, budget, Costly())
+    assert len(records) == 3
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    assert run(path, budget, Costly()) == records
+    assert path.read_bytes() == data
+
+
+def test_what_was_killed_is_charged_its_workers_time(tmp_path: Path) -> None:
+    class Killed(Bowl):
+        def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+            return [Outcome(Status.TIMEOUT, (), 3600.0) for _ in jobs]
+
+    assert len(run(tmp_path / "journal", Budget(max_jobs=10, cpu_hours=2), Killed())) == 2
+
+
+def test_a_run_without_such_limits_is_what_it_always_was() -> None:
+    assert Budget(max_jobs=3).to_json() == {"max_time": None, "max_full_evals": None, "max_jobs": 3}
+    assert Budget(max_jobs=3, cpu_hours=1).to_json()["cpu_hours"] == 1.0
+    outcome = Outcome(Status.OK, (Point(1.0, (0.5,)),), 1.0)
+    assert "energy" not in outcome_entry(outcome)
+    known = replace(outcome, energy=3.5)
+    assert outcome_of(outcome_entry(known)) == known == known.bare()
+    with pytest.raises(UserError, match=r"budget\.energy_kwh > 0"):
+        Budget(energy_kwh=0)
+
+
+def test_the_energy_of_a_job_is_measured_from_when_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(0, 1000, 10))
+
+    class Ticking:
+        readable = True
+
+        def total(self) -> float:
+            return float(next(ticks))
+
+    monkeypatch.setattr(machine, "Joules", Ticking)
+    job = Job(0, 0, Proposal(Bowl().space.default()), 0.0, 1.0, (1, 2, 3, 4))
+    with Pool(Bowl(), 1, Limits(seconds=60)) as pool:
+        [outcome] = pool.evaluate([job])
+    assert outcome.energy == 10.0
+
+
+def test_limits_that_cannot_be_kept_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert dispatch(["+method=random", "suite=synthetic", "budget.cpu_hours=1"]) == 2
+    assert "are looked up, run several at a time" in capsys.readouterr().err
+    monkeypatch.setattr(machine.Joules, "readable", False)
+    with pytest.raises(UserError, match="cannot be read here"):
+        check_resources(Budget(energy_kwh=1), Bowl(), isolated=True)
+    check_resources(Budget(cpu_hours=1), Bowl(), isolated=True)
