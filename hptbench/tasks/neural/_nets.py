@@ -72,9 +72,9 @@ class Network(ABC):
         """Members of one kind are worked on alike in a stack."""
         return len(self.hidden)
 
-    @abstractmethod
     def variants(self) -> Sequence[Network]:
         """Networks of several kinds that fit within this one, to try a device on."""
+        return [replace(self, hidden=self.hidden[:depth]) for depth in range(len(self.hidden) + 1)]  # type: ignore[type-var]
 
     def of(self, members: Sequence[Network], device: str) -> Network:
         """What computes a stack of these members."""
@@ -179,9 +179,6 @@ class Layered(Network):
             x = self.layer(x, next(given), next(given))
             x = drops[i](x) if drops else x
         return heads[0] if len(heads) == 1 else torch.cat(heads[::-1])
-
-    def variants(self) -> Sequence[Network]:
-        return [replace(self, hidden=self.hidden[:depth]) for depth in range(len(self.hidden) + 1)]  # type: ignore[type-var]
 
     def initial(self, rng: np.random.Generator) -> list[np.ndarray[Any, Any]]:
         """First parameters as PyTorch draws them: uniform within 1 / sqrt(inputs of the layer)."""
