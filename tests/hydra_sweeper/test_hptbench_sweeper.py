@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import (
@@ -16,6 +18,7 @@ from hydra.test_utils.launcher_common_tests import (
     LauncherTestSuite,
 )
 from hydra.test_utils.test_utils import TSweepRunner
+from hydra.version import VersionBase
 
 from hptbench.tuner import Tuner
 from hydra_plugins.hptbench_sweeper.sweeper import JOURNAL, RESULTS, HptbenchSweeper
@@ -26,6 +29,15 @@ pytestmark = [
 ]
 APP = Path(__file__).parent / "app.py"
 GRID = ["hydra/sweeper=hptbench", "hydra.sweeper.method=grid", "+hydra.sweeper.settings.shuffle=false"]
+
+
+@pytest.fixture(autouse=True)
+def version_base() -> Iterator[None]:
+    """As in a fresh process: other tests have run our own program, which sets it."""
+    before = VersionBase.instance()
+    del Singleton._instances[VersionBase]
+    yield
+    VersionBase.set_instance(before)
 
 
 def test_hydra_finds_it() -> None:
