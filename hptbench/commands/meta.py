@@ -75,7 +75,7 @@ def _train(argv: list[str]) -> int:
 def _evaluate(argv: list[str]) -> int:
     """Leave one family of data sets out after the other; write proof.parquet and proof.md."""
     from hptbench.files import write_whole
-    from hptbench.meta import proof, verdict
+    from hptbench.meta import ablation, proof, verdict
     from hptbench.meta.past import pasts
 
     parser = argparse.ArgumentParser("python -m hptbench meta evaluate", description=_evaluate.__doc__)
@@ -84,10 +84,12 @@ def _evaluate(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("results/meta"), help="folder; %(default)s")
     options = parser.parse_args(argv)
     compared = {name: one for name, one in proof.RECOMMENDERS.items() if name not in options.without}
-    rows = proof.prove(pasts(*_read(options)), compared, lambda name: print(name, file=sys.stderr))
+    found = pasts(*_read(options))
+    ablated = ablation.ablate(found)
+    rows = proof.prove(found, compared, lambda name: print(name, file=sys.stderr))
     options.out.mkdir(parents=True, exist_ok=True)
     write_whole(options.out / "proof.parquet", lambda part: rows.to_parquet(part, compression="zstd", index=False))
-    text = verdict.page(rows, shlex.join(["python", "-m", "hptbench", "meta", "evaluate", *argv]))
+    text = verdict.page(rows, ablated, shlex.join(["python", "-m", "hptbench", "meta", "evaluate", *argv]))
     write_whole(options.out / "proof.md", lambda part: part.write_text(text, encoding="utf-8"))
     for target in verdict.targets(rows):
         print(f"{'holds' if target.holds else 'DOES NOT HOLD'}: {target.claim}")

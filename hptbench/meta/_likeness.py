@@ -10,14 +10,14 @@ from hptbench.space import Floats
 
 NEAR = 0.15
 """Data sets closer than this are near-duplicates."""
-_LANDMARKS = ("landmark_", "gain_of_")
+LANDMARKS = ("landmark_", "gain_of_")
 
 
 def unlikeness(past: Past, x: Floats) -> tuple[Floats, Floats]:
     """(n, n) and (n,): mean squared difference between past data sets, and of ``x`` (f,) from them, of the places of
     their meta-features; in units of the median between past data sets."""
     rows, own = places(*past.comparable(x))
-    landmarks = np.array([name.startswith(_LANDMARKS) for name in past.compared])
+    landmarks = np.array([name.startswith(LANDMARKS) for name in past.compared])
     share = np.where(landmarks, 1 / max(landmarks.sum(), 1), 1 / max((~landmarks).sum(), 1))
     share /= share.sum()
     rows, own = rows * np.sqrt(share), own * np.sqrt(share)

@@ -75,7 +75,7 @@ def read(data: str, target: str | None, encoding: str = "utf-8", store: str | No
         raise UserError(f"{path}: expected text in {encoding}, got {error}; set encoding=latin-1, say") from error
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: expected a {path.suffix[1:]} file, got: {reason}") from error
+        raise UserError(f"{path}: expected data in the format {path.suffix[1:]}, got: {reason}") from error
 
 
 def _csv(path: Path, encoding: str) -> pd.DataFrame:

@@ -143,6 +143,8 @@ def pasts(table: pd.DataFrame, described: pd.DataFrame, fewest: int = FEWEST) ->
         for kind in sorted(find_learner(learner).spaces):
             metric = _metric(learner, kind)
             rows = full[full["learner"].eq(learner) & full["data"].isin(known.index[known["kind"] == kind])]
+            if rows.empty or not {"validation_" + metric, "test_" + metric} <= set(rows):
+                continue
             losses = [
                 rows.pivot(index="data", columns="configuration", values=part + metric).astype(float)
                 for part in ("validation_", "test_")

@@ -68,7 +68,7 @@ def prove(
             raise UserError(f"expected data sets of three families of {kind} at least, got {len(families)}")
         for family in families:
             tell(f"{kind}: {family}")
-            rests = [_rest(past, family) for past in of_kind]
+            rests = [rest_of(past, family) for past in of_kind]
             chosen = choose([rest for rest, _ in rests])
             for past, (rest, excluded) in zip(of_kind, rests, strict=True):
                 given = {"learner": past.learner, "kind": kind, "family": family, "excluded": excluded}
@@ -79,7 +79,7 @@ def prove(
     return pd.DataFrame(rows)
 
 
-def _rest(past: Past, family: str) -> tuple[Past, int]:
+def rest_of(past: Past, family: str) -> tuple[Past, int]:
     """What may be learnt from when a family is left out, and how many near-duplicates were left out, too."""
     rest, own = past.without([family]), past.features[past.families == family]
     near = np.any([unlikeness(rest, x)[1] < NEAR for x in own], axis=0) if len(own) else np.zeros(len(rest), bool)

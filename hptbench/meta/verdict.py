@@ -61,7 +61,7 @@ def targets(rows: pd.DataFrame) -> list[Target]:
             f"and a data set; {pair_sentence(default, _MEASURE)}",
         )
     ]
-    for count, most in ((1, 16), (8, max(k for k in RANDOM_COUNTS if (rows["count"] == k).any()))):
+    for count, most in ((1, _drawn(rows, 16)), (8, _drawn(rows, 64))):
         pair = _pair(rows, (AUTO, count), (RANDOM, most))
         what = "the first recommendation is" if count == 1 else f"the best of the first {count} is"
         out.append(
@@ -102,8 +102,8 @@ def _some(counts: Sequence[int]) -> str:
     return ", ".join(map(str, counts)) or "none"
 
 
-def page(rows: pd.DataFrame, command: str) -> str:
-    """The page."""
+def page(rows: pd.DataFrame, ablated: pd.DataFrame, command: str) -> str:
+    """The page; ``ablated`` as :func:`hptbench.meta.ablation.ablate` returns it."""
     learners = rows.groupby(["learner", "kind"])["data"].nunique()
     families = rows.groupby("kind")["family"].nunique()
     members = rows.loc[rows["recommender"] == AUTO].drop_duplicates(["kind", "family"])["members"].value_counts()
@@ -143,8 +143,42 @@ def page(rows: pd.DataFrame, command: str) -> str:
         "## By learner: the first recommendation, and the best of the first eight",
         "",
         *_by_learner(rows, learners),
+        "",
+        "## What limits it",
+        "",
+        *_ceiling(rows),
+        "",
+        "The recommender `process` with less to learn from (means over learners and data sets, each family left out):",
+        "",
+        "| | first | best of 8 | first better than the default |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {one['loss_1'].mean():.3f} | {one['loss_8'].mean():.3f} | {one['better'].mean():.1%} |"
+            for name, one in ablated.groupby("change", sort=False)
+        ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _ceiling(rows: pd.DataFrame) -> list[str]:
+    """How often anything could be better than the default."""
+    most = _drawn(rows, 64)
+    wide = rows.set_index(["learner", "kind", "data", "recommender", "count"])["loss"].unstack(["recommender", "count"])
+    default, searched, first = wide["default", 1], wide[RANDOM, most], wide[AUTO, 1]
+    differs = first != default
+    return [
+        f"Trying all {most} configurations of the table and taking the best by validation is better than the default "
+        f"on the test rows of {(searched < default).mean():.1%} of the pairs of a learner and a data set, equal on "
+        f"{(searched == default).mean():.1%}; no configuration at all is better on {(default == 0).mean():.1%}. "
+        "Where auto's first recommendation is not the default itself, it is better on "
+        f"{(first < default)[differs].mean():.1%}.",
+    ]
+
+
+def _drawn(rows: pd.DataFrame, wanted: int) -> int:
+    """Of the numbers of draws of random search the largest that is not above ``wanted``."""
+    counts = rows.loc[rows["recommender"] == RANDOM, "count"]
+    return int(counts[counts <= wanted].max())
 
 
 def _near(rows: pd.DataFrame) -> str:
@@ -179,9 +213,10 @@ def _against(rows: pd.DataFrame) -> list[str]:
 
 def _by_learner(rows: pd.DataFrame, learners: pd.Series[int]) -> list[str]:
     shown = ("default", "greedy_portfolio", "nearest", AUTO)
+    drawn = _drawn(rows, 16)
     heads = [*(f"{name} {k}" for k in (1, 8) for name in shown if (name, k) != ("default", 8))]
     out = [
-        f"| learner | kind | data sets | {' | '.join(heads)} | random 16 | auto 1 better than default | equal |",
+        f"| learner | kind | data sets | {' | '.join(heads)} | random {drawn} | auto 1 better than default | equal |",
         "|---|---|---|" + "---|" * (len(heads) + 3),
     ]
     for (learner, kind), n in learners.items():  # type: ignore[misc]
@@ -189,7 +224,7 @@ def _by_learner(rows: pd.DataFrame, learners: pd.Series[int]) -> list[str]:
         mean = own.groupby(["recommender", "count"])["loss"].mean()
         first = own[own["count"] == 1].pivot(index="data", columns="recommender", values="loss")
         cells = [f"{mean[name, k]:.3f}" for k in (1, 8) for name in shown if (name, k) != ("default", 8)]
-        cells += [f"{mean[RANDOM, 16]:.3f}", f"{np.mean(first[AUTO] < first['default']):.0%}"]
+        cells += [f"{mean[RANDOM, drawn]:.3f}", f"{np.mean(first[AUTO] < first['default']):.0%}"]
         cells += [f"{np.mean(first[AUTO] == first['default']):.0%}"]
         out.append(f"| {learner} | {kind} | {n} | {' | '.join(cells)} |")
     return out
