@@ -43,7 +43,8 @@ def losses(rows: pd.DataFrame, wanted: Sequence[tuple[str, int]]) -> tuple[list[
 
 def pairs(rows: pd.DataFrame, count: int) -> list[Pair]:
     """auto against all others with so many recommendations, corrected as one family of tests."""
-    names = [AUTO, *(name for name in rows["recommender"].unique() if name != AUTO)]
+    there = rows.loc[rows["count"] == count, "recommender"].unique()
+    names = [AUTO, *(name for name in there if name != AUTO)]
     return against(losses(rows, [(name, count) for name in names])[1], names, AUTO)
 
 
@@ -206,7 +207,8 @@ def _against(rows: pd.DataFrame) -> list[str]:
     out = [f"| auto minus | {' | '.join(map(str, COUNTS))} |", "|---|" + "---|" * len(COUNTS)]
     for name in _names(rows):
         if name != AUTO:
-            cells = [f"{tests[k][name].difference:+.3f} (p {tests[k][name].p_holm:.2g})" for k in COUNTS]
+            found = [tests[k].get(name) for k in COUNTS]
+            cells = [f"{pair.difference:+.3f} (p {pair.p_holm:.2g})" if pair else "" for pair in found]
             out.append(f"| {name} | {' | '.join(cells)} |")
     return out
 
