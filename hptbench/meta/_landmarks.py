@@ -179,4 +179,4 @@ def _trees(X: Floats, Y: Floats, T: Floats) -> Iterator[tuple[str, Floats]]:
 def _distances(A: Floats, B: Floats) -> Floats:
     """(a, b) squared Euclidean distances."""
     square = (A**2).sum(axis=1)[:, None] + (B**2).sum(axis=1)[None, :] - 2 * A @ B.T
-    return np.maximum(square, 0.0)
+    return np.asarray(np.maximum(square, 0.0))

@@ -57,7 +57,7 @@ class View:
         if self.table.n_classes:
             return np.asarray(y[:, None] == np.unique(y)[None, :], float)
         scale = float(y.std())
-        return ((y - y.mean()) / (scale or 1.0))[:, None]
+        return np.asarray(((y - y.mean()) / (scale or 1.0))[:, None])
 
     @property
     def constant(self) -> bool:

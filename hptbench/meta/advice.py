@@ -105,7 +105,7 @@ def _good(past: Past, positive: Floats) -> Floats:
     """(c,) how much each configuration belongs to the best of the past data sets; they sum to 1."""
     count = max(round(_TOP * len(past.configs)), 1)
     best = np.argsort(past.losses, axis=1, kind="stable")[:, :count]
-    return np.bincount(best.ravel(), np.repeat(positive / count, count), minlength=len(past.configs))
+    return np.asarray(np.bincount(best.ravel(), np.repeat(positive / count, count), len(past.configs)), float)
 
 
 def _prior(space: Space, configs: tuple[Config, ...], good: Floats) -> dict[str, dict[str, float]]:

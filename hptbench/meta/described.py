@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError, unknown
 from hptbench.learners import Table
@@ -38,7 +38,8 @@ def described(
     The family is the index's; without such a column, each data set is its own. UserError for unknown names."""
     import pandas as pd
 
-    kinds = find("task", "dataset").data_sets(store)
+    task: Any = find("task", "dataset")
+    kinds = task.data_sets(store)
     for name in names or ():
         if name not in kinds:
             raise unknown(f"data set of {store}", name, kinds)

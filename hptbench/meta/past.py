@@ -137,7 +137,7 @@ def pasts(table: pd.DataFrame, described: pd.DataFrame, fewest: int = FEWEST) ->
     _check(table, described)
     full = table[(table["fidelity"] == table["fidelity"].max()) & (table["status"] == "ok")]
     known = described.set_index("data")
-    names = tuple(name for name in described if name not in KEYS)
+    names = tuple(str(name) for name in described if name not in KEYS)
     out: dict[Key, Past] = {}
     for learner in sorted(full["learner"].astype(str).unique()):
         for kind in sorted(find_learner(learner).spaces):
@@ -156,7 +156,7 @@ def pasts(table: pd.DataFrame, described: pd.DataFrame, fewest: int = FEWEST) ->
             data = tuple(map(str, losses[0].index[whole]))
             out[learner, kind] = Past(
                 learner, kind, metric, configs, data, known.loc[list(data), "family"].to_numpy(str), names,
-                known.loc[list(data), list(names)].to_numpy(float), *(part[whole].to_numpy() for part in losses),
+                known.loc[list(data)][list(names)].to_numpy(float), *(part[whole].to_numpy() for part in losses),
             )  # fmt: skip
     if not out:
         raise UserError(

@@ -221,7 +221,7 @@ def _by_learner(rows: pd.DataFrame, learners: pd.Series[int]) -> list[str]:
         f"| learner | kind | data sets | {' | '.join(heads)} | random {drawn} | auto 1 better than default | equal |",
         "|---|---|---|" + "---|" * (len(heads) + 3),
     ]
-    for (learner, kind), n in learners.items():  # type: ignore[misc]
+    for (learner, kind), n in zip(learners.index.to_list(), learners, strict=True):
         own = rows[(rows["learner"] == learner) & (rows["kind"] == kind)]
         mean = own.groupby(["recommender", "count"])["loss"].mean()
         first = own[own["count"] == 1].pivot(index="data", columns="recommender", values="loss")
