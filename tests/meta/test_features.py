@@ -35,10 +35,11 @@ def blobs() -> Table:
 
 
 def pymfe_of(X: Floats, y: np.ndarray, **settings: object) -> dict[str, float]:
-    mfe = pytest.importorskip("pymfe.mfe")
+    from pymfe.mfe import MFE
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = mfe.MFE(groups=["general", "statistical", "info-theory", "complexity"], summary=["mean", "sd", "max"])
+        model = MFE(groups=["general", "statistical", "info-theory", "complexity"], summary=["mean", "sd", "max"])
         names, values = model.fit(X, y, transform_num=False, transform_cat=None, **settings).extract()
     return dict(zip(names, map(float, values), strict=True))
 
