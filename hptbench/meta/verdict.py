@@ -126,8 +126,9 @@ def page(rows: pd.DataFrame, ablated: pd.DataFrame, command: str) -> str:
         "- **auto** chose its members within the past: "
         + ", ".join(f"{name} {n} times" for name, n in members.items())
         + ".",
-        "- **Settings** of the recommenders (sharpness, noise, trees, number of complements) were chosen in trial runs on the "
-        "project's own table: on it, the figures of `similar`, `process`, `forest` and `auto` are somewhat optimistic.",
+        "- **Settings** of the recommenders (sharpness, noise, trees, number of complements) were chosen in trial runs "
+        "on the project's own table: on it, the figures of `similar`, `process`, `forest` and `auto` are somewhat "
+        "optimistic.",
         "- **Tests**: Wilcoxon signed-rank over families, Holm's correction over all comparisons with one number of "
         "recommendations.",
         "",
