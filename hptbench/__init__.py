@@ -4,6 +4,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hptbench.meta.recommend import recommend as recommend
     from hptbench.protocol import Budget as Budget
     from hptbench.protocol import Fidelity as Fidelity
     from hptbench.search_cv import HPTSearchCV as HPTSearchCV
@@ -14,6 +15,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Budget": "protocol", "Fidelity": "protocol", "HPTSearchCV": "search_cv", "Tuner": "tuner", "tune": "tuning",
+    "recommend": "meta.recommend",
 }  # fmt: skip
 """What users need, by module: imported when it is used, so that the package itself imports next to nothing."""
 

@@ -39,6 +39,10 @@ Commands (the first word; none means run):
   collect-evaluations suite.path=DIR
                         the same configurations on every data set of a store, as one table; --help
   serve                 ask and tell for any language, as JSON over HTTP; --help
+  recommend data=FILE target=COLUMN
+                        configurations for your own data set, learnt from others; --help
+  meta features | train | evaluate
+                        what recommendations are learnt from, and how good they are; --help
   doctor                what is installed and usable here
 
 Settings (name=value; + adds what the configuration does not name):
@@ -62,6 +66,7 @@ Settings (name=value; + adds what the configuration does not name):
                         bounds of a learner's search space
   study=NAME            folder below results=results; default: the suite's name
   hypotheses=[]         [{better: bohb, than: random, at: 20}]: registered before the first run, tested by compare
+  meta=none             auto: the chosen methods begin with recommendations for each data set
   plot=true             draw the anytime curves
 
   --cfg job             show the whole configuration and end; --hydra-help for Hydra's own flags

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.space import Config, Space
+from hptbench.space import Config, Space, Value
 
 State: TypeAlias = Any
 """A training state (checkpoint); opaque to methods and runners, and only a cache: what it
@@ -114,11 +114,31 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
+class PastTask:
+    """What is known of an earlier task with the same search space."""
+
+    name: str
+    weight: float
+    """How much it counts for this task; those of an advice sum to 1."""
+    configs: tuple[Config, ...]
+    """What was tried there."""
+    losses: tuple[float, ...]
+    """Of these, to be minimised: comparable within a task only."""
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """What meta-learning knows of a task before the run; empty by default."""
 
     configs: tuple[Config, ...] = ()
     """Recommended configurations, the best first."""
+    prior: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Parameter -> {mean, std} of a number or {level: probability} of a category: where good configurations lay on past
+    tasks, in the form of ``pibo.prior``."""
+    ranges: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    """Parameter -> (least, greatest) of a number or the levels of a category, outside which no good one lay."""
+    past: tuple[PastTask, ...] = ()
+    """The past tasks that count most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +318,8 @@ class Traits:
     """Looks at the constraints; else it sees the objectives only, and may search where nothing is feasible."""
     finite: bool = False
     """A fixed design that may end before the budget (a grid)."""
+    advice: bool = False
+    """Begins with the problem's advice; others are wrapped in ``start_from`` where there is one (``meta=auto``)."""
     requires: tuple[str, ...] = ()
     """Modules of another library that the method wraps; none for our own methods. Only such may be missing."""
 

@@ -13,7 +13,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,7 @@ from hptbench.journal import Journal, journaled
 from hptbench.ledger import units
 from hptbench.live import live
 from hptbench.protocol import (
+    Advice,
     Budget,
     Clock,
     GoesOn,
@@ -71,13 +72,15 @@ class Plan:
     study: Path
     live: bool = False
     simulation: Simulation = PLAIN
+    advice: Advice = field(default_factory=Advice)
+    """From meta-learning, for the method."""
 
     @property
     def problem(self) -> Problem:
         """What the method sees."""
         task = self.task
         return Problem(
-            task.space, task.objectives, task.fidelity, self.budget, self.workers, constraints=task.constraints
+            task.space, task.objectives, task.fidelity, self.budget, self.workers, self.advice, task.constraints
         )
 
     @property
@@ -113,7 +116,9 @@ class Plan:
     @cached_property
     def id(self) -> str:
         """Hash of all that can change the result, and of nothing else."""
-        return digest({"protocol": self.protocol, "method": encoded(self.method, self.label), "seed": self.seed})
+        advice = {"advice": encoded(self.advice, "advice")} if self.advice != Advice() else {}
+        whole = {"protocol": self.protocol, "method": encoded(self.method, self.label), "seed": self.seed}
+        return digest(whole | advice)
 
     @property
     def folder(self) -> Path:

@@ -30,6 +30,7 @@ def test_the_wheel_runs_from_an_empty_folder_without_the_checkout(tmp_path: Path
         "hptbench/conf/space/svm.yaml",
         "hptbench/surrogates/README.md",
         "hptbench/openapi.yaml",
+        "hptbench/meta/recommender.npz",
         "hydra_plugins/hptbench_sweeper/sweeper.py",
     ):
         assert name in names

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hptbench import registry
 from hptbench.check import check_names, check_pair, check_resources, clock_for
+from hptbench.commands._advice import NO_ADVICE, advice_of, started
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Broken, Executor, check_whole
@@ -128,11 +129,15 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     seeds = _seeds(cfg.seeds)
     check_whole("workers", cfg.workers)
     study = _folder(cfg)
+    warm = _warm(cfg)
+    methods = {label: started(label, method) if label in warm else method for label, method in methods.items()}
     plans = []
     for task in tasks:
         clock = clock_for(str(cfg.clock), task)
+        advice = advice_of(task) if warm else NO_ADVICE
         for label, method in methods.items():
             plan = Plan(task, label, method, seeds[0], budget, cfg.workers, clock, limits, study, live, simulation)
+            plan = replace(plan, advice=advice if label in warm else NO_ADVICE)
             if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
                 one = Budget(max_jobs=1)
                 plan = replace(plan, budget=one, workers=1, clock=Clock.UNITS, live=False, simulation=PLAIN)
@@ -165,6 +170,13 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
         if name not in methods:
             methods[name] = registry.find("method", name)()
     return methods
+
+
+def _warm(cfg: DictConfig) -> set[str]:
+    """The labels of the methods that begin with advice: with ``meta=auto`` all that were chosen."""
+    if cfg.meta not in ("none", "auto"):
+        raise unknown("meta", cfg.meta, ("none", "auto"))
+    return {str(label) for label in cfg.get("method") or {}} - {DEFAULT} if cfg.meta == "auto" else set()
 
 
 def _plain(node: Any, name: str, cls: Any, words: Sequence[str] = ()) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def _command(argv: list[str]) -> int:
         "list": _list,
         "fetch": _fetch,
         "collect-evaluations": _evaluations,
+        "meta": _meta,
+        "recommend": _recommend,
         "doctor": _doctor,
         "serve": _serve,
     }
@@ -162,6 +164,18 @@ def _list(argv: list[str]) -> int:
 
 def _fetch(argv: list[str]) -> int:
     from hptbench.commands.fetch import main
+
+    return main(argv)
+
+
+def _meta(argv: list[str]) -> int:
+    from hptbench.commands.meta import main
+
+    return main(argv)
+
+
+def _recommend(argv: list[str]) -> int:
+    from hptbench.commands.recommend import main
 
     return main(argv)
 

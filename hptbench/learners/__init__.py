@@ -6,10 +6,12 @@ from functools import cache
 
 from hptbench.errors import UserError, unknown
 from hptbench.learners._base import FRACTION, Learner, Model, quiet_single_thread
+from hptbench.learners._encode import Dense
 from hptbench.learners._table import Rows, Table, TaskType
 
 __all__ = [
     "FRACTION",
+    "Dense",
     "Learner",
     "Model",
     "Rows",

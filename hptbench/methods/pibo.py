@@ -57,7 +57,7 @@ class PiBO:
     inner: str = "gp"
     """Method whose acquisition function is multiplied: gp, rf or tpe."""
     prior: Any = None
-    """What is believed of each parameter; what is left out is believed to be best near the task's default."""
+    """What is believed of each parameter. What is left out: the problem's advice; or else, near the task's default."""
     std: float = 0.25
     """Standard deviation of numbers about the default (and where a belief names none), in units of their range."""
     confidence: float = 0.75
@@ -67,7 +67,7 @@ class PiBO:
     they are not limited."""
     initial: int | None = None
     """Configurations before the first model: the prior's mode, then draws. None: as many as parameters, and one."""
-    traits: ClassVar[Traits] = Traits()
+    traits: ClassVar[Traits] = Traits(advice=True)
 
     def __post_init__(self) -> None:
         if self.inner not in _INNER:
@@ -91,7 +91,8 @@ class _Search:
     def __init__(self, method: PiBO, problem: Problem, rng: np.random.Generator) -> None:
         self._space, self._rng = problem.space, rng
         self._history = History(problem)
-        self._belief = Belief(problem.space, method.prior or {}, method.std, method.confidence)
+        prior = {**problem.advice.prior, **(method.prior or {})}
+        self._belief = Belief(problem.space, prior, method.std, method.confidence)
         limits = [limit for limit in (problem.budget.max_full_evals, problem.budget.max_jobs) if limit is not None]
         self._beta = (_SHARE * min(limits) if limits else _BETA) if method.beta is None else method.beta
         self._initial = method.initial or int((problem.space.sizes != 1).sum()) + 1

@@ -38,7 +38,7 @@ from hptbench.methods._history import key_of
 from hptbench.methods._moves import mutated
 from hptbench.protocol import JSON, Problem, Proposal, Report, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Kind, Space
+from hptbench.space import Config, Kind
 
 _TRIES, _DRAWS = 32, 256
 
@@ -55,7 +55,7 @@ class PriorBand:
     table: str = "paper"
     """Sizes of the brackets: ``paper`` (Hyperband's Algorithm 1) or ``hpbandster`` (the BOHB authors' code)."""
     prior: Any = None
-    """What is believed of each parameter; what is left out is believed to be best near the task's default."""
+    """What is believed of each parameter. What is left out: the problem's advice; or else, near the task's default."""
     std: float = 0.25
     """Standard deviation of numbers about the default and the incumbent, in units of their range."""
     confidence: float = 0.75
@@ -64,7 +64,7 @@ class PriorBand:
     """Probability that a hyperparameter of the incumbent is changed."""
     mutation_std: float = 0.25
     """Standard deviation of such a change, in units of the range."""
-    traits: ClassVar[Traits] = Traits(fidelity=True)
+    traits: ClassVar[Traits] = Traits(fidelity=True, advice=True)
 
     def __post_init__(self) -> None:
         if self.prior is not None and not isinstance(self.prior, Mapping):
@@ -88,7 +88,7 @@ class _Search(Brackets):
     def __init__(self, method: PriorBand, problem: Problem, rng: np.random.Generator) -> None:
         fidelities = levels(fidelity_of(problem), method.eta)
         brackets = plan(method.table, len(fidelities) - 1, method.eta)
-        self._ensemble = Ensemble(method, problem.space, fidelities, brackets, rng)
+        self._ensemble = Ensemble(method, problem, fidelities, brackets, rng)
         self._first: list[Proposal] = [Proposal(self._ensemble.mode(), fidelities[-1], note={"sampler": "mode"})]
         super().__init__(brackets, fidelities, self._ensemble)
 
@@ -103,13 +103,15 @@ class Ensemble:
     def __init__(
         self,
         method: PriorBand,
-        space: Space,
+        problem: Problem,
         fidelities: Sequence[float],
         brackets: Sequence[Sizes],
         rng: np.random.Generator,
     ) -> None:
+        space = problem.space
         self._method, self._space, self._rng, self._fidelities = method, space, rng, fidelities
-        self._prior = Belief(space, method.prior or {}, method.std, method.confidence)
+        prior = {**problem.advice.prior, **(method.prior or {})}
+        self._prior = Belief(space, prior, method.std, method.confidence)
         self._rungs = _rungs(brackets, len(fidelities))
         self._told: list[list[tuple[float, int, Config]]] = [[] for _ in fidelities]
         """Per rung (value, job, configuration) of what has succeeded."""

@@ -45,7 +45,7 @@ class StartFrom:
     """Which task of the study. None: its only one."""
     top: int = 5
     """How many of the study's best, by value among those that were trained furthest."""
-    traits: ClassVar[Traits] = Traits(max_objectives=1_000_000)
+    traits: ClassVar[Traits] = Traits(max_objectives=1_000_000, advice=True)
 
     def __post_init__(self) -> None:
         if self.top < 1:

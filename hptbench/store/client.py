@@ -99,7 +99,7 @@ def may_pass(error: BaseException) -> bool:
     """Whether asking again may help: not for what OpenML or we refuse, nor for mistakes in the program."""
     import xml.parsers.expat
 
-    import arff  # type: ignore[import-untyped]
+    import arff
     from openml.exceptions import (
         OpenMLNotAuthorizedError,
         OpenMLPrivateDatasetError,

@@ -1,0 +1,109 @@
+"""``meta``: what recommendations are learnt from, and how good they are on data sets that nobody saw.
+
+python -m hptbench meta features --store DIR     meta-features of a store's data sets, as a small table
+python -m hptbench meta train                    the recommender that ships with the package
+python -m hptbench meta evaluate                 leave one family of data sets out, compare the recommenders
+
+Each reads and writes the files that its flags name; the defaults are those of the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hptbench.errors import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TABLE, _FEATURES = "results/evaluations/tabular.parquet", "results/evaluations/features.parquet"
+_MAX_ROWS = 4000
+"""Those of results/evaluations/tabular.parquet."""
+
+
+def main(argv: list[str]) -> int:
+    """Do what the first word says."""
+    verbs = {"features": _features, "train": _train, "evaluate": _evaluate}
+    parser = argparse.ArgumentParser(
+        "python -m hptbench meta", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("verb", metavar="|".join(verbs))
+    verb, rest = parser.parse_args(argv[:1]).verb, argv[1:]
+    if verb not in verbs:
+        raise unknown("meta command", verb, verbs)
+    return verbs[verb](rest)
+
+
+def _features(argv: list[str]) -> int:
+    """Meta-features of a store's data sets."""
+    from hptbench.files import write_whole
+    from hptbench.meta.described import described
+
+    parser = argparse.ArgumentParser("python -m hptbench meta features", description=_features.__doc__)
+    parser.add_argument("--store", required=True, help="folder of the store")
+    parser.add_argument("--data", nargs="*", help="names of data sets; default: all")
+    parser.add_argument("--max-rows", type=int, default=_MAX_ROWS, help="as in the table of evaluations (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path(_FEATURES), help="%(default)s")
+    options = parser.parse_args(argv)
+    table = described(options.store, options.data, options.max_rows, lambda name: print(name, file=sys.stderr))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(options.out, lambda part: table.to_parquet(part, compression="zstd", index=False))
+    print(f"{options.out}: {table.shape[1] - 4} meta-features of {len(table)} data sets")
+    return 0
+
+
+def _train(argv: list[str]) -> int:
+    """Learn what to recommend: the artefact that ships with the package."""
+    from hptbench.meta import artefact
+
+    parser = argparse.ArgumentParser("python -m hptbench meta train", description=_train.__doc__)
+    _tables(parser)
+    parser.add_argument("--out", type=Path, default=artefact.SHIPPED, help="%(default)s")
+    options = parser.parse_args(argv)
+    found = artefact.train(*_read(options))
+    artefact.save(found, options.out)
+    size = options.out.stat().st_size / 1e6
+    members = "; ".join(f"{kind}: {'+'.join(auto.members)}" for kind, auto in found.autos.items())
+    print(f"{options.out}: {len(found.pasts)} pairs of a learner and a kind of task, {size:.1f} MB; auto is {members}")
+    return 0
+
+
+def _evaluate(argv: list[str]) -> int:
+    """Leave one family of data sets out after the other; write proof.parquet and proof.md."""
+    from hptbench.files import write_whole
+    from hptbench.meta import ablation, proof, verdict
+    from hptbench.meta.past import pasts
+
+    parser = argparse.ArgumentParser("python -m hptbench meta evaluate", description=_evaluate.__doc__)
+    _tables(parser)
+    parser.add_argument("--without", nargs="*", default=[], choices=proof.RECOMMENDERS, help="of these recommenders")
+    parser.add_argument("--out", type=Path, default=Path("results/meta"), help="folder; %(default)s")
+    options = parser.parse_args(argv)
+    compared = {name: one for name, one in proof.RECOMMENDERS.items() if name not in options.without}
+    found = pasts(*_read(options))
+    ablated = ablation.ablate(found)
+    rows = proof.prove(found, compared, lambda name: print(name, file=sys.stderr))
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_whole(options.out / "proof.parquet", lambda part: rows.to_parquet(part, compression="zstd", index=False))
+    text = verdict.page(rows, ablated, shlex.join(["python", "-m", "hptbench", "meta", "evaluate", *argv]))
+    write_whole(options.out / "proof.md", lambda part: part.write_text(text, encoding="utf-8"))
+    for target in verdict.targets(rows):
+        print(f"{'holds' if target.holds else 'DOES NOT HOLD'}: {target.claim}")
+    print(f"{options.out / 'proof.md'}")
+    return 0
+
+
+def _tables(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--table", type=Path, default=Path(_TABLE), help="of collect-evaluations; %(default)s")
+    parser.add_argument("--features", type=Path, default=Path(_FEATURES), help="of meta features; %(default)s")
+
+
+def _read(options: argparse.Namespace) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table of evaluations and that of meta-features."""
+    from hptbench.tasks._parquet import read_parquet
+
+    return read_parquet(options.table, "table of evaluations"), read_parquet(options.features, "table of meta-features")

@@ -1,0 +1,1 @@
+"""Meta-learning: from a data set to recommended configurations and warm starts."""

@@ -1,0 +1,144 @@
+"""Recommended configurations for a user's own data set: ``hptbench.recommend``."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hptbench.errors import UserError
+from hptbench.learners import TaskType
+from hptbench.meta._recommender import ordered
+from hptbench.meta.advice import CONFIGS, Gain, Reason, advise, gains, reasons
+from hptbench.meta.artefact import Trained, load
+from hptbench.meta.code import code
+from hptbench.meta.features import Features, features
+from hptbench.meta.frames import Cleaned, cleaned
+from hptbench.meta.past import Past, joined
+from hptbench.protocol import Advice
+from hptbench.space import Config, Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NEAREST = 5
+MOST = 25
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A recommended configuration."""
+
+    learner: str
+    config: Config
+    gain: Gain
+    """What is to be expected of it against the learner's default."""
+    code: str
+    """Ready to paste: from ``X`` and ``y`` to a fitted ``model``."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What is recommended for a data set, and why."""
+
+    kind: TaskType
+    metric: str
+    """The loss that the gains are of."""
+    shape: tuple[int, int]
+    """Rows and columns that were learnt from."""
+    ranked: tuple[Ranked, ...]
+    """The first to try first."""
+    nearest: Mapping[str, float]
+    """The past data sets that count most -> their weight."""
+    reasons: tuple[Reason, ...]
+    """The meta-features that matter most."""
+    notes: tuple[str, ...]
+    """What was changed of the data set, and which meta-features it lacks."""
+    advice: Mapping[str, Advice]
+    """Learner -> what methods can begin with."""
+
+    @property
+    def configs(self) -> list[Config]:
+        """The recommended configurations."""
+        return [dict(one.config) for one in self.ranked]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it but the past tasks, as JSON; no NaN in it."""
+        whole = {key: value for key, value in asdict(self).items() if key != "advice"}
+        whole["prior"] = {learner: advice.prior for learner, advice in self.advice.items()}
+        whole["ranges"] = {learner: advice.ranges for learner, advice in self.advice.items()}
+        out: dict[str, Any] = _without_nan(whole)
+        return out
+
+
+def recommend(
+    X: pd.DataFrame | Floats, y: Sequence[Any], learner: str | None = None, n: int = CONFIGS, kind: str | None = None
+) -> Recommendation:
+    """The ``n`` configurations to try first on a data set, of one learner, or of whichever are expected to do best.
+
+    ``X``: a data frame or an array (rows, columns); ``y``: the target, (rows,). ``kind``: classification or regression;
+    None: what the target looks like. Takes a few seconds on any data set; nothing is sent anywhere. UserError, in one
+    sentence, for data sets that nothing can be said about."""
+    import pandas as pd
+
+    frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
+    name = "target"
+    while name in map(str, frame.columns):
+        name += "_"
+    target = np.asarray(y)
+    if target.ndim != 1 or len(target) != len(frame):
+        raise UserError(f"expected as many targets as rows, ({len(frame)},), got {target.shape}")
+    return recommended(cleaned(frame.assign(**{name: target}), name, kind), learner, n)
+
+
+def recommended(data: Cleaned, learner: str | None, n: int, trained: Trained | None = None) -> Recommendation:
+    """See :func:`recommend`."""
+    if not 1 <= n <= MOST:
+        raise UserError(f"expected 1 to {MOST} configurations, got {n}")
+    trained = trained or load()
+    found = features(data.table)
+    pasts = [trained.past(learner, data.kind)] if learner else _comparable(trained, data.kind)
+    past, place = joined(pasts)
+    x = np.array([found.values.get(name, math.nan) for name in past.names])
+    auto = trained.autos[data.kind]
+    weights = auto.weights(past, x)
+    own = {one.learner: auto.weights(one, x) for one in pasts}
+    ranked = []
+    for i in ordered(past.losses, weights, n):
+        one, c = pasts[place[i][0]], place[i][1]
+        gain = gains(one, own[one.learner], c)
+        ranked.append(Ranked(one.learner, one.configs[c], gain, code(one.learner, one.configs[c], data.table)))
+    positive = np.maximum(weights, 0) / np.maximum(weights, 0).sum()
+    near = np.argsort(-positive, kind="stable")[:_NEAREST]
+    used = list(dict.fromkeys(one.learner for one in ranked))
+    notes = (*data.notes, *_lacking(found, past))
+    return Recommendation(
+        data.kind, past.metric, (len(data.table), data.table.X.shape[1]), tuple(ranked),
+        {past.data[i]: float(positive[i]) for i in near}, tuple(reasons(past, x)), notes,
+        {name: advise(trained.past(name, data.kind), auto, x, n) for name in used},
+    )  # fmt: skip
+
+
+def _comparable(trained: Trained, kind: TaskType) -> list[Past]:
+    """The pasts of the learners of a kind with the most frequent metric."""
+    of_kind = [trained.past(name, kind) for name in trained.learners(kind)]
+    [(metric, _)] = Counter(past.metric for past in of_kind).most_common(1)
+    return [past for past in of_kind if past.metric == metric]
+
+
+def _lacking(found: Features, past: Past) -> list[str]:
+    """Which of the meta-features that count the data set lacks, by reason."""
+    missing = Counter(found.reasons[name] for name in past.compared if name in found.reasons)
+    return [f"{count} meta-features are not defined and count as usual: {why}" for why, count in missing.items()]
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
