@@ -202,6 +202,11 @@ def test_to_wait_is_not_to_be_over(tmp_path: Path) -> None:
         assert len(loaded.history) == 3
 
 
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be opened as a journal \(No such file or directory\)"):
+        Tuner(SPACE, "random", path=tmp_path / "none" / "journal.jsonl")
+
+
 def test_what_is_closed_takes_nothing_more(tmp_path: Path) -> None:
     tuner = Tuner(SPACE, "random", path=tmp_path / "journal.jsonl")
     job = tuner.ask()
