@@ -48,8 +48,12 @@ def budget_of(given: float | Budget | Mapping[str, Any]) -> Budget:
         given = made(Budget, given, "budget")
     if not isinstance(given, Budget):
         given = Budget(max_full_evals=numbers(given, 1, "budget to be a number of full evaluations")[0])
-    if given.max_time is not None:
-        raise UserError("expected a budget in full evaluations or jobs, got max_time: stop asking when the time is up")
+    for name in ("max_time", "cpu_hours", "energy_kwh"):
+        if getattr(given, name) is not None:
+            raise UserError(
+                f"expected a budget in full evaluations or jobs, got {name}: that is measured of a study's jobs alone; "
+                "stop asking when the time is up"
+            )
     return given
 
 
@@ -83,7 +87,7 @@ def pair(point: Any) -> tuple[float, Any]:
 
 def names(name: str, given: Any) -> list[str]:
     """A list of texts."""
-    if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+    if not isinstance(given, Sequence) or isinstance(given, str) or not all(isinstance(one, str) for one in given):
         raise UserError(f"expected {name} to be a list of names, got {given!r}")
     return list(given)
 
@@ -92,6 +96,10 @@ def numbers(given: Any, n: int, what: str) -> tuple[float, ...]:
     """``n`` numbers, of which one needs no sequence."""
     values = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
     numeric = [isinstance(v, Real) and not isinstance(v, bool) for v in values]
-    if len(values) != n or not all(numeric):
-        raise UserError(f"expected {what}{f' ({n} numbers)' if n != 1 else ''}, got {given!r}")
-    return tuple(map(float, values))
+    try:
+        if len(values) == n and all(numeric):
+            return tuple(map(float, values))
+        got = repr(given)
+    except OverflowError:
+        got = "a whole number that no float can hold"
+    raise UserError(f"expected {what}{f' ({n} numbers)' if n != 1 else ''}, got {got}")

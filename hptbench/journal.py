@@ -44,7 +44,12 @@ class Log:
         self.head = {"format": _FORMAT, "run": run} | dict(about or {})
         """The first line of a new one."""
         self._unsynced = False
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be opened as a journal ({error.strerror}): its folder has to exist, and to be writable"
+            ) from error
         try:
             self._lock()
             lines, self._size = _read(path)
@@ -169,6 +174,14 @@ class Journal(Log):
         )
 
 
+def begun(path: Path) -> bool:
+    """Whether there is a log: a process may have been killed, or the disk full, before its first line was written."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _whole(file.readline())
+
+
 def header(path: Path) -> dict[str, Any]:
     """The first line of a log: what it is of. UserError if there is no log."""
     lines = _read(path)[0] if path.is_file() else []
@@ -224,15 +237,19 @@ def _line(entry: Mapping[str, Any]) -> bytes:
     return b"%s\t%08x\n" % (body, zlib.crc32(body))
 
 
+def _whole(line: bytes) -> bool:
+    body, _, check = line.rpartition(b"\t")
+    return check == b"%08x\n" % zlib.crc32(body)
+
+
 def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The entries before the first damaged line, and the number of bytes that they fill."""
     lines: list[dict[str, Any]] = []
     good, torn = 0, None
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        body, _, check = line.rstrip(b"\n").rpartition(b"\t")
-        whole = line.endswith(b"\n") and check == b"%08x" % zlib.crc32(body)
+        whole = _whole(line)
         if whole and torn is None:
-            lines.append(json.loads(body))
+            lines.append(json.loads(line.rpartition(b"\t")[0]))
             good += len(line)
         elif whole:
             raise UserError(

@@ -120,6 +120,8 @@ class HPTSearchCV(BaseSearchCV):  # type: ignore[misc]
                 f"expected min_resource and max_resource for resource={self.resource!r} (max_resource is all rows of "
                 f"{SAMPLES}), got {self.min_resource} and {self.max_resource}"
             )
+        if rows and high > self._rows:
+            raise UserError(f"expected max_resource to be at most the {self._rows} rows that there are, got {high}")
         if not rows and self.resource not in self.estimator.get_params():
             raise UserError(f"expected resource to be {SAMPLES} or a parameter of the estimator, got {self.resource!r}")
         return Fidelity(float(self.min_resource), float(high), self.resource)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hptbench.errors import UserError, unknown
+from hptbench.journal import begun
 from hptbench.protocol import Status
 from hptbench.suggestions import Result, Suggestion, best_of, front_of
 from hptbench.tuner import Tuner
@@ -37,11 +38,13 @@ TELL: Mapping[str, tuple[type, ...]] = {
     "job": (int,), "value": _NUMBERS, "constraints": _NUMBERS, "cost": _NUMBER, "status": (str,), "message": (str,),
     "curve": (list,),
 }  # fmt: skip
-_NAME = re.compile(r"\w[\w.-]{0,63}")
+_NAME = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
+"""As it is written in a path of HTTP."""
 _LARGEST = 10**7
 """Bytes of a request."""
+_MOST = 1000
+"""Jobs of a request."""
 _LEAST_TOKEN = 16
-_LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Refused(Exception):
@@ -59,13 +62,13 @@ class Tuners:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._open: dict[str, Tuner] = {}
-        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        """By name: to load a tuner may take long, and the others do not wait for it."""
 
     def close(self) -> None:
         """Let go of all journals."""
-        with self._lock:
-            while self._open:
-                self._open.popitem()[1].close()
+        while self._open:
+            self._open.popitem()[1].close()
 
     def names(self) -> list[str]:
         """Of all that there are."""
@@ -74,9 +77,9 @@ class Tuners:
     def create(self, name: str, settings: Mapping[str, Any]) -> tuple[Tuner, bool]:
         """The tuner of these settings, and whether it is new. Refused if there is one of others."""
         made = Tuner(**settings)
-        with self._lock:
-            path = self._path(name)
-            if not path.is_file():
+        path = self._path(name)
+        with self._locks.setdefault(name, threading.Lock()):
+            if not begun(path):
                 self._open[name] = Tuner(**settings, path=path)
                 return self._open[name], True
         there = self[name]
@@ -86,17 +89,17 @@ class Tuners:
         return there, False
 
     def __getitem__(self, name: str) -> Tuner:
-        with self._lock:
-            path = self._path(name)
-            if not path.is_file():
-                raise Refused(HTTPStatus.NOT_FOUND, str(unknown("tuner", name, self.names())))
-            if name not in self._open:
+        path = self._path(name)
+        if not begun(path):
+            raise Refused(HTTPStatus.NOT_FOUND, str(unknown("tuner", name, self.names())))
+        with self._locks.setdefault(name, threading.Lock()):
+            if name not in self._open or self._open[name].closed:  # its method has raised an exception
                 self._open[name] = Tuner.load(path)
             return self._open[name]
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise UserError(f"expected a name of letters, digits, _, - and ., at most 64, got {name!r}")
+            raise UserError(f"expected a name of letters (a to z), digits, _, - and ., at most 64, got {name!r}")
         return self._folder / f"{name}.jsonl"
 
 
@@ -163,12 +166,17 @@ class Service(ThreadingHTTPServer):
         name, space = str(given.pop("name")), given["space"]
         if isinstance(space, str) and not re.fullmatch(r"\w+", space):  # no file of the server's
             raise UserError(f"expected the space itself, or the name of a packaged one, got {space!r}")
+        if given.get("method") == "start_from":  # which can read files of the server's, too
+            raise UserError("expected the method itself, got 'start_from': give it with the field start")
         tuner, new = self.tuners.create(name, given)
         return (HTTPStatus.CREATED if new else HTTPStatus.OK), _state(name, tuner)
 
 
 def _ask(tuner: Tuner, body: Any) -> Any:
-    jobs = tuner.ask(_fields(body, ASK, ()).get("n", 1))
+    n = _fields(body, ASK, ()).get("n", 1)
+    if n > _MOST:
+        raise UserError(f"expected to ask for at most {_MOST} jobs at a time, got {n}")
+    jobs = tuner.ask(n)
     return {"jobs": [_job(job) for job in jobs], "over": tuner.over}
 
 
@@ -224,6 +232,10 @@ def _result(result: Result) -> Any:
     }
 
 
+def _encoded(answer: Any) -> bytes:
+    return json.dumps(answer, allow_nan=False).encode() + b"\n"
+
+
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
@@ -236,6 +248,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "hptbench"
     sys_version = ""
     timeout = 60
+    error_content_type = "application/json"
+    error_message_format = '{"error": "%(message)s"}\n'
 
     def do_GET(self) -> None:
         self._answer(lambda: None)
@@ -244,22 +258,25 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._body)
 
     def _answer(self, read: Callable[[], Any]) -> None:
+        kind = "application/json"
         try:
             self._check()
             body = read()
             if self.path == "/openapi.yaml" and self.command == "GET":
                 schema = resources.files("hptbench").joinpath("openapi.yaml").read_bytes()
-                self._send(HTTPStatus.OK, schema, "application/yaml")
-                return
-            status, answer = self.server.answer(self.command, self.path, body)
+                status, answer, kind = HTTPStatus.OK, schema, "application/yaml"
+            else:
+                status, found = self.server.answer(self.command, self.path, body)
+                answer = _encoded(found)
         except Refused as error:
-            status, answer = error.status, {"error": str(error)}
+            status, answer = error.status, _encoded({"error": str(error)})
         except UserError as error:
-            status, answer = HTTPStatus.BAD_REQUEST, {"error": str(error)}
+            status, answer = HTTPStatus.BAD_REQUEST, _encoded({"error": str(error)})
         except Exception as error:  # of a method: the server goes on, and says so
             self.log_error("%s: %s", type(error).__name__, error)
-            status, answer = HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"{type(error).__name__}: {error}"}
-        self._send(status, json.dumps(answer, allow_nan=False).encode() + b"\n", "application/json")
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            answer = _encoded({"error": f"{type(error).__name__}: {error}"})
+        self._send(status, answer, kind)
 
     def _check(self) -> None:
         token = self.server.token
@@ -267,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             given = self.headers.get("Authorization") or ""
             if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
                 raise Refused(HTTPStatus.UNAUTHORIZED, "expected the header Authorization: Bearer TOKEN")
-        elif re.sub(r":\d+$", "", self.headers.get("Host") or "") not in _LOCAL:
+        elif not _is_loopback(re.sub(r":\d+$", "", self.headers.get("Host") or "").strip("[]")):
             raise Refused(HTTPStatus.FORBIDDEN, "only for this machine, by its own name")
 
     def _body(self) -> Any:

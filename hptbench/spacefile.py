@@ -18,6 +18,7 @@ a ``ConfigSpace.ConfigurationSpace`` given to :class:`hptbench.space.Space` can.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -122,6 +123,8 @@ def _whole(
             out[name] = spec
             continue
         other = spec["space"]
+        if not isinstance(other, str):
+            raise UserError(f"{where}.{name}.space: expected the name of a space, got {other!r}")
         if other in inside:
             raise UserError(
                 f"{where}.{name}: the spaces {' > '.join((*inside, other))} include each other; take one out"
@@ -177,6 +180,8 @@ def _number(where: str, name: str, spec: Mapping[str, Any], kind: str) -> Any:
     make: type[float] | type[int] = float if kind == "float" else int
     given = {field: float(spec[field]) for field in ("lower", "upper", "default") if spec.get(field) is not None}
     for field, value in given.items():
+        if not math.isfinite(value):
+            raise UserError(f"{where}.{field}: expected a finite number, got {spec[field]}")
         if kind == "integer" and not value.is_integer():
             raise UserError(f"{where}.{field}: expected a whole number, got {spec[field]}")
     low, high, log = make(given["lower"]), make(given["upper"]), spec.get("log", False)
@@ -231,8 +236,8 @@ def _packaged(name: str) -> Mapping[str, Mapping[str, Any]]:
 
     from hptbench.paths import conf_dir
 
-    file = conf_dir() / "space" / f"{name}.yaml"
-    if not file.is_file():
-        raise unknown("space", name, [f.stem for f in file.parent.glob("*.yaml")])
-    parameters: Mapping[str, Mapping[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    files = {file.stem: file for file in (conf_dir() / "space").glob("*.yaml")}
+    if name not in files:  # whatever else it may be the path of
+        raise unknown("space", name, files)
+    parameters: Mapping[str, Mapping[str, Any]] = yaml.safe_load(files[name].read_text(encoding="utf-8"))
     return parameters

@@ -17,7 +17,8 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, Self, overload
@@ -77,6 +78,8 @@ class Tuner:
             raise unknown("clock", clock, list(Clock))
         whole("seed", seed, 0), whole("workers", workers, 1)
         axis: Fidelity | None = made(Fidelity, fidelity, "fidelity") if isinstance(fidelity, Mapping) else fidelity
+        if not isinstance(axis, Fidelity | None):
+            raise UserError(f"expected fidelity to be a Fidelity, or its fields, got {fidelity!r}")
         self._problem = Problem(
             space_of(space),
             tuple(names("objectives", objectives)),
@@ -112,6 +115,8 @@ class Tuner:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
         self._entries: list[dict[str, Any]] = []
         self._written = 0
+        self.closed = False
+        """Nothing more can be asked or told: it was closed, or its method has raised an exception."""
         self._log: Log | None = None
         self._head = {"format": 1, "run": digest([self.about, encoded(chosen, "method")]), "tuner": self.about}
         if path is not None:
@@ -144,8 +149,9 @@ class Tuner:
         if n is not None and n < 1:
             raise UserError(f"expected to ask for at least 1 job, got {n}")
         with self._lock:
-            self._flush()
-            jobs = self._ask(1 if n is None else n)
+            self._ready()
+            with self._at_work():
+                jobs = self._ask(1 if n is None else n)
             self._flush()
             shown = [self._shown(job) for job in jobs]
         return shown if n is not None else (shown[0] if shown else None)
@@ -168,16 +174,16 @@ class Tuner:
         UserError if the job is not pending, or the values are not as many numbers as there are objectives."""
         number = job.id if isinstance(job, Suggestion) else job
         with self._lock:
-            self._flush()
+            self._ready()
             if number in self._told:
-                return self._again(number, value, status)
+                return self._again(number, value, constraints, status)
             if number not in self._jobs:
                 raise UserError(f"job {number!r} is not pending; pending: {', '.join(map(str, self._jobs)) or 'none'}")
             if cost is None:
                 cost = time.monotonic() - self._since[number]
             outcome = self._outcome(self._jobs[number], value, constraints, cost, status, message, curve)
-            result = self._close(number, outcome)
-            self._entries.append({"tell": number, "outcome": outcome_entry(outcome)})
+            with self._at_work():
+                result = self._close(number, outcome)
             self._flush()
             return result
 
@@ -219,8 +225,9 @@ class Tuner:
             write_whole(target, lambda part: part.write_bytes(text))
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal: nothing more can be asked or told, as it would be lost."""
         with self._lock:
+            self.closed = True
             if self._log is not None:
                 self._log.close()
                 self._log = None
@@ -258,6 +265,7 @@ class Tuner:
         self._told[number] = (result, outcome)
         self._waits = False
         self._search.tell([report])
+        self._entries.append({"tell": number, "outcome": outcome_entry(outcome)})
         return result
 
     def _outcome(
@@ -265,13 +273,14 @@ class Tuner:
     ) -> Outcome:
         if status not in set(Status):
             raise unknown("status", status, list(Status))
-        cost = max(numbers([cost], 1, "a cost in seconds")[0], _LEAST_S)
-        if not math.isfinite(cost):
-            raise UserError(f"expected a finite cost in seconds, got {cost}")
+        seconds = numbers([cost], 1, "a cost in seconds")[0]
+        if not 0 <= seconds < math.inf:
+            raise UserError(f"expected a finite cost in seconds that is not below 0, got {cost}")
+        cost = max(seconds, _LEAST_S)
         if status != Status.OK:
             return Outcome(Status(status), (), cost, message=message)
         n, m = len(self._problem.objectives), len(self._problem.constraints)
-        values, kept = numbers(value, n, _VALUES), numbers(constraints, m, "a value for each constraint")
+        values, kept = self._numbers(value, constraints)
         points = [Point(at, numbers(there, n, _VALUES), (0.0,) * m) for at, there in map(pair, curve)]
         points.append(Point(job.stop, values, kept))
         steps = [job.start, *(point.fidelity for point in points)]
@@ -281,12 +290,19 @@ class Tuner:
             )
         return Outcome(Status.OK, tuple(points), cost, message=message)
 
-    def _again(self, number: int, value: Any, status: str) -> Result:
+    def _numbers(self, value: Any, constraints: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The objectives and constraints told of a job."""
+        n, m = len(self._problem.objectives), len(self._problem.constraints)
+        return numbers(value, n, _VALUES), numbers(constraints, m, "a value for each constraint")
+
+    def _again(self, number: int, value: Any, constraints: Any, status: str) -> Result:
         """What was told of a job already, if the same is told again: an answer may have been lost on its way."""
         result, was = self._told[number]
-        given = numbers(value, len(self._problem.objectives), _VALUES) if status == Status.OK else None
-        if was.status != status or repr(given) != repr(was.curve[-1].values if was.curve else None):
-            raise UserError(f"job {number} was told before ({result.status}, {result.values}): a result stays as it is")
+        given = None if status != Status.OK else self._numbers(value, constraints)
+        before = (was.curve[-1].values, was.curve[-1].constraints) if was.curve else None
+        if was.status != status or repr(given) != repr(before):
+            told = f"{result.status}, {result.values}{result.constraints or ''}"
+            raise UserError(f"job {number} was told before ({told}): a result stays as it is")
         return result
 
     def _shown(self, job: Job) -> Suggestion:
@@ -314,13 +330,13 @@ class Tuner:
                 else:
                     self._replay(entry)
             self._written = len(self._entries)
+            self._log.sync()
         except BaseException:
             self.close()
             raise
 
     def _replay(self, entry: Mapping[str, Any]) -> None:
-        self._ask(entry["ask"])
-        now, was = json.loads(json.dumps(self._entries[-1]["jobs"])), entry["jobs"]
+        now, was = json.loads(json.dumps([asked_entry(job) for job in self._ask(entry["ask"])])), entry["jobs"]
         if now != was:
             odd = next((a or b for a, b in zip_longest(was, now) if a != b), None)
             assert odd is not None, "lists that differ differ in an entry"
@@ -328,6 +344,23 @@ class Tuner:
                 f"{self._log and self._log.path}: job {odd['job']} is not what the method proposes now: the code or "
                 "the environment changed since. Go back to it to go on, or start anew with another path"
             )
+
+    def _ready(self) -> None:
+        if self.closed:
+            raise UserError(
+                "expected a tuner that is open, got one that was closed, or whose method has raised an exception: "
+                "Tuner.load goes on from its journal, or from a copy that save() writes"
+            )
+        self._flush()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Interrupted, the method may be ahead of the journal, which could then not be replayed: so that is the end."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def _flush(self) -> None:
         """Write what is not written yet: nothing is given out, and no answer is final, before it is on the disk."""

@@ -90,6 +90,10 @@ def test_candidates_that_fail_do_not_end_the_search(workers: int) -> None:
         ({"space": {"max_depth": {"type": "flaot"}}}, "Did you mean 'float'"),
         ({"method": "bohb"}, "trains part of the way"),
         ({"resource": "n_samples"}, "expected min_resource and max_resource"),
+        (
+            {"resource": "n_samples", "min_resource": 9, "max_resource": 151},
+            "at most the 150 rows that there are, got 151",
+        ),
         ({"resource": "n_trees", "min_resource": 1, "max_resource": 3}, "or a parameter of the estimator"),
         ({"scoring": ["accuracy", "f1_macro"], "refit": False}, "expected one score to search by"),
         ({"space": {"depth": DEPTH["max_depth"]}}, "Invalid parameter 'depth'"),

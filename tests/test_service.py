@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -110,18 +111,28 @@ def test_requests_can_be_repeated(service: Service) -> None:
         ("/tuners/nine", None, 404, "Did you mean 'mine'"),
         ("/tuners/..%2f..%2fetc/ask", {}, 400, "expected a name of letters"),
         ("/tuners", {"name": "../x", "space": SPACE}, 400, "expected a name of letters"),
+        ("/tuners", {"name": "größe", "space": SPACE}, 400, "expected a name of letters"),
         ("/tuners", {"name": "x"}, 400, r"expected the field\(s\) space"),
         ("/tuners", {"name": "x", "space": "/etc/passwd"}, 400, "expected the space itself"),
+        ("/tuners", {"name": "x", "space": {"x": {"type": "space", "space": "../x"}}}, 400, "unknown space '../x'"),
         ("/tuners", {"name": "x", "space": SPACE, "path": "/tmp/x"}, 400, "unknown field 'path'"),
+        (
+            "/tuners",
+            {"name": "x", "space": SPACE, "method": "start_from", "settings": {"study": "/"}},
+            400,
+            "field start",
+        ),
         ("/tuners", {"name": "x", "space": SPACE, "method": "tep"}, 400, "unknown method 'tep'"),
         ("/tuners", {"name": "x", "space": SPACE, "method": ["gp"]}, 400, "expected method to be str"),
         ("/tuners", {"name": "x", "space": SPACE, "objectives": [1]}, 400, "list of names"),
         ("/tuners", [1], 400, "expected a JSON object, got list"),
         ("/tuners", b"{", 400, "expected JSON"),
         ("/tuners/mine/ask", {"n": 0}, 400, "at least 1 job"),
+        ("/tuners/mine/ask", {"n": 1001}, 400, "at most 1000 jobs"),
         ("/tuners/mine/ask", {"n": True}, 400, "expected n to be int"),
         ("/tuners/mine/tell", {"job": 3, "value": 1}, 400, "job 3 is not pending"),
         ("/tuners/mine/tell", {"job": 0, "value": "1"}, 400, "expected value to be"),
+        ("/tuners/mine/tell", {"job": 0, "value": 10**400}, 400, "that no float can hold"),
         ("/tuners/mine/tell", {"job": 0, "value": 1, "curve": [3]}, 400, "pairs of fidelity and value"),
     ],
 )
@@ -133,12 +144,50 @@ def test_what_cannot_be_answered_is_said(service: Service, path: str, body: Any,
     assert re.search(message, error), error
 
 
+def test_every_error_is_json(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = urllib.request.Request(service.url + "/tuners", method="DELETE")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=30)
+    assert json.loads(caught.value.read()) == {"error": "Unsupported method ('DELETE')"}
+    monkeypatch.setattr("hptbench.service._state", lambda *_: {"note": math.inf})
+    status, error = create(service)
+    assert (status, "not JSON compliant" in error) == (500, True)
+
+
+def test_a_tuner_whose_method_fails_is_loaded_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(service)
+    first = call(service, "/tuners/mine/ask", {})
+    with monkeypatch.context() as patch:
+        search = type(service.tuners["mine"]._search)
+        patch.setattr(search, "ask", lambda *_: 1 / 0)
+        assert call(service, "/tuners/mine/ask", {}) == (500, "ZeroDivisionError: division by zero")
+    assert call(service, "/tuners/mine")[1]["pending"] == first[1]["jobs"]
+    here = Tuner(SPACE, "tpe")
+    _, second = here.ask(1), here.ask(1)
+    [job] = call(service, "/tuners/mine/ask", {})[1]["jobs"]
+    assert (job["id"], job["config"]) == (1, second[0].config)
+
+
+@pytest.mark.parametrize("size", [0, 30])
+def test_a_journal_without_its_first_line_is_none(service: Service, tmp_path: Path, size: int) -> None:
+    create(service)
+    service.tuners.close()
+    path = tmp_path / "tuners" / "mine.jsonl"
+    path.write_bytes(path.read_bytes()[:size])
+    assert call(service, "/tuners/mine")[0] == 404
+    assert create(service)[0] == 201
+    assert [job["id"] for job in call(service, "/tuners/mine/ask", {})[1]["jobs"]] == [0]
+
+
 def test_a_web_site_elsewhere_can_ask_nothing(service: Service) -> None:
     create(service)
     plain = {"Content-Type": "text/plain"}
     assert call(service, "/tuners/mine/ask", {}, plain)[0] == 415
     foreign = {"Content-Type": "application/json", "Host": "evil.example:80"}
     assert call(service, "/tuners/mine/ask", {}, foreign)[0] == 403
+    assert call(service, "/tuners", None, {"Host": "127.0.0.1.evil.example"})[0] == 403
+    assert call(service, "/tuners", None, {"Host": "[::1]:80"})[0] == 200
+    assert call(service, "/tuners", None, {"Host": "127.0.0.2:80"})[0] == 200, "where a server may be, too"
     assert call(service, "/tuners/mine")[1]["pending"] == []
 
 

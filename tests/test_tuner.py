@@ -102,6 +102,8 @@ def test_a_copy_is_saved_and_loaded_without_pickle(tmp_path: Path) -> None:
         assert loaded.pending == [pending]
         assert loaded.history == tuner.history
         assert loaded.about["settings"] == tuner.about["settings"]
+        loaded.save(tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "copy.jsonl").read_bytes()
     assert all(json.loads(line.split("\t")[0]) for line in (tmp_path / "copy.jsonl").read_text().splitlines())
 
 
@@ -121,6 +123,13 @@ def test_a_journal_of_other_settings_or_other_proposals_is_refused(
     path.write_bytes(lines_of(lines))
     with pytest.raises(UserError, match="job 0 is not what the method proposes now"):
         Tuner.load(path)
+    with Tuner(SPACE, "random", budget=1, path=tmp_path / "over.jsonl") as tuner:
+        tuner.tell(tuner.ask() or 0, 1.0)
+    lines, _ = _read(tmp_path / "over.jsonl")
+    more = {"ask": 1, "jobs": [{**lines[1]["jobs"][0], "job": 1}]}
+    (tmp_path / "over.jsonl").write_bytes(lines_of([*lines, more]))
+    with pytest.raises(UserError, match="job 1 is not what the method proposes now"):
+        Tuner.load(tmp_path / "over.jsonl")
     path.write_bytes(lines_of([{"format": 1, "run": "r"}]))
     with pytest.raises(UserError, match="which is that of a run"):
         Tuner.load(path)
@@ -193,6 +202,50 @@ def test_to_wait_is_not_to_be_over(tmp_path: Path) -> None:
         assert len(loaded.history) == 3
 
 
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be opened as a journal \(No such file or directory\)"):
+        Tuner(SPACE, "random", path=tmp_path / "none" / "journal.jsonl")
+
+
+def test_what_is_closed_takes_nothing_more(tmp_path: Path) -> None:
+    tuner = Tuner(SPACE, "random", path=tmp_path / "journal.jsonl")
+    job = tuner.ask()
+    assert job is not None
+    tuner.close()
+    for use in (tuner.ask, lambda: tuner.tell(job, 1.0)):
+        with pytest.raises(UserError, match="expected a tuner that is open"):
+            use()
+    with Tuner.load(tmp_path / "journal.jsonl") as loaded:
+        assert loaded.pending == [job]
+
+
+@pytest.mark.parametrize("part", ["ask", "tell"])
+def test_a_method_that_is_interrupted_leaves_a_journal_to_go_on_from(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    tuner, whole = Tuner(SPACE, "tpe", path=path), Tuner(SPACE, "tpe")
+    for one in (tuner, whole):
+        one.tell(one.ask() or 0, 1.0)
+    inner, job = getattr(tuner._search, part), tuner.ask()
+
+    def interrupted(*args: Any) -> None:
+        inner(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuner._search, part, interrupted)
+    assert job is not None
+    with pytest.raises(KeyboardInterrupt):
+        tuner.ask() if part == "ask" else tuner.tell(job, 2.0)
+    with pytest.raises(UserError, match="whose method has raised an exception"):
+        tuner.tell(job, 2.0)
+    with Tuner.load(path) as loaded:
+        assert loaded.pending == [whole.ask()] == [job]
+        loaded.tell(job, 2.0)
+        whole.tell(job, 2.0)
+        assert loaded.ask(3) == whole.ask(3)
+
+
 def test_failures_are_told_and_never_end_it() -> None:
     tuner = Tuner(SPACE, "tpe", budget=20)
     for i, job in enumerate(tuner.ask(4)):
@@ -216,6 +269,8 @@ def test_what_is_told_is_checked_and_stays() -> None:
         ({"value": ("1", 2)}, "a value for each objective"),
         ({"value": (1, 2)}, "a value for each constraint"),
         ({"value": (1, 2), "constraints": 0, "cost": math.inf}, "finite cost"),
+        ({"value": (1, 2), "constraints": 0, "cost": -1.0}, "not below 0, got -1.0"),
+        ({"value": (1, 10**400), "constraints": 0}, "a value for each objective"),
         ({"value": (1, 2), "constraints": 0, "status": "fine"}, "unknown status 'fine'"),
         ({"value": (1, 2), "constraints": 0, "curve": [(8, (1, 1))]}, "curve that increases between 0 and 8"),
     ]:
@@ -227,6 +282,8 @@ def test_what_is_told_is_checked_and_stays() -> None:
     tuner.tell(job.id, (1, 2), constraints=0)
     with pytest.raises(UserError, match="a result stays as it is"):
         tuner.tell(job, (1, 3), constraints=0)
+    with pytest.raises(UserError, match="a result stays as it is"):
+        tuner.tell(job, (1, 2), constraints=1)
     with pytest.raises(UserError, match="none is the best by 2 objectives"):
         _ = tuner.best
 
@@ -291,6 +348,17 @@ def test_spaces_come_in_every_form(tmp_path: Path) -> None:
         ({"budget": "all"}, "expected budget to be a number"),
         ({"budget": {"max_time": 3}}, "stop asking when the time is up"),
         ({"budget": {"max_job": 3}}, "Did you mean 'max_jobs'"),
+        ({"budget": {"energy_kwh": 3}}, "got energy_kwh: .* measured of a study's jobs"),
+        ({"budget": Budget(max_jobs=3, cpu_hours=1)}, "got cpu_hours"),
+        ({"objectives": 3}, "expected objectives to be a list of names, got 3"),
+        ({"fidelity": 9}, "expected fidelity to be a Fidelity, or its fields, got 9"),
+        ({"method": "random", "settings": {"traits": 3}}, "unknown setting of random 'traits'"),
+        ({"space": {"x": {"type": "space", "space": "../space/svm"}}}, "unknown space '../space/svm'"),
+        ({"space": {"x": {"type": "space", "space": {}}}}, r"space\.x\.space: expected the name of a space, got {}"),
+        (
+            {"space": {"x": {"type": "float", "lower": 0, "upper": math.inf}}},
+            r"space\.x\.upper: expected a finite number",
+        ),
         ({"fidelity": {"low": 1}}, "expected fidelity to have the fields"),
         ({"fidelity": {"low": 3, "high": 1}}, "0 < low <= high"),
         ({"seed": -1}, "expected seed"),

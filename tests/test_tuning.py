@@ -114,7 +114,10 @@ def test_time_ends_it() -> None:
 
 
 def test_a_callback_sees_the_tuner() -> None:
-    def stop(tuner: Tuner, result: Result) -> None:
-        assert tuner.history[-1] == result
+    seen = []
 
-    tune(bowl, SPACE, "random", budget=2, callbacks=[stop])
+    def told(tuner: Tuner, result: Result) -> None:
+        seen.append(tuner.history[-1] == result)
+
+    tune(bowl, SPACE, "random", budget=2, callbacks=[told])
+    assert seen == [True, True]

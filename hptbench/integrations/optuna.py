@@ -5,8 +5,8 @@
 As Optuna's own samplers do, it infers what can be searched together from the trials that are complete: the parameters
 that all of them have with the same bounds. These are the method's; all others (in the first trial: all, and always
 those under a condition) are drawn independently by Optuna's ``RandomSampler``. When the common space changes, the
-method begins anew and is told what there is. Values to be maximised are told negated; failed and pruned trials as
-failed.
+method begins anew and is told what there is. Values to be maximised are told negated; failed and pruned trials, and
+those whose value is infinite, as failed.
 
 What it cannot do: methods that train part of the way (Optuna's trials report while they run, and cannot be paused and
 continued: use :class:`hptbench.tuner.Tuner`), constraints, conditional spaces as one space. A method that has to wait
@@ -16,6 +16,7 @@ for trials that run, or has come to its end, leaves a trial to the independent s
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -132,7 +133,7 @@ class Sampler(BaseSampler):  # type: ignore[misc]
 
     def _report(self, trial: Any, signs: list[float]) -> Report:
         """What the method is told of a trial that has ended; its own proposal may have been overruled (``enqueue``)."""
-        ok = trial.state is TrialState.COMPLETE
+        ok = trial.state is TrialState.COMPLETE and all(map(math.isfinite, trial.values))
         values = tuple(s * v for s, v in zip(signs, trial.values, strict=True)) if ok else (float("inf"),) * len(signs)
         config, own = self._config(trial), self._open.pop(trial.number, None)
         proposal = Proposal(config) if own is None else own if own.config == config else Proposal(config, note=own.note)

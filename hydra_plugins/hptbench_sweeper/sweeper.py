@@ -142,9 +142,12 @@ class HptbenchSweeper(Sweeper):
             raise unknown("direction", s.direction, ("minimize", "maximize"))
         goes_on = axis.load is not None and axis.save is not None
         fidelity = Fidelity(axis.low, axis.high, axis.override, axis.integer, goes_on) if axis.override else None
+        # Names that differ, or a journal of the other direction would be gone on with.
+        sign = "-" if s.direction == "maximize" else ""
         return Tuner(
-            space, s.method, s.seed, budget=s.budget, settings=s.settings, fidelity=fidelity, objectives=s.objectives,
-            workers=s.max_batch_size, path=folder / JOURNAL, checkpoints=folder / "checkpoints" if goes_on else None,
+            space, s.method, s.seed, budget=s.budget, settings=s.settings, fidelity=fidelity,
+            objectives=[f"{sign}{name}" for name in s.objectives], workers=s.max_batch_size,
+            path=folder / JOURNAL, checkpoints=folder / "checkpoints" if goes_on else None,
         )  # fmt: skip
 
     def _parsed(self, arguments: list[str]) -> list[Override]:

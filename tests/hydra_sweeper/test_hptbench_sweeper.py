@@ -20,6 +20,7 @@ from hydra.test_utils.launcher_common_tests import (
 from hydra.test_utils.test_utils import TSweepRunner
 from hydra.version import VersionBase
 
+from hptbench.errors import UserError
 from hptbench.tuner import Tuner
 from hydra_plugins.hptbench_sweeper.sweeper import JOURNAL, RESULTS, HptbenchSweeper
 
@@ -95,6 +96,17 @@ def test_it_is_the_tuner_that_searches(
     assert [(result.config["foo"], result.config["bar"]) for result in tuner.history] == configs
     assert tuner.best is not None
     assert found["best_evaluated_result"] == sign * tuner.best.value
+
+
+def test_a_journal_is_not_gone_on_with_in_the_other_direction(tmp_path: Path) -> None:
+    def tuner(direction: str) -> Tuner:
+        space = {"foo": {"type": "float", "lower": -5, "upper": 5}}
+        return HptbenchSweeper(fidelity={}, direction=direction)._tuner(space, tmp_path)
+
+    tuner("minimize").close()
+    tuner("minimize").close()
+    with pytest.raises(UserError, match="expected the journal of run"):
+        tuner("maximize")
 
 
 def test_spaces_in_the_configuration_and_on_the_command_line(
