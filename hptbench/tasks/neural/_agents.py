@@ -290,11 +290,13 @@ class DQN(Crowd):
         memory = np.stack([start.arrays.get("memory", blank) for start in starts])
         own = [start.arrays.get("target") for start in starts]
         target = np.stack([p if one is None else one for p, one in zip(self.tile.p.cpu().numpy(), own, strict=True)])
-        kept = on(self.device, {"memory": memory, "target": target})
-        self.memory, self.target = kept["memory"], kept["target"]
+        # steps remembered so far: fewer than the unit's number says of an agent that began anew
+        taken = np.stack([start.arrays.get("taken", np.zeros(1, np.int64)) for start in starts])
+        kept = on(self.device, {"memory": memory, "target": target, "taken": taken})
+        self.memory, self.target, self.taken = kept["memory"], kept["target"], kept["taken"]
 
     def remembered(self, i: int) -> dict[str, Tensor]:
-        return {"memory": self.memory[i], "target": self.target[i]}
+        return {"memory": self.memory[i], "target": self.target[i], "taken": self.taken[i]}
 
     def draws(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         shape = (self.steps, CROWD)
@@ -306,7 +308,7 @@ class DQN(Crowd):
         }
 
     def planned(self, i: int, unit: int) -> NDArray[np.bool_]:
-        taken = (unit * self.steps + np.arange(1, self.steps + 1)) * CROWD
+        taken = int(self.taken[i]) + np.arange(1, self.steps + 1) * CROWD
         return np.asarray(taken >= max(self.agents[i].settings["warmup"], BATCH))
 
     def rows(self, updates: int) -> float:
@@ -318,24 +320,22 @@ class DQN(Crowd):
         import torch
 
         whole = np.array([agent.units for agent in self.agents]) * self.steps
-        before = np.array(units) * self.steps
-        share = (before + np.arange(self.steps)[:, None]) / whole
+        share = (np.array(units) * self.steps + np.arange(self.steps)[:, None]) / whole
         exploration, final = ([agent.settings[name] for agent in self.agents] for name in self.settings[1:3])
         epsilon = np.maximum(1 - (1 - np.array(final)) * share / np.maximum(exploration, 1e-9), final)
-        there = on(self.device, {"epsilon": epsilon.astype(np.float32)[..., None], "c": numbers, "before": before})
+        there = on(self.device, {"epsilon": epsilon.astype(np.float32)[..., None], "c": numbers})
         follow = on(self.device, {"who": updates[..., None]})["who"] * self.own["follow"]
         agents = torch.arange(len(self.agents), device=self.device).unsqueeze(1)
         places = torch.arange(CROWD, device=self.device)
-        taken = there["before"].unsqueeze(1) * CROWD
         for k in range(self.steps):
             best = self.tile.says(self.environment.observe(self.state))[..., : self.environment.actions].argmax(dim=2)
             action = torch.where(draws["explore"][k] < there["epsilon"][k], draws["choice"][k], best)
             seen = self.step(action, draws["fresh"][k])
             facts = torch.stack([seen.action.float(), seen.reward, seen.over.float()], dim=2)
-            self.memory[agents, (taken + places) % MEMORY] = torch.cat([seen.before, seen.after, facts], dim=2)
-            taken = taken + CROWD
+            self.memory[agents, (self.taken + places) % MEMORY] = torch.cat([seen.before, seen.after, facts], dim=2)
+            self.taken = self.taken + CROWD
             if updates[k].any():
-                rows = (draws["sample"][k] * taken.clamp_max(MEMORY)).long()
+                rows = (draws["sample"][k] * self.taken.clamp_max(MEMORY)).long()
                 x, of = self._slope(self.memory[agents, rows])
                 self.learn(x, of, k, updates, there["c"])
                 self.target += (self.tile.p - self.target) * follow[k]

@@ -2,7 +2,8 @@
 
 name             documents                                              characters (3.11)
 ---------------  -----------------------------------------------------  -----------------
-python_topics    the topics of ``help()`` (``pydoc_data.topics``)       465,000
+python_topics    the topics of ``help()`` (``pydoc_data.topics``), but  373,000
+                 those that are sections of others
 python_library   the modules of the standard library that are one file  4,660,000
 
 Both are under the PSF licence. A symbol is a line break or one of the 95 printable characters of ASCII; all others are
@@ -29,6 +30,8 @@ SYMBOLS = _LAST - _SPACE + 2
 """The line break is 0, the space 1."""
 _VALIDATION, _TEST = 0.2, 0.2
 """Shares of the characters, in whole documents."""
+_LINE = 40
+"""Characters of a line by which texts are compared."""
 
 
 class Parts(NamedTuple):
@@ -84,9 +87,17 @@ def _limit(lengths: Sequence[int], wanted: int) -> int:
 
 
 def _topics() -> dict[str, str]:
+    """Many topics are sections of longer ones, which alone are taken: else training would know what is tested on."""
     from pydoc_data.topics import topics
 
-    return dict(topics)
+    kept: dict[str, str] = {}
+    known: set[str] = set()
+    for name, text in sorted(topics.items(), key=lambda topic: (-len(topic[1]), topic[0])):
+        lines = {line.strip() for line in text.splitlines() if len(line.strip()) >= _LINE}
+        if 2 * len(lines & known) <= len(lines):
+            kept[name] = text
+            known |= lines
+    return kept
 
 
 def _library() -> dict[str, str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.protocol import JSON, Job, Outcome, Point, Proposal, Status
+from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Proposal, Status
 from hptbench.registry import task
 from hptbench.tasks.neural._supernet import Supernet
 from hptbench.tasks.neural._trainer import flops
@@ -58,6 +58,11 @@ class NeuralOneShot(NeuralCell):
     @classmethod
     def space_name(cls, **_: Any) -> str:
         return NeuralCell.space_name()
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """A job leaves nothing that an architecture could inherit from another."""
+        return replace(super().fidelity, inherits=False)
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from hptbench.tasks.neural._agents import ALGORITHMS, CROWD, ROLLOUT, Agent, Cro
 from hptbench.tasks.neural._environments import ENVIRONMENTS
 from hptbench.tasks.neural._nets import GRAIN, MLP, rung, up
 from hptbench.tasks.neural._optimizers import Optimizer
+from hptbench.tasks.neural._tile import on
 from hptbench.tasks.neural._trainer import alone, best_device, halved
 from hptbench.tasks.neural._trainings import check_space, check_torch, check_whole
 
@@ -62,7 +63,7 @@ class NeuralRL:
     """
 
     constraints: ClassVar[tuple[str, ...]] = ()
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     measured: ClassVar[bool] = True
     together: ClassVar[int] = 256
     tile: ClassVar[int] = 16
@@ -159,7 +160,7 @@ class NeuralRL:
             for kind, todo in groups.items():
                 todo.sort(key=lambda i: (jobs[i].stop - jobs[i].start, i))
                 while todo:
-                    full = not same_in_any_crowd(self.environment, self.algorithm, *kind, tile, device)
+                    full = not same_in_any_crowd(self.environment, self.algorithm, *kind, tile, device, self.episodes)
                     some, todo = todo[:tile], todo[tile:]
                     crowd = some + some[-1:] * (tile - len(some)) if full else some
                     try:
@@ -174,18 +175,20 @@ class NeuralRL:
 
     def _together(self, crowd: Crowd, jobs: Mapping[int, Job], watch: Watch) -> dict[int, Ended]:
         """Train a crowd, of which the first ones are the jobs' agents."""
-        began, ended, before = time.perf_counter(), dict[int, tuple[Left, float]](), list(crowd.operations)
+        took, ended, before = 0.0, dict[int, tuple[Left, float]](), list(crowd.operations)
         starts = [int(job.start) for job in jobs.values()]
         starts += starts[-1:] * (len(crowd.agents) - len(jobs))
         for unit in itertools.count():
             if len(ended) == len(jobs):
                 break
+            began = time.perf_counter()
             crowd.train([start + unit for start in starts])
             means, taken = crowd.returns(self.first_states("validation"))
             crowd.operations = [
                 done + agent.net.flops * int(steps)
                 for done, agent, steps in zip(crowd.operations, crowd.agents, taken, strict=True)
             ]
+            took += time.perf_counter() - began  # without tests: how long these take tells how good the agents are
             tests = None
             for at, (i, job) in enumerate(jobs.items()):
                 if i in ended:
@@ -195,7 +198,6 @@ class NeuralRL:
                 if now >= job.stop or not math.isfinite(means[at]):
                     tests = crowd.returns(self.first_states("test"))[0] if tests is None else tests
                     ended[i] = crowd.left(at), float(tests[at])
-        took = time.perf_counter() - began
         worked = {i: ended[i][0].operations - before[at] for at, i in enumerate(jobs)}
         return {i: Ended(*ended[i], took * worked[i] / math.fsum(worked.values())) for i in jobs}
 
@@ -221,9 +223,11 @@ class NeuralRL:
 
 
 @lru_cache(maxsize=256)
-def same_in_any_crowd(environment: str, algorithm: str, within: MLP, optimizer: str, tile: int, device: str) -> bool:
-    """Whether crowds of any size give agents of this kind the same bits on this device. RuntimeError if even in whole
-    crowds they depend on their place."""
+def same_in_any_crowd(
+    environment: str, algorithm: str, within: MLP, optimizer: str, tile: int, device: str, episodes: int
+) -> bool:
+    """Whether crowds of any size give agents of this kind the same bits on this device, in training and in so many
+    episodes of evaluation. RuntimeError if even in whole crowds they depend on their place."""
     config = packaged_space(f"neural_{algorithm}").default()
     crowd, problem = ALGORITHMS[algorithm], ENVIRONMENTS[environment]
     settings = {name: float(config[name]) for name in crowd.settings} | {"warmup": 0.0}
@@ -232,10 +236,15 @@ def same_in_any_crowd(environment: str, algorithm: str, within: MLP, optimizer: 
         for i in range(tile)
     ]
 
+    rng = stream(entropy("invariance", tile))
+    rows = {str(n): rng.normal(size=(n, problem.observed)).astype(np.float32) for n in (episodes, _TEST * episodes)}
+    asked = on(device, rows).values()
+
     def ends(some: Sequence[int]) -> list[Any]:
         made = crowd(problem, [agents[i] for i in some], _CHECKED, device)
         made.train([0] * len(some))
-        return [(made.tile.p[at].cpu().numpy(), made.state[at].cpu().numpy()) for at in range(len(some))]
+        said = [made.tile.says(seen.expand(len(some), *seen.shape)) for seen in asked]
+        return [[part[at].cpu().numpy() for part in (made.tile.p, made.state, *said)] for at in range(len(some))]
 
     def equal(a: Any, b: Any) -> bool:
         return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))

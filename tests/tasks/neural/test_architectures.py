@@ -14,7 +14,8 @@ pytest.importorskip("torch", reason="the extra neural is not installed")
 from test_families import jobs
 
 from hptbench.errors import UserError
-from hptbench.protocol import Task
+from hptbench.methods.pbt import PBT
+from hptbench.protocol import Budget, Problem, Task
 from hptbench.spacefile import _packaged, space_from_yaml
 from hptbench.tasks import _tables
 from hptbench.tasks.neural._cells import EDGES, OPERATIONS, Cells
@@ -110,6 +111,14 @@ def test_what_is_told_is_of_the_shared_weights_and_what_is_hidden_of_a_training_
         assert outcome.hidden["test"] == own.hidden["test"]
         assert outcome.hidden["alone_log_loss"] == own.curve[-1].values[0] != outcome.curve[-1].values[0]
         assert outcome.hidden["supernet_flops"] == shared.flops(2) > outcome.hidden["flops"]
+
+
+def test_populations_have_nothing_to_inherit_from_a_supernet() -> None:
+    assert ONE_SHOT.fidelity.continues
+    with pytest.raises(UserError, match="another configuration left"):
+        PBT().begin(
+            Problem(ONE_SHOT.space, ONE_SHOT.objectives, ONE_SHOT.fidelity, Budget(9)), np.random.default_rng(0)
+        )
 
 
 def test_a_supernet_with_one_path_is_that_network() -> None:

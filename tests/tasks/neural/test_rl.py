@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,32 @@ def test_what_is_remembered_is_what_was_seen_last() -> None:
     assert crowd.updates == [0]
     assert 0 < facts[:, 2].mean() < 0.2
     assert (over.float() == facts[:, 2]).float().mean() > 0.999
+
+
+def test_one_that_begins_anew_remembers_nothing_that_it_has_not_seen() -> None:
+    problem = ENVIRONMENTS["cartpole"]
+    first = DQN(problem, [agent("dqn", "cartpole", units=12)], 32, "cpu")
+    first.train([0])
+    anew = replace(agent("dqn", "cartpole", units=20, warmup=160.0), before=first.left(0))
+    crowd = DQN(problem, [anew, replace(anew, before=None)], 32, "cpu")
+    crowd.train([1, 1])
+    a, b = crowd.left(0), crowd.left(1)
+    assert np.array_equal(a.snapshot.parameters, b.snapshot.parameters)
+    assert crowd.updates == [32 - 160 // CROWD + 1] * 2
+    assert np.flatnonzero(np.abs(a.arrays["memory"]).sum(1)).tolist() == list(range(32 * CROWD))
+
+
+def test_what_a_job_costs_does_not_tell_how_long_its_test_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, returns = [0.0], Crowd.returns
+
+    def slow(crowd: Crowd, first: Any) -> Any:
+        now[0] += 1.0 if len(first) == A2C_TASK.episodes else 100.0
+        return returns(crowd, first)
+
+    monkeypatch.setattr(Crowd, "returns", slow)
+    monkeypatch.setattr(rl, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    [outcome] = A2C_TASK.evaluate([job(A2C_TASK)])
+    assert outcome.cost == A2C_TASK.high
 
 
 def test_returns_are_those_of_whole_episodes() -> None:

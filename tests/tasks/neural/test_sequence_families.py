@@ -69,6 +69,16 @@ def test_documents_are_for_one_thing_only(monkeypatch: pytest.MonkeyPatch) -> No
         _corpora.parts("made", 0, 900, 30)
 
 
+@pytest.mark.parametrize("split", range(3))
+def test_hardly_any_text_is_in_two_parts(split: int) -> None:
+    """Topics of which others are sections had up to a fifth of the test in training."""
+    runs = [{part[i : i + 40].tobytes() for i in range(len(part) - 39)}
+            for part in _corpora.parts("python_topics", split, 150_000, 25_000)]  # fmt: skip
+    for held in runs[1:]:
+        assert len(held & runs[0]) < 0.03 * len(held)
+    assert len(runs[1] & runs[2]) < 0.03 * len(runs[2])
+
+
 def test_symbols() -> None:
     assert _corpora.symbols("\n ~A\t“").tolist() == [0, 1, 95, 34, 32, 32]
     assert _corpora.SYMBOLS == 96
