@@ -116,9 +116,8 @@ class Plan:
     @cached_property
     def id(self) -> str:
         """Hash of all that can change the result, and of nothing else."""
-        advice = {"advice": encoded(self.advice, "advice")} if self.advice != Advice() else {}
-        whole = {"protocol": self.protocol, "method": encoded(self.method, self.label), "seed": self.seed}
-        return digest(whole | advice)
+        what = {"protocol": self.protocol, "method": encoded(self.method, self.label), "seed": self.seed}
+        return digest(what if self.advice == Advice() else what | {"advice": encoded(self.advice, "advice")})
 
     @property
     def folder(self) -> Path:

@@ -31,6 +31,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "follow": (0, 1), "warmup": (0, math.inf),
 }  # fmt: skip
 """What parameters of a network can be."""
+WHOLE = {"batch_size", "num_layers", "max_units", "blocks", "channels", "layers", "heads", "units"}
+"""Those that count something."""
 WORDS: dict[str, Sequence[Any]] = {"optimizer": OPTIMIZERS, "schedule": tuple(SCHEDULES)}
 
 
@@ -210,6 +212,7 @@ def check_space(space: Space, words: Mapping[str, Sequence[Any]] = WORDS) -> Non
                 raise UserError(f"space: expected {name} to be of {spelt}, got {wrong[0]!r}")
             continue
         low, high = LIMITS[name]
+        kind, said = (int | np.integer, "a whole number") if name in WHOLE else (int | float | np.number, "a number")
         for value in values:
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high:
-                raise UserError(f"space: expected {name} to be a number in [{low:g}, {high:g}], got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+                raise UserError(f"space: expected {name} to be {said} in [{low:g}, {high:g}], got {value!r}")

@@ -153,7 +153,8 @@ def test_workers_take_several_jobs_at_once_and_give_the_same(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"max_units": {"type": "integer", "lower": 0, "upper": 9}}, r"max_units to be a number in \[1, 6.*, got 0"),
+        ({"max_units": {"type": "integer", "lower": 0, "upper": 9}}, r"max_units to be a whole number in .*, got 0"),
+        ({"num_layers": {"type": "float", "lower": 1, "upper": 4}}, r"num_layers to be a whole number in .*, got 1.0"),
         ({"momentum": {"type": "constant", "value": 1.0}}, "expected momentum to be a number"),
         ({"max_dropout": {"type": "float", "lower": 0, "upper": 1.5}}, r"max_dropout .* in \[0, 1\], got 1.5"),
         ({"optimizer": {"type": "categorical", "choices": ["sgd", "lion"]}}, "optimizer to be of sgd, .* got 'lion'"),
