@@ -294,19 +294,17 @@
     if (rows.length > ROWS) box.append(node("p", { class: "caption" }, `The first ${ROWS} of ${rows.length} rows; choose a task, or see the side-car files (report --figures).`));
   }
 
-  function build(figures) {
-    const waiting = new Map();
-    const observer = new IntersectionObserver((entries) => {
-      for (const e of entries) if (e.isIntersecting && waiting.has(e.target)) { const f = waiting.get(e.target); waiting.delete(e.target); show(f, e.target); }
-    }, { rootMargin: "600px" });
-    const holders = figures.map((f) => [f, $(`figure-${f.name}`)]);
-    for (const [f, holder] of holders) {
+  async function build(figures) {
+    const drawn = [];
+    controls(() => { for (const [f, holder] of drawn) show(f, holder); });
+    for (const f of figures) {
+      const holder = $(`figure-${f.name}`);
       holder.querySelector("details").addEventListener("toggle", (e) => { if (e.target.open) numbers(f, holder); });
       holder.querySelector(".more").addEventListener("click", () => { holder.dataset.all = "1"; show(f, holder); });
-      waiting.set(holder, f);
-      observer.observe(holder);
+      show(f, holder);
+      drawn.push([f, holder]);
+      await new Promise((done) => setTimeout(done)); // the page answers between two figures
     }
-    return () => { for (const [f, holder] of holders) if (!waiting.has(holder)) show(f, holder); };
   }
 
   function controls(again) {
@@ -435,7 +433,7 @@
   (async () => {
     const found = await unpack("figures");
     methods = found.methods;
-    controls(build(found.figures));
+    await build(found.figures);
     document.body.dataset.ready = "figures";
     const trials = await unpack("trials");
     if (trials) table(trials);

@@ -53,6 +53,9 @@ def test_the_code_trains_the_same_model(name: str, kind: Any, number: int) -> No
         warnings.simplefilter("ignore")
         exec(lines, made)
         model = learner.train(config, entropy("x"), found.table, 0, learner.fidelity.high, None)
+        if name == "logistic" and config.get("penalty", "l2") != "l2":  # SAGA's order of rows decides where it stops
+            made["model"].set_params(logisticregression__random_state=model.estimator.random_state)
+            made["model"].fit(X, made["y"])
         ours = learner.predict(model, found.table.X, found.table.n_classes)
         theirs = (
             made["model"].predict_proba(X)[:, 1]
