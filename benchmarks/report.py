@@ -1,8 +1,8 @@
 """How long a report takes, and how large it is: python benchmarks/report.py
 
 A made-up study of --jobs jobs (10 tasks with 8 parameters, 10 methods, 5 seeds) is written as its runs would leave it,
-read, and made into a page; printed are seconds of each step and the page's size. Targets for 50,000 jobs on a core:
-10 s from the folder to the page, 3 MB.
+gathered into its tables, as ``run`` does at its end, and made into a page; printed are seconds of each step and the
+page's size. Targets for 50,000 jobs on a core: 10 s from the folder to the page, 3 MB.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from hptbench.commands.report import made
 from hptbench.report.page import render
+from hptbench.results.collect import collect
 from hptbench.results.schema import JOBS, RUNS, table
 
 TASKS, SEEDS, PARAMETERS = 10, 5, 8
@@ -47,7 +48,7 @@ def write(folder: Path, jobs: int, tasks: int = TASKS) -> None:
                     key | {
                         "job": i, "trial": i, "source": None, "start": 0.0, "stop": 1.0, "trained": None, "units": 1.0,
                         "units_from_zero": 1.0, "began": float(i), "ended": i + 1.0, "worker": 0, "cost": 1.0,
-                        "cpu": None, "memory": None, "status": "ok", "message": "", "value": value[i],
+                        "cpu": None, "memory": None, "energy": None, "status": "ok", "message": "", "value": value[i],
                         "values": [value[i]], "constraints": [], "test": value[i] * rng.normal(1, 0.02),
                         "hidden": "{}", "config": json.dumps({f"p{j}": x[i, j] for j in range(PARAMETERS)}),
                         "note": "{}",
@@ -83,13 +84,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "made_up"
         write(study, options.jobs)
-        began, cpu = time.perf_counter(), time.process_time()
-        report = made(study)
-        middle = time.perf_counter()
-        text = render(report)
-        end, used = time.perf_counter(), time.process_time() - cpu
-    print(f"{options.jobs:,} jobs: {middle - began:.1f} s to read and analyse, {end - middle:.1f} s to write, "
-          f"{used:.1f} s of processor; page of {len(text.encode()) / 1e6:.2f} MB")  # fmt: skip
+        steps = []
+        for what, step in (
+            ("gather the runs", lambda: collect(study)),
+            ("read and analyse", lambda: made(study)),
+            ("write", lambda: render(steps[1][1])),
+        ):
+            wall, cpu = time.perf_counter(), time.process_time()
+            done = step()
+            steps.append((f"{time.perf_counter() - wall:.1f} s ({time.process_time() - cpu:.1f} of processor)", done))
+            print(f"{what}: {steps[-1][0]}", flush=True)
+    text = steps[-1][1]
+    print(f"{options.jobs:,} jobs: page of {len(text.encode()) / 1e6:.2f} MB")
     if options.out:
         options.out.write_text(text, encoding="utf-8")
 

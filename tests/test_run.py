@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from studies import do, plans
 
@@ -101,3 +103,32 @@ def test_collect_says_what_is_damaged(tmp_path: Path) -> None:
     (plan.folder / "run.json").write_text("{")
     with pytest.raises(UserError, match=r"run\.json is damaged"):
         collect(tmp_path)
+
+
+def test_tables_are_written_again_when_a_run_is_new_made_anew_or_changed(tmp_path: Path) -> None:
+    one, other = plans(tmp_path, tasks=[Bowl()])
+    do(Serial(), [one])
+    tables = [tmp_path / f"{name}.parquet" for name in ("jobs", "runs")]
+
+    def stamps() -> list[int]:
+        return [path.stat().st_mtime_ns for path in tables]
+
+    first, before = collect(tmp_path), stamps()
+    again = collect(tmp_path)
+    assert stamps() == before
+    pd.testing.assert_frame_equal(again.jobs, first.jobs)
+    pd.testing.assert_frame_equal(again.runs, first.runs)
+    do(Serial(), [other])
+    both = collect(tmp_path)
+    assert set(both.jobs["seed"]) == {0, 1}
+    row = json.loads((one.folder / "run.json").read_text())
+    (one.folder / "run.json").write_text(json.dumps(row | {"wall": 1e6}))  # as a run that was made anew has another
+    assert collect(tmp_path).runs["wall"].max() == 1e6
+    (one.folder / "jobs.parquet").write_bytes((other.folder / "jobs.parquet").read_bytes())
+    earlier = (one.folder / "jobs.parquet").stat().st_mtime_ns - 1
+    for path in tables:
+        os.utime(path, ns=(earlier, earlier))
+    assert set(collect(tmp_path).jobs["seed"]) == {1}
+    tables[0].write_bytes(b"torn")
+    collect(tmp_path)
+    assert set(pd.read_parquet(tables[0])["seed"]) == {1}

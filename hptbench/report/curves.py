@@ -39,11 +39,9 @@ def anytime(data: Data) -> Figure:
     )
     panels = []
     for task, rows in curves.groupby("task", sort=True):
-        marks, end = [], float(rows["x"].max())
-        for method in (*data.methods, DEFAULT):
-            one = rows[rows["method"] == method]
-            if len(one):
-                marks.append(_steps(one, method, bands, end))
+        end, of_methods = float(rows["x"].max()), dict(iter(rows.groupby("method")))
+        shown = [method for method in (*data.methods, DEFAULT) if method in of_methods]
+        marks = [_steps(of_methods[method], method, bands, end) for method in shown]
         y = Axis(data.objectives[str(task)], scale_of(rows["mean"]))
         panels.append(Panel(tuple(marks), x, y, str(task), str(task)))
     alt = f"A panel per task ({len(panels)}), a falling line per method: {', '.join(data.methods)}."

@@ -179,10 +179,17 @@ class Data:
 
     def space(self, task: str) -> Space:
         """The search space of a task. UserError if it is not known."""
-        text = self.runs.loc[self.runs["task"] == task, "space"].iloc[0]
-        if not isinstance(text, str):
-            raise UserError(f"the search space of {task} is not known: its runs were imported without one")
-        return from_json(text)
+        if task not in self._spaces:
+            text = self.runs.loc[self.runs["task"] == task, "space"].iloc[0]
+            if not isinstance(text, str):
+                raise UserError(f"the search space of {task} is not known: its runs were imported without one")
+            self._spaces[task] = from_json(text)
+        return self._spaces[task]
+
+    @cached_property
+    def _spaces(self) -> dict[str, Space]:
+        """Those that were asked for."""
+        return {}
 
     @cached_property
     def _full(self) -> pd.DataFrame:

@@ -95,43 +95,41 @@ class Explained:
 
 
 class _Leaves:
-    """The boxes of a tree."""
+    """The boxes of a tree, and its means over all parameters but one: step functions of that one."""
 
     def __init__(self, tree: Any, d: int) -> None:
         low, high = np.zeros((tree.node_count, d)), np.ones((tree.node_count, d))
+        level = np.zeros(1, dtype=np.intp)
+        while len(level := level[tree.children_left[level] >= 0]):  # without leaves
+            left, right = tree.children_left[level], tree.children_right[level]
+            low[left] = low[right] = low[level]
+            high[left] = high[right] = high[level]
+            j, at = tree.feature[level], tree.threshold[level]
+            high[left, j], low[right, j] = np.minimum(high[left, j], at), np.maximum(low[right, j], at)
+            level = np.concatenate([left, right])
         leaf = tree.children_left < 0
-        nodes = (tree.feature, tree.threshold, tree.children_left, tree.children_right)
-        for node, (j, at, a, b) in enumerate(zip(*(column.tolist() for column in nodes), strict=True)):
-            if a >= 0:  # no leaf; a node's number is smaller than those of its children
-                low[a] = low[b] = low[node]
-                high[a] = high[b] = high[node]
-                high[a, j], low[b, j] = min(high[a, j], at), max(low[b, j], at)
-        self._low, self._high, self._value = low[leaf], high[leaf], tree.value[leaf, 0, 0]
-        self._volume: NDArray[np.float64] = np.prod(self._high - self._low, axis=1)
-
-    def _marginal(self, j: int) -> tuple[Floats, Floats]:
-        """(k + 1,) edges and (k,) values of the mean over all parameters but ``j``."""
-        low, high = self._low[:, j], self._high[:, j]
-        edges = np.union1d(low, high)
-        weight = self._value * self._volume / (high - low)
-        steps = np.zeros(len(edges))
-        np.add.at(steps, np.searchsorted(edges, low), weight)
-        np.subtract.at(steps, np.searchsorted(edges, high), weight)
-        return edges, np.cumsum(steps)[:-1]
+        low, high, self._value = low[leaf], high[leaf], tree.value[leaf, 0, 0]
+        self._volume: NDArray[np.float64] = np.prod(high - low, axis=1)
+        weight = (self._value * self._volume)[:, None] / (high - low)
+        edges = np.concatenate([low, high])  # (2 leaves, d): each leaf adds its weight where it begins, until it ends
+        order = np.argsort(edges, axis=0)
+        self._edges = np.take_along_axis(edges, order, axis=0)
+        self._means = np.cumsum(np.take_along_axis(np.concatenate([weight, -weight]), order, axis=0), axis=0)[:-1]
 
     def at(self, j: int, places: Floats) -> Floats:
-        edges, values = self._marginal(j)
-        return np.asarray(values[np.clip(np.searchsorted(edges, places, "right") - 1, 0, len(values) - 1)])
+        """(m,) the mean with parameter ``j`` at each of ``places``, (m,)."""
+        edges = self._edges[:, j]
+        last = np.searchsorted(edges, edges[-1])  # the step that ends where all end
+        step = np.minimum(np.searchsorted(edges, places, "right"), last) - 1
+        return np.asarray(self._means[step, j])
 
     def shares(self) -> Floats:
+        """(d,) of the variance."""
         mean = float(self._volume @ self._value)
         total = float(self._volume @ (self._value - mean) ** 2)
-        out = np.zeros(self._low.shape[1])
-        if total > 0:
-            for j in range(len(out)):
-                edges, values = self._marginal(j)
-                out[j] = np.diff(edges) @ (values - mean) ** 2 / total
-        return out
+        if total == 0:
+            return np.zeros(self._edges.shape[1])
+        return np.asarray((np.diff(self._edges, axis=0) * (self._means - mean) ** 2).sum(axis=0) / total)
 
 
 def _filled(x: Floats) -> NDArray[np.float32]:
