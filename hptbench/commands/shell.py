@@ -104,8 +104,19 @@ def _composed(argv: list[str], command: Callable[[DictConfig], int]) -> int:
 
 
 def names_spaces(words: Sequence[str]) -> bool:
-    """Whether a word may change or show the search spaces: a flag, a file of settings, a setting of a space."""
-    return any(re.match(r"-|\+?(experiment|hydra)\b|.*space", word) for word in words)
+    """Whether a word may change or show the search spaces: a flag, a file of settings, a setting of a space.
+
+    Of an experiment of ours, what its file says decides; one of somebody else's may say anything."""
+    from hptbench.paths import conf_dir
+
+    for word in words:
+        if ours := re.match(r"\+?experiment=(\w+)$", word):
+            file = conf_dir() / "experiment" / f"{ours[1]}.yaml"
+            if not file.is_file() or "space" in file.read_text(encoding="utf-8"):
+                return True
+        elif re.match(r"-|\+?(experiment|hydra)\b|.*space", word):
+            return True
+    return False
 
 
 def _compare(argv: list[str]) -> int:
