@@ -16,12 +16,16 @@ OWN = [name for name, cls in registry.methods().items() if not cls.traits.requir
 """Methods that wrap another library have tests of their own (tests/methods/test_peers.py)."""
 
 
-SLOW = {"is_not_worse_than_random"}
-"""Checks that need many runs: of methods that take long to think they are marked slow."""
+LONG = {"is_not_worse_than_random", "is_pure", "keeps_within_the_budget", "survives"}
+"""Checks that need many jobs."""
+ON_GP = {"ehvi", "hebo", "parego", "pibo", "turbo"}
+"""Think tens of milliseconds about each job, with the model of ``gp``, and have tests of their own against random
+search: the long checks of them are marked slow."""
 
 
 def _case(name: str, check: Callable[[Method], None]) -> Any:
-    slow = check.__name__ in SLOW and registry.methods()[name].traits.costly
+    costly = check.__name__ == "is_not_worse_than_random" and registry.methods()[name].traits.costly
+    slow = costly or (name in ON_GP and check.__name__ in LONG)
     marks = [pytest.mark.slow] if slow else []
     return pytest.param(name, check, id=f"{name}-{check.__name__}", marks=marks)
 

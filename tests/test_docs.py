@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 from hptbench import registry
-from hptbench.commands.shell import dispatch
+from hptbench.commands.shell import names_spaces
+from hptbench.paths import conf_dir
 from hptbench.protocol import Method
 from hptbench.testing import METHOD_CHECKS
 
@@ -56,17 +58,18 @@ def test_the_recipe_for_a_method_passes_the_conformance_suite(
     check(module["HillClimbing"]())
 
 
-def test_commands_in_the_readme_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `--cfg job`, Hydra composes the settings and ends."""
-    monkeypatch.chdir(tmp_path)
+def test_commands_in_the_readme_are_accepted() -> None:
+    """Hydra composes their settings."""
     text = "".join(re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
     commands = [
         shlex.split(line, comments=True)[3:] for line in text.splitlines() if line.startswith("python -m hptbench")
     ]
     settings = [argv for argv in commands if argv and argv[0].startswith("+")]
     assert len(settings) >= 4
-    for argv in settings:
-        assert dispatch([*argv, "--cfg", "job"]) == 0
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        for argv in settings:
+            registry.add_to_hydra(names_spaces(argv))
+            assert compose("config", argv).method
 
 
 def test_links_in_the_docs_lead_somewhere() -> None:

@@ -48,14 +48,20 @@ def steps(**given: Any) -> dict[str, Any]:
 
 
 def preprocessings() -> list[dict[str, Any]]:
-    """Every pair of choices of two steps, and the ends of the ranges."""
+    """Every pair of choices of two steps, several in a configuration, and the ends of the ranges."""
     space = packaged_space("preprocessing")
     rare = space.decode(
         np.vstack([np.zeros(len(space)), np.ones(len(space)), space.sample(np.random.default_rng(0), 10)])
     )
     choices = {name: space.configspace[name].choices for name in ("imputation", "encoding", "scaling", "selection")}
-    pairs = [{a: x, b: y} for a, b in itertools.combinations(choices, 2) for x in choices[a] for y in choices[b]]
-    return [steps(**one) for one in [*rare, *pairs]]
+    rows = [dict(zip(choices, row, strict=True)) for row in itertools.product(*choices.values())]
+    pairs = [set(itertools.combinations(row.items(), 2)) for row in rows]
+    left, covering = set().union(*pairs), []
+    while left:
+        most = max(range(len(rows)), key=lambda i: len(pairs[i] & left))
+        covering.append(rows[most])
+        left -= pairs[most]
+    return [steps(**one) for one in [*rare, *covering]]
 
 
 @pytest.mark.parametrize("kind", KINDS)

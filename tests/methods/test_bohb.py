@@ -363,6 +363,7 @@ def test_model_based_draws_are_near_the_optimum() -> None:
     assert near[False] < 0.1
 
 
+@pytest.mark.slow
 def test_beats_random_search_and_hyperband() -> None:
     """On a bowl over a mixed, conditional space, 20 seeds, equal training."""
     from scipy.stats import mannwhitneyu

@@ -116,6 +116,7 @@ def found(records: list[Record]) -> float:
     return min((p.values[0] for p in points if max(p.constraints) <= 0), default=math.inf)
 
 
+@pytest.mark.slow
 def test_beats_tpe_and_random_search_where_little_is_feasible() -> None:
     """1.8 % of the box. 24 seeds, each with another shift."""
     from scipy.stats import mannwhitneyu

@@ -205,7 +205,11 @@ def test_the_deep_kernel_sees_the_ends_of_curves() -> None:
 
 @pytest.mark.parametrize(
     ("method", "evaluations"),
-    [(FreezeThawBO(draws=200), 20), pytest.param(DyHPO(), 6, marks=pytest.mark.slow), (CurvePrior(), 6)],
+    [
+        pytest.param(FreezeThawBO(draws=200), 20, marks=pytest.mark.slow),
+        pytest.param(DyHPO(), 6, marks=pytest.mark.slow),
+        (CurvePrior(), 6),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_finds_more_than_random_search(method: Method, evaluations: int) -> None:

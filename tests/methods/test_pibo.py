@@ -35,6 +35,7 @@ def test_a_good_prior_helps_in_the_beginning(inner):
     assert stats.mannwhitneyu(good, without, alternative="less").pvalue < 0.03
 
 
+@pytest.mark.slow
 def test_it_recovers_from_a_wrong_prior():
     """Its weight falls as 1 / n: with the same number of evaluations, a small beta is nearer to no prior at all."""
     early, late = (regrets(PiBO(inner="rf", prior=WRONG), n) for n in (10, 50))
