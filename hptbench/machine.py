@@ -76,6 +76,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def load() -> float | None:
+    """Processes that ran or waited on the machine in the last minute, per processor; None where it does not say."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return None
+
+
 def peak_memory_mb() -> float:
     """Highest resident memory so far of this process or of one of its ended children, 10^6 bytes."""
     unit = 1 if sys.platform == "darwin" else 1024

@@ -360,6 +360,7 @@ def _finish(
         "ask": timed.ask_seconds,
         "tell": timed.tell_seconds,
         "peak_memory": driver.evaluator.peak_memory_mb(),
+        "load": machine.load(),
         "device": machine.device(),
         "versions": as_json(machine.versions()),
         "commit": machine.commit(),

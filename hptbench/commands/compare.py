@@ -19,6 +19,7 @@ from hptbench.results.collect import chosen as only
 from hptbench.results.schema import KEY
 from hptbench.results.table import DEFAULT, Accounting, Missing
 from hptbench.stats.aggregate import AGGREGATES
+from hptbench.stats.bayes import checked_rope
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,10 +96,17 @@ def add_missing(parser: argparse.ArgumentParser, default: Missing) -> None:
 def add_rope(parser: argparse.ArgumentParser) -> None:
     """The option of what counts as equivalent."""
     parser.add_argument(
-        "--rope", type=float, metavar="WIDTH",
+        "--rope", type=_width, metavar="WIDTH",
         help="region of practical equivalence, in the unit of the scores (with the anchor default: 0.01 is 1 %% of the "
         "default's loss): adds the probability that a method is better, equivalent or worse",
     )  # fmt: skip
+
+
+def _width(text: str) -> float:
+    try:
+        return checked_rope(float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text}") from None
 
 
 def chosen(study: Study, where: Sequence[str]) -> Study:

@@ -66,10 +66,10 @@ def main(argv: list[str]) -> int:
         if options.figures or options.out:
             raise UserError("expected --watch alone, got it with --figures or --out: a watched page is no file")
         return serve(options.results, make, options.port)
-    report = make()
     out = options.out or options.results / "report.html"
-    if not out.parent.is_dir():
+    if options.out and not out.parent.is_dir():
         raise UserError(f"expected a file in a folder that exists, got {out}")
+    report = make()
     text = render(report)
     write_whole(out, lambda part: part.write_text(text, encoding="utf-8"))
     print(f"{report.verdict.headline}\n{out} ({len(text.encode()) / 1e6:.1f} MB)")

@@ -197,8 +197,9 @@ def _print_failures(console: Console, table: pd.DataFrame, study: Study) -> None
         )
     failed = study.jobs[study.jobs["status"] != "ok"]
     for status, group in failed.groupby("status"):
-        example = escape(str(group["message"].iloc[0]))
-        console.print(f"[yellow]{len(group)} job(s) {status}[/], e.g. {example}", highlight=False)
+        message = group["message"].iloc[0]
+        example = f", e.g. {escape(str(message))}" if message else ""  # of jobs that were imported none is known
+        console.print(f"[yellow]{len(group)} job(s) {status}[/]{example}", highlight=False)
     if study.unfinished:
         console.print(f"[yellow]{len(study.unfinished)} run(s) of this study are not finished and in no table.[/]")
 

@@ -40,8 +40,8 @@ _PANELS = 24
 """More in one file would not be seen."""
 _ABOVE = 8
 """Methods of a legend above the panels; more stand beside them."""
-_SHORT = 100.0
-"""Log scales of a smaller ratio of ends get ticks at 2 and 5."""
+_SHORT, _VERY_SHORT = 100.0, 5.0
+"""Log scales of a smaller ratio of ends get ticks at 2 and 5, and still smaller ones a few even ticks."""
 
 
 def draw(
@@ -153,12 +153,14 @@ def _dress(axes: Axes, panel: Panel) -> None:
 
 
 def _plain_ticks(axis: DrawnAxis) -> None:
-    """Ticks 0.1, 1, 10 instead of powers, and 2 and 5 between them on short scales."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Ticks 0.1, 1, 10 instead of powers, 2 and 5 between them on short scales, and a few even ones on very short
+    ones."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     low, high = axis.get_view_interval()
-    short = low > 0 and high / low < _SHORT
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))
+    span = high / low if low > 0 else np.inf
+    evenly = MaxNLocator(3) if span < _VERY_SHORT else LogLocator(subs=(1, 2, 5) if span < _SHORT else (1,))
+    axis.set_major_locator(evenly)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -288,4 +288,15 @@ def _pitfalls(data: Data) -> Iterator[Item]:
         f"clock: {', '.join(sorted(set(runs['clock'].dropna()))) or 'not known'}; "
         f"simulation: {'; '.join(sorted(set(runs['simulation'].dropna()))) or 'none'}.",
     )
-    yield Item("The machine not overloaded, files not on a slow shared disk?", "author", "Loads are not logged.")
+    loads = data.runs["load"].dropna()
+    busy = (
+        f"{loads.gt(1).mean():.0%} of {len(loads)} runs ended while more processes ran or waited than it has processors"
+        f" (column `load`, at most {loads.max():.2g} for each)"
+        if len(loads)
+        else "Loads were not logged"
+    )
+    yield Item(
+        "The machine not overloaded, files not on a slow shared disk?",
+        "author",
+        f"{busy}; say what measured times are worth, and where the files were.",
+    )

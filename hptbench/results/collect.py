@@ -36,7 +36,7 @@ _LATER = ("cpu", "memory", "energy", "constraints", "trained")
 _PLAIN = '{"overhead": 0.0, "spread": 0.0}'
 """The simulation of runs of versions that knew no other."""
 EARLIER: Mapping[str, Any] = {
-    "constraints": [], "front": None, "optimum": None, "simulation": _PLAIN, "hypotheses": None,
+    "constraints": [], "front": None, "optimum": None, "simulation": _PLAIN, "hypotheses": None, "load": None,
 }  # fmt: skip
 """What columns of runs were, before runs had them."""
 

@@ -113,6 +113,13 @@ RUNS = (
     Column("ask", "double", "s", "processor time the method took to propose, in that session", False),
     Column("tell", "double", "s", "processor time the method took to learn, in that session", False),
     Column("peak_memory", "double", "MB", "highest resident memory of the run's process or its workers", False),
+    Column(
+        "load",
+        "double",
+        "",
+        "processes per processor of the machine in the run's last minute; null if not known",
+        False,
+    ),
     Column("device", "string", "", "processor, cores and accelerator", False),
     Column("versions", "string", "", "JSON: versions of Python and the libraries", False),
     Column("commit", "string", "", "git commit of hptbench, '+' if changed since; null outside a checkout", False),

@@ -45,7 +45,7 @@ DEFAULT, RANDOM = "default", "random"
 """Labels of the reference methods: the default configuration, and random search."""
 
 _COLUMN = {"test": "test", "validation": "value"}
-_REMEDY = {"test": "set measure=validation", "validation": "no job succeeded: see the jobs' messages"}
+_REMEDY = {"test": "compare with --measure validation", "validation": "no job succeeded: see the jobs' messages"}
 _SHOWN = 8
 """Runs named in an error."""
 
@@ -241,7 +241,7 @@ def scores(
     if anchor == "default" and DEFAULT not in methods:
         raise UserError(
             f"expected runs of the method {DEFAULT!r} to normalise by, got only {', '.join(methods)}; "
-            "run it too, or set anchor=none"
+            "run it too, or compare with --anchor none"
         )
     if best[column].isna().all():
         raise UserError(f"expected {measure} scores, got none; {_REMEDY[measure]}")
@@ -250,7 +250,8 @@ def scores(
         raise UserError(
             f"expected a score of every method for every task and seed, got no finite {measure} score of "
             f"{_named(key for _, *key in gaps)}; finish these runs or see their jobs' messages, "
-            "or set missing=drop to leave their data sets out, missing=worst to count them as the worst of their task"
+            "or compare with --missing drop to leave their data sets out, or --missing worst to count them as the "
+            "worst of their task"
         )
     dropped = tuple(sorted({unit for unit, *_ in gaps})) if missing == "drop" else ()
     best = best[~best["unit"].isin(dropped)]
@@ -261,7 +262,7 @@ def scores(
         raise UserError(
             f"expected incumbents trained to the full fidelity, got lower ones of "
             f"{_named(below.itertuples(index=False))}, whose validation does not compare; "
-            "set measure=test, or run with a larger budget"
+            "compare with --measure test, or run with a larger budget"
         )
     values = _grid(best, column, methods)
     tasks = values.groupby(["unit", "task", "method"]).mean().unstack("method")
@@ -271,7 +272,7 @@ def scores(
             raise UserError(
                 f"expected the default configuration to score above 0 to normalise by it, got "
                 f"{tasks[DEFAULT].xs(bad[0], level='task').iloc[0]:g} on {bad[0]}; "
-                "set anchor=none (compare --anchor none)"
+                "compare with --anchor none"
             )
         values = values.div(tasks[DEFAULT])  # by the levels unit and task
         tasks = tasks.div(tasks[DEFAULT], axis=0)
@@ -280,7 +281,7 @@ def scores(
         if (objectives > 1).any():
             raise UserError(
                 f"the tasks of {objectives.idxmax()} have different objectives, whose scores cannot be averaged; "
-                "set anchor=default, or compare tasks of one objective; or compare them by regret: "
+                "compare with --anchor default, or tasks of one objective; or compare them by regret: "
                 "python -m hptbench publish"
             )
     matrix = tasks.groupby("unit").mean()
@@ -310,7 +311,9 @@ def _grid(best: pd.DataFrame, column: str, methods: Sequence[str]) -> pd.Series[
     values = values.fillna(values.groupby("task").transform("max"))
     if values.isna().any():
         nobody = sorted(set(values.index[values.isna()].get_level_values("task")))
-        raise UserError(f"expected a score of someone on each task, got none on {', '.join(nobody)}; set missing=drop")
+        raise UserError(
+            f"expected a score of someone on each task, got none on {', '.join(nobody)}; compare with --missing drop"
+        )
     return values
 
 

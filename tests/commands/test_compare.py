@@ -62,3 +62,10 @@ def test_missing_runs_are_counted_as_asked(study: Path, capsys: pytest.CaptureFi
         assert json.loads(capsys.readouterr().out)["filled"] == ["branin/sobol seed 1"]
     finally:
         run.write_text(kept)
+
+
+@pytest.mark.parametrize("width", ["-1", "nan", "wide"])
+def test_a_region_that_is_none_is_refused(study: Path, width: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([str(study), "--rope", width])
+    assert f"--rope: expected a number >= 0, got {width}" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def test_what_the_logs_know_is_answered(study: Path) -> None:
     assert find(found, "Test data outside").answer == "yes"
     assert "of the runs of random, " in find(found, "Over-tuning").words
     assert find(found, "surrogate NAS benchmarks").answer == "yes"
+    assert "% of 12 runs ended while more processes ran" in find(found, "overloaded").words
 
 
 def test_what_only_an_author_knows_stays_open(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,10 +56,12 @@ def test_what_is_wrong_is_said(study: Path) -> None:
     runs = whole.runs.copy()
     runs.loc[(runs["method"] == "sobol") & (runs["task"] == "branin"), "protocol"] = "another"
     runs.loc[0, ["device", "commit"]] = ["another machine", "abc+"]
+    runs["load"] = math.nan
     found = items(Study(study, whole.jobs, runs, ()))
     assert find(found, "The same evaluation protocol for all methods").answer == "no"
     assert find(found, "The same benchmark for all methods").answer == "no"
     assert find(found, "Confounding").answer == "no"
+    assert find(found, "overloaded").words.startswith("Loads were not logged")
     assert "abc+" in find(found, "Code, exact versions").words
     one = whole.runs["seed"] == 0
     of_one = Study(study, whole.jobs[whole.jobs["seed"] == 0], whole.runs[one], ())

@@ -94,7 +94,7 @@ def test_missing_runs_count_as_the_worst_by_name(tables: Tables) -> None:
     jobs, runs = tables
     gone = (runs["task"] == "t2") & (runs["method"] == "good") & (runs["seed"] == 1)
     lost = (jobs["task"] == "t2") & (jobs["method"] == "good") & (jobs["seed"] == 1)
-    with pytest.raises(UserError, match=r"t2/good seed 1; finish .* missing=worst"):
+    with pytest.raises(UserError, match=r"t2/good seed 1; finish .* --missing worst"):
         compared(jobs[~lost], runs[~gone])
     c = compared(jobs[~lost], runs[~gone], missing="worst")
     assert c.scores.filled == ("t2/good seed 1",)
@@ -105,7 +105,7 @@ def test_missing_runs_count_as_the_worst_by_name(tables: Tables) -> None:
     dropped = compared(jobs[~lost], runs[~gone], missing="drop")
     assert (len(dropped.units), dropped.scores.dropped) == (7, ("t2",))
     nobody = jobs["task"] == "t2"
-    with pytest.raises(UserError, match="got none on t2; set missing=drop"):
+    with pytest.raises(UserError, match="got none on t2; compare with --missing drop"):
         compared(jobs[~nobody], runs, missing="worst")
 
 

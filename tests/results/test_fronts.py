@@ -162,7 +162,7 @@ def test_tables_and_statistics_take_regrets_as_scores() -> None:
     assert found.matrix.loc["b", "ehvi"] == pytest.approx(7 / 16 / 0.75)
     curves = mean_curves(jobs, of_runs, measure="validation").set_index("method")
     assert curves.loc["ehvi", "mean"].iloc[:2].tolist() == [1, 7 / 16]
-    with pytest.raises(UserError, match="expected test scores, got none; set measure=validation"):
+    with pytest.raises(UserError, match="expected test scores, got none; compare with --measure validation"):
         scores(jobs.assign(hidden="{}"), of_runs)
 
 

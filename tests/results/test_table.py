@@ -136,7 +136,7 @@ def test_mean_curves_without_scores() -> None:
     with pytest.raises(UserError, match="expected validation scores, got none; no job succeeded"):
         mean_curves(jobs, runs, measure="validation")
     jobs, runs = study({("t", "m", 0): full(1)})
-    with pytest.raises(UserError, match="expected test scores, got none; set measure=validation"):
+    with pytest.raises(UserError, match="expected test scores, got none; compare with --measure validation"):
         mean_curves(jobs.assign(test=np.nan), runs)
 
 
@@ -304,7 +304,7 @@ def test_long_lists_of_missing_runs_are_cut() -> None:
 
 def test_scores_never_fall_back_silently() -> None:
     jobs, runs = study(complete())
-    with pytest.raises(UserError, match="expected test scores, got none; set measure=validation"):
+    with pytest.raises(UserError, match="expected test scores, got none; compare with --measure validation"):
         scores(jobs.assign(test=np.nan), runs)
     assert scores(jobs.assign(test=np.nan), runs, measure="validation").matrix.loc["b", "bohb"] == 7.5 / 3.5
     with pytest.raises(UserError, match=r"unknown measure 'tests'.*mean 'test'"):
@@ -315,10 +315,10 @@ def test_scores_never_fall_back_silently() -> None:
 
 def test_the_anchor_must_be_there_and_above_zero() -> None:
     runs = complete()
-    with pytest.raises(UserError, match="got only bohb; run it too, or set anchor=none"):
+    with pytest.raises(UserError, match="got only bohb; run it too, or compare with --anchor none"):
         scores(*study({k: v for k, v in runs.items() if k[1] != "default"}))
     runs |= {("b-x", "default", seed): full(-0.75) for seed in (0, 1)}
-    with pytest.raises(UserError, match=r"got -0\.25 on b-x; set anchor=none"):
+    with pytest.raises(UserError, match=r"got -0\.25 on b-x; compare with --anchor none"):
         scores(*study(runs))
 
 
