@@ -67,6 +67,7 @@ Settings (name=value; + adds what the configuration does not name):
   study=NAME            folder below results=results; default: the suite's name
   hypotheses=[]         [{better: bohb, than: random, at: 20}]: registered before the first run, tested by compare
   meta=none             auto: the chosen methods begin with recommendations for each data set
+  shard=3/16            do a sixteenth of the runs, beside others that share the folder; docs/CLUSTER.md
   plot=true             draw the anytime curves
 
   --cfg job             show the whole configuration and end; --hydra-help for Hydra's own flags
