@@ -26,7 +26,7 @@ def dispatch(argv: list[str]) -> int:
         return _command(argv)
     except UserError as error:
         return _usage(str(error))
-    except PermissionError as error:
+    except (PermissionError, NotADirectoryError) as error:
         return _usage(f"{error.filename} cannot be written or read: {error.strerror}")
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
