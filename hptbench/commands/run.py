@@ -133,7 +133,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     simulation = Simulation(**_plain(cfg.simulation, "simulation", Simulation, words=(MEASURED,)))
     if live and simulation != PLAIN:
         raise UserError(
-            "simulation.overhead and simulation.spread are of simulated workers, but executor=live has real ones"
+            "simulation.overhead and simulation.spread are of simulated workers, but this executor has real ones"
         )
     seeds = _seeds(cfg.seeds)
     check_whole("workers", cfg.workers)
