@@ -50,13 +50,14 @@ Settings (name=value; + adds what the configuration does not name):
   suite=NAME            embedded (default), smoke, synthetic, synthetic_blackbox, store, openml, pipeline,
                         drifting, forecasting, recommender, training  list suites
   seeds=5 | [3,7]       runs per task and method: that many seeds from 0, or these
-  workers=1             workers of a run: simulated, or real with executor=live
+  workers=1             workers of a run: simulated, or real with executor=live, ray_live
   simulation.overhead=0 seconds a method thinks per proposal while workers wait; measured: as long as it does
   simulation.spread=0   how unequal simulated workers are: standard deviation of their log slowness
   budget=small          tiny (5 full evaluations), small (20), large (100); or each limit:
   budget.max_full_evals=20 budget.max_jobs=null budget.max_time=null budget.cpu_hours=null budget.energy_kwh=null
                         a run ends at the first limit reached
-  executor=processes    processes (one run per core), serial, lockstep (batched), live (real time)
+  executor=processes    processes (one run per core), serial, lockstep (batched), live (real time), and on a
+                        Ray cluster ray and ray_live: executor.address=auto; docs/CLUSTER.md
   clock=auto            units (time in full evaluations), cost (seconds), auto
   limits.seconds=600 limits.memory_mb=8000
                         what one real training may take
@@ -67,6 +68,7 @@ Settings (name=value; + adds what the configuration does not name):
   study=NAME            folder below results=results; default: the suite's name
   hypotheses=[]         [{better: bohb, than: random, at: 20}]: registered before the first run, tested by compare
   meta=none             auto: the chosen methods begin with recommendations for each data set
+  shard=3/16            do a sixteenth of the runs, beside others that share the folder; docs/CLUSTER.md
   plot=true             draw the anytime curves
 
   --cfg job             show the whole configuration and end; --hydra-help for Hydra's own flags

@@ -16,6 +16,10 @@ class UserError(ValueError):
     """
 
 
+class CannotWrite(UserError):
+    """The disk is full, or refuses to be written: nothing is wrong with what was asked for."""
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist: what there is, and the nearest spelling."""
     names = sorted(known)

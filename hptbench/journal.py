@@ -20,7 +20,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Self
 
-from hptbench.errors import UserError
+from hptbench.errors import CannotWrite, UserError
 from hptbench.protocol import Job, Outcome, Point, Status
 from hptbench.simulate import Run
 
@@ -35,8 +35,8 @@ _LOCK_SECONDS = 10.0
 class Log:
     """An append-only file of checked lines, locked for this process until closed. The first line says what it is of.
 
-    Raises UserError if the file is damaged before its tail, belongs to another run, is in use by another process, or
-    cannot be written."""
+    The lock is the kernel's (flock): that of a dead process is gone. Raises UserError if the file is damaged before its
+    tail, belongs to another run, is in use by another process, or cannot be locked or written."""
 
     def __init__(self, path: Path, run: str, about: Mapping[str, Any] | None = None) -> None:
         """The log of the run ``run``; ``about``: what else a new one says of it in its first line."""
@@ -47,7 +47,7 @@ class Log:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            raise UserError(
+            raise CannotWrite(
                 f"{path} cannot be opened as a journal ({error.strerror}): its folder has to exist, and to be writable"
             ) from error
         try:
@@ -82,13 +82,23 @@ class Log:
 
     def write(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Append all of ``entries`` or, with a UserError, none. :meth:`sync` is the caller's to call."""
-        whole = data = memoryview(lines_of(entries))
+        self.extend(lines_of(entries))
+
+    def extend(self, lines: bytes) -> None:
+        """Append whole lines, as :func:`lines_of` makes them; else like :meth:`write`."""
+        whole = data = memoryview(lines)
+        if (size := os.fstat(self._fd).st_size) != self._size:
+            raise UserError(
+                f"{self.path}: expected {self._size} bytes, as this process left it, got {size}: somebody else writes "
+                "it, too, so its lock does not hold between machines. Let one machine work at a time, or put results= "
+                "on a file system whose flock does (docs/CLUSTER.md)"
+            )
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError as error:
             os.ftruncate(self._fd, self._size)
-            raise UserError(
+            raise CannotWrite(
                 f"{self.path} cannot be written ({error.strerror}); make room and run again: what it holds is kept"
             ) from error
         self._size += len(whole)
@@ -112,6 +122,11 @@ class Log:
                         f"{self.path} is in use by another process: wait for it, or stop it, then run again"
                     ) from None
                 time.sleep(0.05)
+            except OSError as error:
+                raise UserError(
+                    f"{self.path} cannot be locked ({error.strerror}): put results= on a file system with flock "
+                    "(docs/CLUSTER.md)"
+                ) from error
 
     def _check_header(self, header: Mapping[str, Any], run: str) -> None:
         if header.get("format") != _FORMAT:

@@ -97,7 +97,7 @@ class Ledger:
         other, it leaves nothing to go on from, and it never ends a run."""
         outcome = self._judged(job, outcome)
         self._cpu_seconds += outcome.cost if outcome.cpu is None else outcome.cpu
-        self._joules += outcome.energy or 0.0
+        self._joules += self._energy(job, outcome)
         ok = outcome.status is Status.OK
         self._fates[job.id] = _DONE if ok else _FAILED
         if job.before is not None:
@@ -114,6 +114,16 @@ class Ledger:
             self.duration(bare, outcome), last.constraints,
         )  # fmt: skip
         return bare, outcome, report
+
+    def _energy(self, job: Job, outcome: Outcome) -> float:
+        """Joules. Of a job that failed they may be unknown, and count as none: its worker may have died early."""
+        if outcome.energy is None and outcome.status is Status.OK and self._problem.budget.energy_kwh is not None:
+            raise UserError(
+                f"budget.energy_kwh cannot be kept: expected the energy of job {job.id}, got none, since the counters "
+                "(/sys/class/powercap/intel-rapl:*) can no longer be read. The run's finished jobs are kept in its "
+                "journal; limit it by budget.cpu_hours, or make the counters readable and move its folder away"
+            )
+        return outcome.energy or 0.0
 
     def duration(self, job: Job, outcome: Outcome) -> float:
         """How long a job takes by the run's clock."""

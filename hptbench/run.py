@@ -202,7 +202,9 @@ def coroutine(plan: Plan, driver: Driver) -> Generator[Sequence[Job], Sequence[O
 
 
 def execute(plan: Plan, driver: Driver) -> None:
-    """Do the run, from where its journal ends."""
+    """Do the run, from where its journal ends; nothing if somebody else has finished it meanwhile."""
+    if plan.finished:
+        return
     if plan.live:
         with _opened(plan, driver) as opened:
             pool = driver.evaluator.pool(plan, plan.workers)

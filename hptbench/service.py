@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hptbench.errors import UserError, unknown
+from hptbench.errors import CannotWrite, UserError, unknown
 from hptbench.journal import begun
 from hptbench.protocol import Status
 from hptbench.suggestions import Result, Suggestion, best_of, front_of
@@ -270,6 +270,8 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = _encoded(found)
         except Refused as error:
             status, answer = error.status, _encoded({"error": str(error)})
+        except CannotWrite as error:
+            status, answer = HTTPStatus.INSUFFICIENT_STORAGE, _encoded({"error": str(error)})
         except UserError as error:
             status, answer = HTTPStatus.BAD_REQUEST, _encoded({"error": str(error)})
         except Exception as error:  # of a method: the server goes on, and says so

@@ -185,7 +185,7 @@ def _made_again(task: Task, work: Sequence[tuple[Job, Sequence[Job]]]) -> list[J
     return [replace(job, state=state) if lost else job for (job, lost), state in zip(work, states, strict=True)]
 
 
-def _recipe(job: Job) -> list[Job]:
+def recipe(job: Job) -> list[Job]:
     """The jobs to do again before ``job``, the first one first: none if its state is there."""
     chain: list[Job] = []
     while job.start > 0 and job.state is None and job.before is not None:
@@ -243,7 +243,7 @@ class Pool:
             slot.child, slot.used = Child(_serve_jobs, self.task), False
         slot.jobs, slot.sent, slot.began, slot.joules = tuple(jobs), time.perf_counter(), None, None
         try:
-            slot.child.connection.send([(replace(job, before=None), _recipe(job)) for job in jobs])
+            slot.child.connection.send([(replace(job, before=None), recipe(job)) for job in jobs])
         except (BrokenPipeError, ConnectionResetError):
             # It died while idle: that is not the jobs' fault.
             self._end(slot)
@@ -331,7 +331,7 @@ class Pool:
     def _over_limit(self, worker: int, slot: _Slot, child: Child) -> list[Outcome] | None:
         now, limit = time.perf_counter(), self.limits
         if limit.seconds is not None:
-            patience = _START_S + limit.seconds * sum(len(_recipe(job)) for job in slot.jobs)
+            patience = _START_S + limit.seconds * sum(len(recipe(job)) for job in slot.jobs)
             if slot.began is None and now - slot.sent > patience:
                 self._end(slot)
                 return self._failure(slot, Status.TIMEOUT, f"did not begin within {patience:g} s")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing as mp
+import time
 from pathlib import Path
 
 import pytest
@@ -97,3 +100,37 @@ def test_two_processes_cannot_write_one_journal(tmp_path: Path, monkeypatch: pyt
         done.set()
         other.join()
     Journal(path, "r1").close()
+
+
+def test_the_lock_of_a_killed_process_is_gone_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    context = mp.get_context("forkserver")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(path, ready, done))
+    other.start()
+    assert ready.wait(30)
+    other.kill()
+    began = time.monotonic()
+    Journal(path, "r1").close()
+    assert time.monotonic() - began < module._LOCK_SECONDS
+    other.join()
+
+
+def test_where_locks_do_not_hold_the_second_writer_stops_before_it_writes(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, "r1") as journal:
+        with path.open("ab") as another_machine:
+            another_machine.write(module.lines_of([{"thought": 1.0}]))
+        before = path.read_bytes()
+        with pytest.raises(UserError, match="somebody else writes it, too"):
+            journal.thought(2.0)
+    assert path.read_bytes() == before
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(UserError, match=r"cannot be locked \(No locks available\): put results= on a file system with"):
+        Journal(tmp_path / "journal.jsonl", "r1")

@@ -75,6 +75,26 @@ def test_limits_of_resources_end_a_run_and_are_kept_when_it_is_resumed(tmp_path:
     assert path.read_bytes() == data
 
 
+def test_a_limit_of_energy_that_can_no_longer_be_kept_ends_the_run(tmp_path: Path) -> None:
+    class Unreadable(Costly):
+        """The counters are gone after the second job, and with the first one that failed early."""
+
+        def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+            gone = Outcome(Status.FAILED, (), 1.0)
+            known = super().evaluate(jobs)
+            return [
+                gone if job.id == 0 else replace(outcome, energy=None) if job.id > 1 else outcome
+                for job, outcome in zip(jobs, known, strict=True)
+            ]
+
+    path = tmp_path / "journal"
+    assert len(run(path, Budget(max_jobs=4), Unreadable())) == 4
+    path.unlink()
+    with pytest.raises(UserError, match=r"budget.energy_kwh cannot be kept: expected the energy of job 2, got none"):
+        run(path, Budget(max_jobs=4, energy_kwh=100), Unreadable())
+    assert path.read_bytes().count(b"\n") == 4, "what was finished is kept"
+
+
 def test_what_was_killed_is_charged_its_workers_time(tmp_path: Path) -> None:
     class Killed(Bowl):
         def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:

@@ -168,6 +168,25 @@ def test_a_tuner_whose_method_fails_is_loaded_again(service: Service, monkeypatc
     assert (job["id"], job["config"]) == (1, second[0].config)
 
 
+def test_a_full_disk_is_the_servers_fault_and_nothing_is_lost(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    create(service)
+    call(service, "/tuners/mine/ask", {})
+    told = {"job": 0, "value": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr("hptbench.journal.os.write", full)
+        for path, body in (("tell", told), ("ask", {})):
+            status, error = call(service, f"/tuners/mine/{path}", body)
+            assert status == 507
+            assert "No space left on device" in error
+        assert create(service, name="other")[0] == 507
+    assert call(service, "/tuners/mine/tell", told)[1]["values"] == [1.0]
+
+
 @pytest.mark.parametrize("size", [0, 30])
 def test_a_journal_without_its_first_line_is_none(service: Service, tmp_path: Path, size: int) -> None:
     create(service)

@@ -131,6 +131,12 @@ def _library(module: str, extra: str) -> tuple[bool | None, str]:
     return True, f"for suite={extra}"
 
 
+def _ray() -> tuple[bool | None, str]:
+    if find_spec("ray") is None:
+        return None, 'not installed: pip install "hptbench[ray]" for executor=ray'
+    return True, "for executor=ray"
+
+
 def _yahpo() -> tuple[bool | None, str]:
     good, text = _library("onnxruntime", "yahpo")
     folder = os.environ.get("HPTBENCH_YAHPO")
@@ -165,4 +171,5 @@ _CHECKS: dict[str, Callable[[], tuple[bool | None, str]]] = {
     "yahpo": _yahpo,
     "bbob": partial(_library, "ioh", "bbob"),
     "neural": _neural,
+    "Ray": _ray,
 }

@@ -54,14 +54,14 @@ def main(argv: list[str]) -> int:
 
 
 def run(cfg: DictConfig) -> int:
-    """Evaluate what is missing of the study, then write the table. Returns the exit code."""
+    """Evaluate what is missing of the study, then write the table; of a shard, none. Returns the exit code."""
     from hptbench.commands.run import execute
 
     design = cfg.get("method", {}).get("design")
     if cfg.budget.max_jobs is None and design is not None:
         cfg.budget.max_jobs = max(design.configs * len(design.levels), 1)  # of a wrong design its own error tells
     plans, broken = execute(cfg, Console(stderr=True))
-    if len(broken) < len(plans):
+    if cfg.shard is None and len(broken) < len(plans):
         study = collect(plans[0].study, only={plan.key_in_tables for plan in plans})
         _write(study, Path(cfg.results) / "evaluations", cfg.suite.get("path"), sys.argv[1:])
     return 1 if broken else 0

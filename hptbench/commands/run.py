@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from hptbench import registry
 from hptbench.check import check_names, check_pair, check_resources, clock_for
 from hptbench.commands._advice import NO_ADVICE, advice_of, started
+from hptbench.commands._shard import shard_of
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Broken, Executor, check_whole
@@ -34,15 +35,21 @@ from hptbench.workers import Limits
 
 
 def run(cfg: DictConfig) -> int:
-    """Do what is left of the study, collect it, show it. Returns the exit code."""
+    """Do what is left of the study, collect it, show it; of a shard, only do it. Returns the exit code."""
     if "claims" in cfg:
         from hptbench.commands import claims
 
         return claims.run(cfg)
-    console = Console(stderr=True)
+    shard = shard_of(cfg.shard)
+    console = Console(stderr=True, force_terminal=False if shard else None)  # bars of many shards would mix
     plot = _switch(cfg, "plot")
     plans, broken = execute(cfg, console)
-    if len(broken) < len(plans):
+    if shard:
+        console.print(
+            f"Shard {shard}: {len(plans) - len(broken)} of its {len(plans)} runs are finished. When all are, the "
+            "same command without shard= collects and compares.", highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    elif len(broken) < len(plans):
         study = plans[0].study
         command = shlex.join(["python", "-m", "hptbench", *sys.argv[1:]])
         found = collect(study, only={plan.key_in_tables for plan in plans})
@@ -59,7 +66,8 @@ def run(cfg: DictConfig) -> int:
 
 
 def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]]:
-    """Do what is left of the study; (all its runs, those that broke, which have been shown)."""
+    """Do what is left of the study, or of a shard of it; (its runs, those that broke, which have been shown)."""
+    shard = shard_of(cfg.shard)
     plans, executor = planned(cfg)
     node = cfg.get("hypotheses")
     given = OmegaConf.to_container(node, resolve=True) if isinstance(node, ListConfig) else node or []
@@ -71,7 +79,8 @@ def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]
     units = len({plan.task.unit for plan in plans})
     if len(compared) > 1 and (warning := power_warning(units, len(compared) * (len(compared) - 1) // 2)):
         console.print(f"[yellow]{warning}[/]", highlight=False)
-    return plans, do(plans, executor, console)
+    mine = plans if shard is None else shard.share(plans)
+    return mine, do(mine, executor, console) if mine else []
 
 
 def planned(cfg: DictConfig) -> tuple[list[Plan], Executor]:
@@ -124,7 +133,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     simulation = Simulation(**_plain(cfg.simulation, "simulation", Simulation, words=(MEASURED,)))
     if live and simulation != PLAIN:
         raise UserError(
-            "simulation.overhead and simulation.spread are of simulated workers, but executor=live has real ones"
+            "simulation.overhead and simulation.spread are of simulated workers, but this executor has real ones"
         )
     seeds = _seeds(cfg.seeds)
     check_whole("workers", cfg.workers)

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 OK, BROKEN, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
+class Incomplete(Exception):
+    """Runs of a study that a launcher's process did broke."""
+
+
 def dispatch(argv: list[str]) -> int:
     """Run a command and return its exit code."""
     try:
         return _command(argv)
     except UserError as error:
         return _usage(str(error))
-    except PermissionError as error:
+    except (PermissionError, NotADirectoryError) as error:
         return _usage(f"{error.filename} cannot be written or read: {error.strerror}")
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
@@ -82,18 +86,29 @@ def _composed(argv: list[str], command: Callable[[DictConfig], int]) -> int:
     add_to_hydra(spaces=names_spaces(argv))
     code, failure = OK, None
 
+    # A group that no defaults list names can only be added; a newcomer writes it without the plus.
+    words = [sys.argv[0], *(re.sub(r"^(method|experiment)=", r"+\1=", word) for word in argv)]
+    home = os.getpid()
+
     def task_function(cfg: DictConfig) -> None:
         nonlocal code, failure
+        if os.getpid() != home:  # a launcher's process: only what is raised comes back
+            sys.argv = words
+            if command(cfg) != OK:
+                raise Incomplete("runs broke: see above, or the launcher's log")
+            return
         try:
             code = max(code, command(cfg))
         except Exception as error:  # Hydra would print its own words first
             failure = failure or error
 
-    # A group that no defaults list names can only be added; a newcomer writes it without the plus.
-    sys.argv = [sys.argv[0], *(re.sub(r"^(method|experiment)=", r"+\1=", word) for word in argv)]
+    sys.argv = words
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets exceptions pass; they become messages here
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task_function)()
+    except Incomplete as error:
+        print(f"hptbench: {error}", file=sys.stderr)
+        return BROKEN
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # of composing the settings
         raise UserError(_readable(error)) from error
     if isinstance(failure, HydraException | OmegaConfBaseException):
@@ -110,6 +125,8 @@ def names_spaces(words: Sequence[str]) -> bool:
     from hptbench.paths import conf_dir
 
     for word in words:
+        if re.match(r"(-m|--multirun|hydra[/.]launcher.*)$", word):
+            continue  # composed once per job
         if ours := re.match(r"\+?experiment=(\w+)$", word):
             file = conf_dir() / "experiment" / f"{ours[1]}.yaml"
             if not file.is_file() or "space" in file.read_text(encoding="utf-8"):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hptbench.tuner import Tuner
 
 _log = logging.getLogger(__name__)
-JOURNAL, RESULTS = "hptbench.jsonl", "optimization_results.yaml"
+JOURNAL, FIXED, RESULTS = "hptbench.jsonl", "hptbench_fixed.yaml", "optimization_results.yaml"
 
 
 @dataclass
@@ -117,6 +117,7 @@ class HptbenchSweeper(Sweeper):
         if not overrides.space:
             [job] = self._launch([overrides.of({})], 0)
             return [[job]]
+        _check_fixed(overrides.fixed, folder)
         with self._tuner(overrides.space, folder) as tuner:
             returns: list[Sequence[JobReturn]] = []
             jobs = tuner.pending[: self.settings.max_batch_size] or tuner.ask(self.settings.max_batch_size)
@@ -208,6 +209,22 @@ class HptbenchSweeper(Sweeper):
         _log.info(f"{RESULTS}: {found}")
 
 
+def _check_fixed(fixed: list[str], folder: Path) -> None:
+    """HydraException if the sweep of ``folder`` began with other fixed overrides: its values are of something else."""
+    from hptbench.journal import begun
+
+    path = folder / FIXED
+    if not begun(folder / JOURNAL) or not path.is_file():
+        OmegaConf.save(OmegaConf.create(fixed), path)
+        return
+    before = list(OmegaConf.load(path))
+    if before != fixed:
+        raise HydraException(
+            f"expected the fixed overrides that the sweep in {folder} began with, {before}, got {fixed}: give those to "
+            "go on, or name another folder with hydra.sweep.dir"
+        )
+
+
 class _Overrides:
     """What a job is given: fixed settings and the values of the space, in the order in which they were written."""
 
@@ -235,6 +252,11 @@ class _Overrides:
                 self._plain.discard(name)
             else:
                 self._fixed[name] = f"{name}={override.get_value_element_as_str()}"
+
+    @property
+    def fixed(self) -> list[str]:
+        """Those that are the same in every job, in alphabetical order."""
+        return sorted(self._fixed.values())
 
     def of(self, config: Mapping[str, Any]) -> list[str]:
         """The overrides of a job; inactive parameters are left to the application."""

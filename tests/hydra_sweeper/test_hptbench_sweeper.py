@@ -22,7 +22,7 @@ from hydra.version import VersionBase
 
 from hptbench.errors import UserError
 from hptbench.tuner import Tuner
-from hydra_plugins.hptbench_sweeper.sweeper import JOURNAL, RESULTS, HptbenchSweeper
+from hydra_plugins.hptbench_sweeper.sweeper import JOURNAL, RESULTS, HptbenchSweeper, _check_fixed
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Future Hydra versions"),
@@ -109,6 +109,17 @@ def test_a_journal_is_not_gone_on_with_in_the_other_direction(tmp_path: Path) ->
         tuner("maximize")
 
 
+def test_a_sweep_is_not_gone_on_with_under_other_fixed_overrides(tmp_path: Path) -> None:
+    for fixed in (["bar=5"], ["bar=6"]):
+        _check_fixed(fixed, tmp_path)  # nothing has begun
+    space = {"foo": {"type": "float", "lower": -5, "upper": 5}}
+    HptbenchSweeper(fidelity={})._tuner(space, tmp_path).close()
+    _check_fixed(["bar=6"], tmp_path)
+    message = r"began with, \['bar=6'\], got \['bar=5'\]: give those to go on, or name another folder"
+    with pytest.raises(HydraException, match=message):
+        _check_fixed(["bar=5"], tmp_path)
+
+
 def test_spaces_in_the_configuration_and_on_the_command_line(
     hydra_restore_singletons: Any, hydra_sweep_runner: TSweepRunner, tmp_path: Path
 ) -> None:
@@ -174,6 +185,7 @@ def test_killed_and_started_again_with_fidelity_checkpoints_and_failures(tmp_pat
     ]  # fmt: skip
     calls = tmp_path / "calls"
     assert program(tmp_path, *words, die_at=5) == 9
+    assert program(tmp_path, *words, "+other=1") == 1, "the values would be of something else"
     assert program(tmp_path, *words) == 0
     trained = [int(line) for line in calls.read_text().splitlines()]
     assert sum(trained) - trained[4] <= 3 * 9 + 8, "nothing is done again but what was running"

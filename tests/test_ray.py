@@ -1,0 +1,257 @@
+"""Studies on a real Ray cluster of three nodes on this machine; nodes, workers and drivers die by SIGKILL."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from ray_tasks import SlowBowl
+from rogue import Rogue
+from studies import do, plans, repeatable, run_all
+
+from hptbench import machine
+from hptbench.commands.shell import dispatch
+from hptbench.errors import UserError
+from hptbench.executors import Executor
+from hptbench.executors.ray import Ray, RayLive
+from hptbench.executors.serial import Serial
+from hptbench.journal import peek
+from hptbench.protocol import Budget
+from hptbench.results.collect import collect
+from hptbench.run import Plan
+from hptbench.workers import Limits
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: the extra ray")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head that works on nothing, and two nodes that do."""
+    from ray.cluster_utils import Cluster
+
+    tests = str(Path(__file__).parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", tests, prepend=os.pathsep)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        whole = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        for _ in range(2):
+            whole.add_node(num_cpus=2, object_store_memory=80_000_000)
+        yield whole
+        whole.shutdown()
+
+
+def same(a: Path, b: Path) -> None:
+    for left, right in zip(repeatable(a), repeatable(b), strict=True):
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
+def journals(study: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in study.rglob("journal.jsonl")}
+
+
+def when(ready: Callable[[], bool], then: Callable[[], None]) -> threading.Thread:
+    """A thread that does ``then`` as soon as something is so."""
+
+    def wait() -> None:
+        while not ready():
+            time.sleep(0.02)
+        then()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def nothing_lost_nothing_twice(study: Path, seen: dict[Path, bytes]) -> None:
+    """What was in the journals when something died is there, and each job once."""
+    assert any(_lines(data) > 1 for data in seen.values()), "the death came before the first job"
+    for path, before in seen.items():
+        assert path.read_bytes().startswith(before)
+    for path in journals(study):
+        ids = [line["job"] for line in peek(path)]
+        assert len(ids) == len(set(ids)) > 0
+
+
+@needs_ray
+@pytest.mark.slow
+def test_results_are_those_of_one_process(cluster: Any, tmp_path: Path) -> None:
+    isolated = Rogue(choices=("fine", "raise"))
+    for executor, name in ((Serial(), "serial"), (Ray(cluster.address), "ray")):
+        todo = plans(tmp_path / name, ["random", "bohb"])
+        todo += plans(tmp_path / name, tasks=[isolated], seeds=[0], limits=Limits(seconds=300))
+        assert do(executor, todo) == []
+    columns = ["task", "method", "seed", "job", "trial", "start", "stop", "ended", "status", "value", "config"]
+    a, b = (collect(tmp_path / name).jobs[columns] for name in ("serial", "ray"))
+    pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_node_killed_in_the_middle_costs_no_finished_job(cluster: Any, tmp_path: Path) -> None:
+    def todo(name: str) -> list[Plan]:
+        return plans(tmp_path / name, ["bohb"], [SlowBowl(fail=0.1)], seeds=range(3), budget=Budget(max_full_evals=5))
+
+    assert do(Serial(), [replace(p, task=SlowBowl(fail=0.1, seconds=0)) for p in todo("serial")]) == []
+    study, seen, heirs = tmp_path / "ray", {}, []
+    victim = cluster.add_node(num_cpus=6, object_store_memory=80_000_000)
+
+    def kill() -> None:
+        heirs.append(cluster.add_node(num_cpus=6, object_store_memory=80_000_000))
+        cluster.remove_node(victim, allow_graceful=False)
+        seen.update(journals(study))
+
+    killer = when(lambda: sum(_lines(data) > 2 for data in journals(study).values()) >= 2, kill)
+    assert do(Ray(cluster.address, num_cpus=3), todo("ray")) == []  # what only the victim can do, and then its heir
+    killer.join(60)
+    assert 0 < sum(_lines(data) for data in seen.values()) < sum(map(_lines, journals(study).values()))
+    nothing_lost_nothing_twice(study, seen)
+    same(tmp_path / "serial", study)
+    cluster.remove_node(heirs[0])
+
+
+def _lines(journal: bytes) -> int:
+    return journal.count(b"\n")
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_driver_killed_and_run_again_goes_on(cluster: Any, tmp_path: Path) -> None:
+    def todo(name: str) -> list[Plan]:
+        return plans(tmp_path / name, ["random"], [SlowBowl(seconds=0.5)], seeds=range(3), budget=Budget(max_jobs=15))
+
+    assert do(Serial(), [replace(p, task=SlowBowl(seconds=0)) for p in todo("serial")]) == []
+    study = tmp_path / "ray"
+    driver = mp.get_context("forkserver").Process(target=run_all, args=(Ray(cluster.address), todo("ray")))
+    driver.start()
+    when(lambda: any(_lines(data) > 2 for data in journals(study).values()), driver.kill).join(200)
+    driver.join()
+    seen = journals(study)
+    assert not all(plan.finished for plan in todo("ray"))
+    assert do(Ray(cluster.address), todo("ray")) == []
+    nothing_lost_nothing_twice(study, seen)
+    same(tmp_path / "serial", study)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_worker_out_of_memory_is_replaced_and_given_up_after_three_times_without_a_job(
+    cluster: Any, tmp_path: Path
+) -> None:
+    budget = Budget(max_full_evals=3)
+    for name, deaths in (("serial", 0), ("twice", 2), ("always", 99)):
+        (tmp_path / name).mkdir()
+        task = SlowBowl(seconds=0, marks=str(tmp_path / name), deaths=deaths)
+        executor: Executor = Ray(cluster.address) if deaths else Serial()
+        broken = do(executor, plans(tmp_path / name, ["bohb"], [task], seeds=[0], budget=budget))
+        if deaths < 3:
+            assert broken == []
+        else:
+            [case] = broken
+            assert "its task died 3 times in a row" in case.why
+    same(tmp_path / "serial", tmp_path / "twice")
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_live_run_on_actors_outlives_one_of_them(cluster: Any, tmp_path: Path) -> None:
+    import psutil
+
+    [plan] = plans(
+        tmp_path / "live", ["random"], [SlowBowl(over="sphere", seconds=0.3)], seeds=[0],
+        budget=Budget(max_jobs=12), workers=2, limits=Limits(seconds=300), live=True,
+    )  # fmt: skip
+    path = plan.folder / "journal.jsonl"
+
+    def kill() -> None:
+        actors = [p for p in psutil.process_iter(["cmdline"]) if "ray::_Worker" in " ".join(p.info["cmdline"] or [])]
+        actors[0].kill()
+
+    killer = when(lambda: path.is_file() and len(peek(path)) >= 3, kill)
+    assert do(RayLive(cluster.address), [plan]) == []
+    killer.join(60)
+    jobs = collect(tmp_path / "live").jobs
+    assert sorted(jobs["job"]) == list(range(12))
+    assert set(jobs["status"]) == {"ok"}
+    assert set(jobs["worker"]) == {0, 1}
+
+
+@needs_ray
+@pytest.mark.slow
+def test_nodes_that_differ_and_resources_that_nobody_has_are_named(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = plans(tmp_path, seeds=[0])
+    with pytest.raises(UserError, match=r"expected a node with .*'num_gpus': 0.5.* for bowl, got"):
+        do(Ray(cluster.address, num_gpus=0.5), todo)
+    other = machine.versions() | {"numpy": "0.1"}
+    monkeypatch.setattr(machine, "versions", lambda: other)
+    with pytest.raises(UserError, match=r"differs from the driver: numpy 0\.1 here, .* there"):
+        do(Ray(cluster.address), todo)
+    assert not any(plan.finished for plan in todo)
+
+
+@needs_ray
+def test_a_cluster_that_cannot_be_reached_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        argv = ["+method=random", "suite=synthetic", "executor=ray", f"executor.address='{address}'"]
+        assert dispatch(argv) == 2
+    err = capsys.readouterr().err
+    assert f"executor.address={address}: no Ray cluster to work on" in err
+    assert "ray start --head" in err
+    assert "Traceback" not in err
+
+
+@needs_ray
+def test_a_cluster_of_another_version_is_one_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import ray
+
+    def refuse(**_: object) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n  Ray: 2.9.0")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(UserError, match=r"Version mismatch: .* Ray: 2\.9\.0\); install the same versions"):
+        do(Ray("auto"), plans(tmp_path))
+
+
+def _two(settings: dict[str, Any]) -> Sequence[Executor]:
+    return Ray(**settings), RayLive(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_gpus": -1}, "expected executor.num_gpus to be a number >= 0, got -1"),
+        ({"num_cpus": "all"}, "executor.num_cpus"),
+        ({"families": {"neural_mpl": {}}}, "Did you mean 'neural_mlp'"),
+        ({"families": {"neural_mlp": {"gpus": 1}}}, "unknown resource in executor.families.neural_mlp 'gpus'"),
+    ],
+)
+def test_resources_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        _two(settings)
+
+
+def test_families_have_resources_of_their_own_also_within_wrappers() -> None:
+    from hptbench.tasks.noisy import Noisy
+    from hptbench.tasks.synthetic import SyntheticTask
+
+    executor = Ray(num_cpus=2, families={"synthetic": {"num_gpus": 0.25}})
+    task = Noisy(SyntheticTask("branin"), std=0.1)
+    assert executor.resources(task) == {"num_cpus": 2, "num_gpus": 0.25}
+    assert executor.resources(SlowBowl()) == {"num_cpus": 2, "num_gpus": 0}
