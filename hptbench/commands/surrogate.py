@@ -33,12 +33,13 @@ def main(argv: list[str]) -> int:
 def _fit(argv: list[str]) -> int:
     """Fit the surrogates; the same table gives the same bytes."""
     from hptbench.meta import surrogates
+    from hptbench.meta.past import FEWEST
     from hptbench.tasks._parquet import read_parquet
 
     parser = argparse.ArgumentParser("python -m hptbench surrogate fit", description=_fit.__doc__)
     parser.add_argument("--table", type=Path, default=Path(_TABLE), help="of collect-evaluations; %(default)s")
     parser.add_argument("--learner", nargs="*", help="default: all with enough data sets")
-    parser.add_argument("--fewest", type=int, default=surrogates.FEWEST, help="data sets; %(default)s")
+    parser.add_argument("--fewest", type=int, default=FEWEST, help="data sets; %(default)s")
     parser.add_argument("--out", type=Path, default=surrogates_dir(), help="folder; %(default)s")
     options = parser.parse_args(argv)
     table = read_parquet(options.table, "table of evaluations")

@@ -124,7 +124,7 @@ class Surface:
 
     def _loss(self, score: Floats, column: int) -> Floats:
         known, losses = self._known[column]
-        return np.interp(score, known, losses)
+        return np.asarray(np.interp(score, known, losses))
 
     def _between(self, values: Floats, at: Floats) -> Floats:
         """(n,) of (n, m) values at the levels, those at logarithms (n,) of the fidelity."""
