@@ -27,6 +27,9 @@ from hptbench.protocol import Advice, GoesOn, Problem, Proposal, Report, Search,
 from hptbench.registry import method
 from hptbench.space import Config, Kind, Space, from_json
 
+_ROUNDING = 1e-6
+"""Least slack, or the best configurations would lie outside by the rounding of bounds."""
+
 
 @method("bounding_box")
 @dataclass(frozen=True)
@@ -93,12 +96,10 @@ def box_of(space: Space, past: Sequence[Past], slack: float = 0.0) -> Space:
             if named:
                 part["weights"] = None
             continue
-        low, high = min(values), max(values)
-        if slack:
-            row = best[~np.isnan(best[:, j])]
-            ends = np.repeat(row[:1], 2, axis=0)
-            ends[:, j] = np.clip([row[:, j].min() - slack, row[:, j].max() + slack], 0.0, 1.0)
-            low, high = (config[name] for config in space.decode(ends))
+        row, wider = best[~np.isnan(best[:, j])], max(slack, _ROUNDING)
+        ends = np.repeat(row[:1], 2, axis=0)
+        ends[:, j] = np.clip([row[:, j].min() - wider, row[:, j].max() + wider], 0.0, 1.0)
+        low, high = (config[name] for config in space.decode(ends))
         if low == high:
             parts[name] = {"type": "constant", "name": name, "value": low, "meta": None}
         else:

@@ -68,7 +68,7 @@ class QuantileTransfer:
     """As in ``gp``."""
     max_points: int = 400
     """As in ``gp``."""
-    traits: ClassVar[Traits] = Traits(advice=True, past=True)
+    traits: ClassVar[Traits] = Traits(advice=True, past=True, costly=True)
 
     def __post_init__(self) -> None:
         least = {"trees": 2, "leaf": 1, "candidates": 1, "starts": 1, "fantasies": 1, "max_points": 10}

@@ -12,11 +12,11 @@ E. Bakshy, "Practical transfer learning for Bayesian optimization"):
 - the ensemble is normal with mean sum w_i mu_i and variance sum w_i^2 sigma_i^2 (section 4).
 
 Deviations from it: the own model's draw at an observation that was left out is compared with the values of the others,
-not with its draws there; the acquisition function is the logarithm of the expected improvement below the ensemble's
-lowest mean at an observation (as in :mod:`hptbench.methods.gp`; before the first one, at what was tried in the past),
-not their noisy expected improvement; pending jobs count as if they had returned what each model expects. Before there
-are three observations all past models weigh the same and the own one nothing. Losses are transformed as in
-:mod:`hptbench.methods._surrogate`, of each task on its own.
+not with its draws there, which lie near them; the acquisition function is the logarithm of the expected improvement
+below the ensemble's lowest mean at an observation (as in :mod:`hptbench.methods.gp`; before the first one, at what was
+tried in the past), not their noisy expected improvement; pending jobs count as if they had returned what each model
+expects. Before there are three observations all past models weigh the same and the own one nothing. Losses are
+transformed as in :mod:`hptbench.methods._surrogate`, of each task on its own.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class RGPE:
     """As in ``gp``."""
     max_points: int = 200
     """Of a task that its model sees; see ``gp``."""
-    traits: ClassVar[Traits] = Traits(advice=True, past=True)
+    traits: ClassVar[Traits] = Traits(advice=True, past=True, costly=True)
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 1), ("candidates", 1), ("starts", 1), ("max_points", 10)):

@@ -163,7 +163,7 @@ def test_a_past_task_with_the_wrong_order_loses_its_weight() -> None:
     search.tell([report(config, float(value)) for config, value in zip(SPACE.decode(u), values, strict=True)])
     parts = dict(search._weighted()._parts)
     assert search._past[1] not in parts
-    assert parts[search._past[0]] > 0.5
+    assert parts[search._past[0]] > 0.2
 
 
 # quantile_transfer
