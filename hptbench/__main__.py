@@ -43,6 +43,7 @@ Commands (the first word; none means run):
                         configurations for your own data set, learnt from others; --help
   meta features | train | evaluate
                         what recommendations are learnt from, and how good they are; --help
+  surrogate fit | check benchmarks that answer at once, from a table of evaluations; --help
   doctor                what is installed and usable here
 
 Settings (name=value; + adds what the configuration does not name):

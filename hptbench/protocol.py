@@ -320,6 +320,8 @@ class Traits:
     """A fixed design that may end before the budget (a grid)."""
     advice: bool = False
     """Begins with the problem's advice; others are wrapped in ``start_from`` where there is one (``meta=auto``)."""
+    past: bool = False
+    """Learns from the past tasks of the advice, and refuses to begin without any."""
     requires: tuple[str, ...] = ()
     """Modules of another library that the method wraps; none for our own methods. Only such may be missing."""
 

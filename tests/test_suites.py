@@ -56,6 +56,16 @@ def test_smoke_tasks_run() -> None:
         assert outcome.status is Status.OK, outcome.message
 
 
+def test_surrogates_are_of_all_learners_and_have_a_test_loss() -> None:
+    tasks = composed("surrogate")
+    assert len({t.name for t in tasks}) == len({t.unit for t in tasks}) == len(tasks) == 24
+    assert len({t.learner for t in tasks}) == 7
+    for t in tasks[::8]:
+        [outcome] = t.evaluate([Job(0, 0, Proposal(t.space.default()), 0.0, 1.0, entropy("s"))])
+        assert outcome.status is Status.OK
+        assert outcome.hidden["test"] != outcome.curve[-1].values[0]
+
+
 def test_family_merges_what_is_common() -> None:
     one, other = suites.family(
         "dataset", [{"data": "iris", "learner": "knn"}, {"data": "wine", "learner": "svm", "split": 2}], {"split": 1}

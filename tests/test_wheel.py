@@ -28,7 +28,7 @@ def test_the_wheel_runs_from_an_empty_folder_without_the_checkout(tmp_path: Path
     for name in (
         "hptbench/conf/config.yaml",
         "hptbench/conf/space/svm.yaml",
-        "hptbench/surrogates/README.md",
+        "hptbench/surrogates/svm/model.npz",
         "hptbench/openapi.yaml",
         "hptbench/meta/recommender.npz",
         "hydra_plugins/hptbench_sweeper/sweeper.py",
@@ -53,8 +53,7 @@ def test_the_wheel_runs_from_an_empty_folder_without_the_checkout(tmp_path: Path
     libraries = {"PYTHONPATH": sysconfig.get_path("purelib")}
     where = run(str(python), "-c", "import hptbench; print(hptbench.__file__)", cwd=empty, **libraries)
     assert where.startswith(str(tmp_path / "venv"))
-    out = run(
-        str(python), "-m", "hptbench", "+method=bohb", "suite=smoke", "budget=tiny", "seeds=1", cwd=empty, **libraries
-    )
-    assert "bohb" in out
-    assert (empty / "results" / "smoke" / "runs.parquet").is_file()
+    for suite in ("smoke", "surrogate"):
+        words = ("+method=bohb", f"suite={suite}", "budget=tiny", "seeds=1")
+        assert "bohb" in run(str(python), "-m", "hptbench", *words, cwd=empty, **libraries)
+        assert (empty / "results" / suite / "runs.parquet").is_file()

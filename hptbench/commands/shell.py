@@ -52,6 +52,7 @@ def _command(argv: list[str]) -> int:
         "recommend": _recommend,
         "doctor": _doctor,
         "serve": _serve,
+        "surrogate": _surrogate,
     }
     if word in commands:
         return commands[word](rest)
@@ -194,6 +195,12 @@ def _fetch(argv: list[str]) -> int:
     from hptbench.commands.fetch import main
 
     return main(argv)
+
+
+def _surrogate(argv: list[str]) -> int:
+    from hptbench.commands import surrogate
+
+    return surrogate.main(argv)
 
 
 def _meta(argv: list[str]) -> int:

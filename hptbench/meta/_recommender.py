@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.meta.past import Past
-from hptbench.space import Floats
+from hptbench.space import Floats, Mask
 
 Order = NDArray[np.intp]
 COMPLEMENTS = 4
@@ -43,32 +43,35 @@ class Weigher(ABC):
         return ordered(past.losses, self.weights(past, x), n)
 
 
-def ordered(losses: Floats, weights: Floats, n: int) -> Order:
+def ordered(losses: Floats, weights: Floats, n: int, worth: Mask | None = None) -> Order:
     """(n,) configurations for weights (m,) on the past data sets with ``losses`` (m, c): the one with the least
-    expected loss, then complements of it, then by expected loss."""
+    expected loss, then complements of it, then by expected loss. ``worth`` (c,): which of them may be complements."""
     expected = weights @ losses
     positive = np.maximum(weights, 0.0)
     best = np.argmin(expected, keepdims=True)
-    first = greedy(losses, positive, min(n, COMPLEMENTS), best)
+    first = greedy(losses, positive, min(n, COMPLEMENTS), best, worth)
     rest = np.argsort(expected, kind="stable")
     return np.concatenate([first, rest[~np.isin(rest, first)]])[:n]
 
 
-def greedy(losses: Floats, weights: Floats, n: int, first: Order | None = None) -> Order:
+def greedy(losses: Floats, weights: Floats, n: int, first: Order | None = None, among: Mask | None = None) -> Order:
     """(n,) configurations of a portfolio, one after the other the one that most reduces the weighted mean of the
     least loss so far: ``losses`` (m, c) on past data sets with ``weights`` (m,). Ties: the better one alone.
 
     Portfolio building of auto-sklearn 2 (Feurer et al., JMLR 23(261), 2022, Algorithm 1). ``first``: begins with these.
+    ``among`` (c,): only of these; fewer than n if they are fewer.
     """
     chosen: list[int] = [] if first is None else first.tolist()
     alone = weights @ losses
     least = losses[:, chosen].min(axis=1) if chosen else np.full(len(losses), np.inf)
-    while len(chosen) < min(n, losses.shape[1]):
-        after = weights @ np.minimum(least[:, None], losses)
-        after[chosen] = np.inf
+    left = np.ones(losses.shape[1], bool) if among is None else among.copy()
+    left[chosen] = False
+    while len(chosen) < n and left.any():
+        after = np.where(left, weights @ np.minimum(least[:, None], losses), np.inf)
         ties = np.flatnonzero(after <= after.min() + 1e-12)
         best = int(ties[alone[ties].argmin()])
         chosen.append(best)
+        left[best] = False
         least = np.minimum(least, losses[:, best])
     return np.array(chosen[:n], dtype=np.intp)
 

@@ -107,10 +107,12 @@ def recommended(data: Cleaned, learner: str | None, n: int, trained: Trained | N
     auto = trained.autos[data.kind]
     weights = auto.weights(past, x)
     own = {one.learner: auto.weights(one, x) for one in pasts}
+    expected = [gains(pasts[i], own[pasts[i].learner], c) for i, c in place]
+    # among several learners, a complement that its learner's own default would beat is none
+    worth = None if learner else np.array([gain.middle >= 0 for gain in expected])
     ranked = []
-    for i in ordered(past.losses, weights, n):
-        one, c = pasts[place[i][0]], place[i][1]
-        gain = gains(one, own[one.learner], c)
+    for i in ordered(past.losses, weights, n, worth):
+        one, c, gain = pasts[place[i][0]], place[i][1], expected[i]
         ranked.append(Ranked(one.learner, one.configs[c], gain, code(one.learner, one.configs[c], data.table)))
     positive = np.maximum(weights, 0) / np.maximum(weights, 0).sum()
     near = np.argsort(-positive, kind="stable")[:_NEAREST]

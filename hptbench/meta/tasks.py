@@ -17,13 +17,14 @@ from hptbench.protocol import Advice, Task
 from hptbench.space import Config, Floats, Space
 from hptbench.tasks.dataset import DatasetTask
 from hptbench.tasks.evaluated import EvaluatedTask
+from hptbench.tasks.surrogate import SurrogateTask
 
 _SAME = {"breast_cancer": "wdbc", "diabetes": "diabetes_sklearn", "digits": "optdigits"}
 """scikit-learn's data sets under the names of the past."""
 
 
 def advice_for(task: Task, trained: Trained | None = None, n: int = CONFIGS) -> Advice:
-    """What the past says of a task of the families ``dataset``, ``openml`` or ``evaluated``.
+    """What the past says of a task of the families ``dataset``, ``openml``, ``evaluated`` or ``surrogate``.
 
     Left out of the past are the data set, its family (the store's index names it), and all families with a data set of
     nearly the same meta-features. Only rows that may be learnt from are looked at. Of a search space that is not the
@@ -36,7 +37,7 @@ def advice_for(task: Task, trained: Trained | None = None, n: int = CONFIGS) -> 
         past = trained.past(task.learner, kind)
         found = features(rows).values
         x = np.array([found.get(name, np.nan) for name in past.names])
-    elif isinstance(task, EvaluatedTask):
+    elif isinstance(task, EvaluatedTask | SurrogateTask):
         kind = "regression" if task.metric in ("rmse", "mae", "r2_error", "pinball") else "classification"
         past = trained.past(task.learner, kind)
         if task.data not in past.data:
@@ -46,7 +47,8 @@ def advice_for(task: Task, trained: Trained | None = None, n: int = CONFIGS) -> 
         x = past.features[past.data.index(task.data)]
     else:
         raise UserError(
-            f"meta=auto is for tasks that tune a learner on a data set (dataset, openml, evaluated), got {task.name}"
+            "meta=auto is for tasks that tune a learner on a data set (dataset, openml, evaluated, surrogate), got "
+            f"{task.name}"
         )
     rest = trained.without(relatives(trained, task, x, (task.learner, kind)))
     if task.space == past.space:
@@ -54,7 +56,9 @@ def advice_for(task: Task, trained: Trained | None = None, n: int = CONFIGS) -> 
     return _inside(advise(rest.past(task.learner, kind), rest.autos[kind], x, len(past.configs)), task.space, n)
 
 
-def relatives(trained: Trained, task: DatasetTask | EvaluatedTask, x: Floats, key: tuple[str, TaskType]) -> set[str]:
+def relatives(
+    trained: Trained, task: DatasetTask | EvaluatedTask | SurrogateTask, x: Floats, key: tuple[str, TaskType]
+) -> set[str]:
     """The families of the past that a task must not learn from."""
     names = {task.data, _SAME.get(task.data, task.data)}
     out = set(names)

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from scipy.special import erfcx, log_ndtr, logsumexp, ndtr
 
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._prior import LogPrior
+from hptbench.models.embedding import Embedding
 from hptbench.space import Floats
 
 _C1, _C2 = math.log(2 * math.pi) / 2, math.log(math.pi / 2) / 2

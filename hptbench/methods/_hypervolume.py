@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from hptbench.methods._acquisition import log1mexp, log_h
-from hptbench.methods._embedding import Embedding
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import GP
 from hptbench.space import Floats, Mask
 

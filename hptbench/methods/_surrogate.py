@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hptbench.methods._embedding import Embedding
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import GP, Priors, fit, modes
 from hptbench.space import Floats
 

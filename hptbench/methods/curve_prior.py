@@ -27,10 +27,10 @@ from typing import ClassVar
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._freeze_thaw import Curves, FreezeThaw, Integers
 from hptbench.methods._surrogate import standardised
 from hptbench.models.curve_prior import CurvePosterior, draw_shapes
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import fit, matern_and_slope, modes, squares
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method

@@ -22,7 +22,7 @@ Deviations from the authors' code:
 - A step of training takes ``batch`` observations (the code has the parameter, but takes all), and at most
   ``max_points`` condition the process: the latest values of each curve.
 - Pending steps are believed to end at their predicted means. Failed trials count as the worst value seen.
-- Categories are one-hot, inactive parameters in the middle (:mod:`hptbench.methods._embedding`).
+- Categories are one-hot, inactive parameters in the middle (:mod:`hptbench.models.embedding`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.methods._acquisition import log_h
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._freeze_thaw import Curves, FreezeThaw, Integers
 from hptbench.methods._surrogate import standardised
 from hptbench.models.deep_kernel import WIDTH, DeepKernel, Rows
+from hptbench.models.embedding import Embedding
 from hptbench.protocol import Problem, Report, Traits
 from hptbench.registry import method
 from hptbench.space import Floats

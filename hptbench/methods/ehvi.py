@@ -32,11 +32,11 @@ from typing import ClassVar
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._hypervolume import LogEHVI, behind, nondominated
 from hptbench.methods._maximise import Maximiser
 from hptbench.methods._modelled import Modelled
 from hptbench.methods._surrogate import Surrogate, kept, standardised, transformed, without_failures
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import GP, Priors
 from hptbench.protocol import Problem, Report, Traits
 from hptbench.registry import method

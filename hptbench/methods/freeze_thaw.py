@@ -30,9 +30,9 @@ from scipy.special import ndtri
 
 from hptbench.errors import UserError
 from hptbench.methods._acquisition import log_h
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._freeze_thaw import Curves, FreezeThaw
 from hptbench.methods._surrogate import transformed
+from hptbench.models.embedding import Embedding
 from hptbench.models.freeze_thaw import Data, FreezeThawGP, fit
 from hptbench.models.gp import cholesky
 from hptbench.protocol import Problem, Traits

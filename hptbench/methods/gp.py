@@ -12,7 +12,7 @@
   HEBO: A. Cowen-Rivers et al., JAIR 74, 2022, arXiv:2012.03826.
 
 Choices that none of the papers makes: the improvement is over the lowest posterior mean among the observed points (with
-noise the lowest observation is a matter of luck); categories and conditions as in :mod:`hptbench.methods._embedding`;
+noise the lowest observation is a matter of luck); categories and conditions as in :mod:`hptbench.models.embedding`;
 at most ``max_points`` points (:mod:`hptbench.methods._surrogate`); failed jobs count as the worst value seen.
 """
 
@@ -26,11 +26,11 @@ import numpy as np
 
 from hptbench.errors import UserError, unknown
 from hptbench.methods._acquisition import ACQUISITIONS, Acquisition, Weighted
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._maximise import Maximiser
 from hptbench.methods._modelled import Modelled
 from hptbench.methods._prior import LogPrior
 from hptbench.methods._surrogate import Fitted, Surrogate, standardised, transformed, without_failures
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import Priors
 from hptbench.protocol import Problem, Report, Traits
 from hptbench.registry import method

@@ -35,10 +35,10 @@ from scipy.special import log_ndtr
 from hptbench.errors import UserError
 from hptbench.methods._acquisition import log_h
 from hptbench.methods._draws import Uniform, sobol
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._history import History
 from hptbench.methods._nsga2 import InnerNSGA2
 from hptbench.methods._surrogate import Fitted, Surrogate, standardised, without_failures
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import GP, Priors
 from hptbench.protocol import Problem, Proposal, Report, Traits
 from hptbench.registry import method

@@ -32,11 +32,11 @@ from hptbench.methods._acquisition import LogEI
 from hptbench.methods._asha import Asha
 from hptbench.methods._brackets import fidelity_of, levels
 from hptbench.methods._draws import Uniform, sobol
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._history import Rows, key_of
 from hptbench.methods._maximise import Maximiser
 from hptbench.methods._surrogate import standardised
 from hptbench.models.decay_gp import Data, DecayGP, fit
+from hptbench.models.embedding import Embedding
 from hptbench.protocol import JSON, Problem, Proposal, Report, Traits
 from hptbench.registry import method
 from hptbench.space import Config, Floats

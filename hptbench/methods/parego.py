@@ -27,10 +27,10 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.methods._acquisition import LogEI
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._maximise import Maximiser
 from hptbench.methods._modelled import Modelled
 from hptbench.methods._surrogate import Surrogate, standardised, transformed, without_failures
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import Priors
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method

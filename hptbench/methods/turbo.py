@@ -38,10 +38,10 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.methods._draws import Uniform, sobol
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._history import History, key_of
 from hptbench.methods._surrogate import Fitted, Surrogate, standardised, without_failures
 from hptbench.methods._trust_region import Candidates
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import Priors
 from hptbench.protocol import Problem, Proposal, Report, Traits
 from hptbench.registry import method

@@ -102,6 +102,10 @@ class GP:
         v = k @ self._inverse_root.T
         return np.asarray(k @ self._alpha), np.maximum(self._scale - np.einsum("ij,ij->i", v, v), 1e-12)
 
+    def mean(self, x: Floats) -> Floats:
+        """Means (m, S) alone, in less time."""
+        return np.asarray(self._scale * _matern(squares(self._scaled(x), self._z)) @ self._alpha)
+
     def gradients(self, x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """As :meth:`predict`, and the derivatives by ``x`` of the means, (m, S, D), and of the variances, (m, D)."""
         slope = warp_slope(x, self.inputs, self.theta)
@@ -119,6 +123,11 @@ class GP:
 
         by_mean = np.stack([by_x(a) for a in self._alpha.T], axis=1)
         return mean, np.maximum(variance, 1e-12), by_mean, by_x(-2 * (v @ self._inverse_root))
+
+    def left_out(self) -> tuple[Floats, Floats]:
+        """Means (n, S) and variances (n,) of each target, noise included, given all the others: (5.12) there."""
+        precision = (self._inverse_root**2).sum(axis=0)
+        return np.asarray(self._y - self._alpha / precision[:, None]), 1 / precision
 
     def draw(self, x: Floats, n: int, rng: np.random.Generator, noisy: bool = True) -> Floats:
         """(m, n) joint draws at ``x``, (m, D), of a process with one column: of targets, or without their noise."""
@@ -138,7 +147,8 @@ class GP:
 def fit(
     x: Floats, y: Floats, inputs: Inputs, priors: Priors = Priors(), starts: Sequence[Floats] = (), steps: int = 50
 ) -> GP:
-    """The process with the most probable hyperparameters, given inputs (n, D) and standardised targets (n,).
+    """The process with the most probable hyperparameters, given inputs (n, D) and standardised targets (n,), or (n, S):
+    S processes that share the hyperparameters.
 
     L-BFGS, at most ``steps`` iterations from each of ``starts`` (``theta`` of earlier fits); without any, from the
     modes of the priors. The most probable end counts."""
@@ -156,7 +166,7 @@ def fit(
         )
         for start in starts or (modes(inputs, priors),)
     ]
-    return GP(x, y[:, None], inputs, min(ends, key=lambda end: float(end.fun)).x)
+    return GP(x, y.reshape(len(x), -1), inputs, min(ends, key=lambda end: float(end.fun)).x)
 
 
 def modes(inputs: Inputs, priors: Priors = Priors()) -> Floats:
@@ -169,7 +179,8 @@ class _Posterior:
     """Minus the log posterior density of the hyperparameters, up to a constant, and its gradient."""
 
     def __init__(self, x: Floats, y: Floats, inputs: Inputs, priors: Priors) -> None:
-        self._x, self._y, self._inputs = x, y, inputs
+        """``y``: (n,) or (n, S)."""
+        self._x, self._y, self._inputs = x, y.reshape(len(x), -1), inputs
         g, w = inputs.scales, len(inputs.warped)
         length = priors.length_mean + (math.log(g) / 2 if priors.by_dimension else 0.0)
         pairs = [(length, priors.length_std)] * g + [priors.noise, priors.scale] + [priors.warp] * (2 * w)
@@ -180,7 +191,7 @@ class _Posterior:
         self.modes = np.clip(self._mean - self._std**2, *self.bounds.T)
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
-        inputs, n = self._inputs, len(self._y)
+        inputs, (n, columns) = self._inputs, self._y.shape
         g, warped = inputs.scales, inputs.warped
         inverse_lengths = np.exp(-theta[:g])[inputs.groups]
         noise, scale = np.exp(theta[g : g + 2])
@@ -192,9 +203,10 @@ class _Posterior:
         root = cholesky(k)
         alpha = cho_solve((root, True), self._y)
         standard = (theta - self._mean) / self._std
-        value = 0.5 * self._y @ alpha + np.log(np.diag(root)).sum() + 0.5 * standard @ standard + theta.sum()
+        logs = columns * np.log(np.diag(root)).sum()
+        value = 0.5 * np.vdot(self._y, alpha) + logs + 0.5 * standard @ standard + theta.sum()
         inverse = inverse_of(root)
-        by_k = 0.5 * (inverse - np.outer(alpha, alpha))  # (5.9)
+        by_k = 0.5 * (columns * inverse - alpha @ alpha.T)  # (5.9)
         by_r2 = scale * by_k * slope
         # The squared distance is a sum over columns: all derivatives by z at once, without a matrix per column.
         by_z = 4 * (by_r2.sum(axis=1)[:, None] * z - by_r2 @ z)
@@ -256,7 +268,8 @@ def squares(a: Floats, b: Floats) -> Floats:
 
 
 def _matern(r2: Floats) -> Floats:
-    return matern_and_slope(r2)[0]
+    r = np.sqrt(5 * r2)
+    return np.asarray((1 + r + 5 / 3 * r2) * np.exp(-r))
 
 
 def matern_and_slope(r2: Floats) -> tuple[Floats, Floats]:

@@ -16,9 +16,25 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.journal import Journal, journaled
-from hptbench.protocol import Budget, Clock, Job, Method, Outcome, Problem, Record, Report, Search, Status, Task, Traits
+from hptbench.protocol import (
+    Advice,
+    Budget,
+    Clock,
+    Job,
+    Method,
+    Outcome,
+    PastTask,
+    Problem,
+    Record,
+    Report,
+    Search,
+    Status,
+    Task,
+    Traits,
+)  # fmt: skip
 from hptbench.rng import entropy, stream
 from hptbench.simulate import Run, simulate
+from hptbench.space import Space
 from hptbench.testing.problems import Bowl
 from hptbench.testing.purity import no_clock_no_global_random
 
@@ -50,7 +66,24 @@ def problem_of(task: Task, budget: Budget = BUDGET, workers: int = 1) -> Problem
 
 def records_of(method: Method, task: Task, seed: int = 0, budget: Budget = BUDGET, workers: int = 1) -> list[Record]:
     """The records of one simulated run, with the task's own costs as time."""
-    return drive(simulate(method, problem_of(task, budget, workers), (task.name, seed), Clock.COST), task)
+    problem = _told(method, problem_of(task, budget, workers))
+    return drive(simulate(method, problem, (task.name, seed), Clock.COST), task)
+
+
+def past_bowls(space: Space, tasks: int = 3, configs: int = 25) -> tuple[PastTask, ...]:
+    """Past tasks for methods that learn from them: bowls (:class:`Bowl`) with their bottoms at other places."""
+    found = []
+    for t in range(tasks):
+        u = space.sample(stream(entropy("past", t)), configs)
+        losses = np.nansum((u - (0.2 + 0.1 * t)) ** 2, axis=1)
+        found.append(PastTask(f"past-{t}", 1 / tasks, tuple(space.decode(u)), tuple(losses.tolist())))
+    return tuple(found)
+
+
+def _told(method: Method, problem: Problem) -> Problem:
+    """``problem`` with past tasks, if the method needs them."""
+    needed = type(method).traits.past or (isinstance(method, _WarmStarted) and method.needs_past)
+    return replace(problem, advice=Advice(past=past_bowls(problem.space))) if needed else problem
 
 
 def fitting(method: Method, task: Bowl) -> Bowl:
@@ -159,7 +192,7 @@ def survives(method: Method) -> None:
 def resumes_from_any_cut(method: Method) -> None:
     """Cut anywhere, the journal is continued to the same records, and no logged job is evaluated again."""
     task = fitting(method, Bowl(fail=0.1))
-    problem, key = problem_of(task, budget_of(method), workers=3), (task.name, 7)
+    problem, key = _told(method, problem_of(task, budget_of(method), workers=3)), (task.name, 7)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"
 
@@ -207,7 +240,13 @@ def is_not_worse_than_random(method: Method) -> None:
 
 
 def refuses_what_it_cannot_do(method: Method) -> None:
-    """A method that needs a fidelity says so."""
+    """A method that needs a fidelity or past tasks says so."""
+    if type(method).traits.past:
+        try:
+            method.begin(problem_of(Bowl()), stream(entropy("none")))
+        except UserError:
+            return
+        raise AssertionError("a method that needs past tasks raises UserError where there are none")
     if type(method).traits.fidelity:
         try:
             method.begin(problem_of(fitting(method, Bowl(fidelity=None))), stream(entropy("none")))
@@ -264,6 +303,7 @@ class _WarmStarted:
 
     def __init__(self, method: Method, foreign: Sequence[Report]) -> None:
         self._method, self._foreign = method, foreign
+        self.needs_past = type(method).traits.past
 
     traits: ClassVar[Traits] = Traits()
 

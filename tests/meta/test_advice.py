@@ -23,12 +23,20 @@ from hptbench.methods.start_from import StartFrom
 from hptbench.protocol import Advice, Budget, Fidelity, Problem
 from hptbench.space import Floats
 from hptbench.tasks.dataset import DatasetTask
+from hptbench.tasks.surrogate import SurrogateTask
 from hptbench.tasks.synthetic import SyntheticTask
 
 
 @pytest.fixture
 def past(trained: Trained) -> Past:
     return trained.past("knn", "classification")
+
+
+def test_a_surrogate_s_own_data_set_is_left_out() -> None:
+    advice = advice_for(SurrogateTask("vehicle", "knn"))
+    assert len(advice.configs) == 8
+    assert advice.past
+    assert "vehicle" not in [past.name for past in advice.past]
 
 
 def test_an_advice_fits_its_space(past: Past, trained: Trained) -> None:

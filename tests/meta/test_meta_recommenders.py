@@ -81,6 +81,9 @@ def test_greedy_takes_the_best_complement() -> None:
         }
         assert chosen[k - 1] == min(values, key=values.__getitem__)
     assert greedy(losses, weights, 3, np.array([6]))[0] == 6
+    among = np.array([True, False, True, False, False, False, False])
+    assert sorted(greedy(losses, weights, 5, among=among).tolist()) == [0, 2]
+    assert set(greedy(losses, weights, 3, np.array([6]), among).tolist()) == {6, 0, 2}
 
 
 def test_greedy_breaks_ties_by_what_is_better_alone() -> None:
@@ -97,6 +100,10 @@ def test_orders_begin_with_the_least_expected_loss_and_end_by_it() -> None:
     order, expected = ordered(losses, weights, 30), weights @ losses
     assert order[0] == expected.argmin()
     assert (np.diff(expected[order[4:]]) >= 0).all()
+    worth = np.arange(30) % 3 == 0
+    chosen = ordered(losses, weights, 30, worth)
+    assert sorted(chosen.tolist()) == list(range(30))
+    assert worth[chosen[1:4]].all()
 
 
 def test_nearest_asks_the_nearest_data_sets_one_after_the_other(past: Past) -> None:

@@ -57,6 +57,16 @@ def test_without_a_learner_several_are_compared() -> None:
     assert set(found.advice) == {one.learner for one in found.ranked}
 
 
+def test_complements_of_several_learners_are_expected_to_gain() -> None:
+    """On these data the third and the fourth one used to lose against their own learners' defaults."""
+    from sklearn.datasets import load_iris
+
+    X, y = load_iris(return_X_y=True)
+    found = hptbench.recommend(X[::2], y[::2], n=4)
+    assert len({one.learner for one in found.ranked}) > 1
+    assert all(one.gain.middle >= 0 for one in found.ranked[1:])
+
+
 def test_the_same_data_give_the_same_answer() -> None:
     data = frame()
     first, again = (hptbench.recommend(data.drop(columns="y"), data["y"], learner="knn").to_json() for _ in range(2))

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from hptbench.methods._acquisition import EI, Acquisition, LogEI, Weighted, log_h
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._maximise import Maximiser
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import GP, fit
 from hptbench.space import Floats
 from hptbench.spacefile import space_from_yaml

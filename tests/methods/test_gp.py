@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from hptbench.errors import UserError
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._surrogate import Surrogate, standardised, transformed
 from hptbench.methods.gp import GaussianProcess
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import Priors
 from hptbench.protocol import Budget, Clock, Problem, Proposal
 from hptbench.rng import entropy, stream

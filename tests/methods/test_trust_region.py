@@ -4,8 +4,8 @@ import ConfigSpace as CS
 import numpy as np
 import pytest
 
-from hptbench.methods._embedding import Embedding
 from hptbench.methods._trust_region import Candidates
+from hptbench.models.embedding import Embedding
 from hptbench.space import Floats, Space
 from hptbench.spacefile import space_from_yaml
 from hptbench.testing.problems import SPACES
