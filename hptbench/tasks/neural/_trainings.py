@@ -47,6 +47,22 @@ class Prepared(NamedTuple):
     """The same of test rows."""
     asked: NDArray[np.int64] | None = None
     """Of test rows, as :attr:`Data.asked` of validation rows."""
+    own: slice = slice(None)
+    """Which of the rows that something is said of after every epoch are the validation rows."""
+    watched: Sequence[Watched] = ()
+    """What becomes learning curves."""
+
+
+class Watched(NamedTuple):
+    """Scores of some rows after every epoch."""
+
+    part: str
+    """training, validation or test."""
+    rows: slice
+    """Among those that something is said of."""
+    actual: Any
+    names: tuple[str, ...]
+    """Of the losses."""
 
 
 class Trainings:
@@ -137,12 +153,18 @@ class Trainings:
                 states[i] = one.snapshot
         curves: list[dict[int, Point]] = [{} for _ in jobs]  # by epoch: short of memory, some are trained again
         last: dict[int, dict[str, float]] = {}
+        watched: list[dict[str, float]] = [{} for _ in jobs]
 
         def watch(i: int, epoch: int, said: Floats) -> None:
-            final = epoch == jobs[i].stop or not np.isfinite(said).all()
-            seen = self.scores(ready, said, ready.validation, None if final else self.objectives)
+            finite = bool(np.isfinite(said).all())
+            final = epoch == jobs[i].stop or not finite
+            own = said[ready.own] if finite else np.full_like(said[ready.own], np.nan)  # diverged for any rows
+            seen = self.scores(ready, own, ready.validation, None if final else self.objectives)
             curves[i][epoch] = Point(float(jobs[i].stop if final else epoch), tuple(seen[o] for o in self.objectives))
             last[i] = seen
+            for part, rows, actual, names in ready.watched:
+                scores = self.scores(ready, said[rows], actual, names)
+                watched[i] |= {f"{part}_{name}@{epoch}": value for name, value in scores.items()}
 
         trained = self._train(ready, jobs, states, watch)
         within = [self.recipe(ready, job).within for job in jobs]
@@ -153,9 +175,11 @@ class Trainings:
             hidden, message = hidden_scores(
                 lambda test=test: self.scores(ready, test, ready.test, None), seen, self.objectives[0]  # type: ignore[misc]
             )  # fmt: skip
-            hidden |= {f"validation_{name}": value for name, value in seen.items()} | {
-                "flops": self._flops(ready, jobs[i])
-            }
+            hidden |= (
+                {f"validation_{name}": value for name, value in seen.items()}
+                | {"flops": self._flops(ready, jobs[i])}
+                | watched[i]
+            )
             outcomes.append(Outcome(Status.OK, tuple(curves[i].values()), one.seconds, hidden, one.snapshot, message))
         return outcomes
 
