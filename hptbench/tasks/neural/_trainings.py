@@ -28,7 +28,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "blocks": (1, 16), "channels": (1, 1 << 12), "dropout": (0, 1), "label_smoothing": (0, 1), "layers": (1, 64),
     "heads": (1, 256), "units": (1, 1 << 16), "discount": (0, 1), "trace": (0, 1), "entropy": (0, math.inf),
     "value_weight": (0, math.inf), "clip": (0, math.inf), "exploration": (0, 1), "final_epsilon": (0, 1),
-    "follow": (0, 1), "warmup": (0, math.inf),
+    "follow": (0, 1), "warmup": (0, math.inf), "alpha_learning_rate": (0, math.inf),
+    "alpha_weight_decay": (0, math.inf),
 }  # fmt: skip
 """What parameters of a network can be."""
 WHOLE = {"batch_size", "num_layers", "max_units", "blocks", "channels", "layers", "heads", "units"}
