@@ -28,10 +28,10 @@ _SETTINGS = (
     "max_rows", "validation", "folds", "repeats", "reshuffle", "test_share", "split", "axis", "drop_rare", "high",
 )  # fmt: skip
 _CURVES = (
-    "- **Networks** (docs/NEURAL.md) are trained many together, and a row is an epoch. `cost` is the training's share, by "
-    "floating-point operations, of the time in which it and those beside it were trained and scored, evenly over its "
-    "epochs. Losses are those without dropout; `training_…` on all training rows. One that diverged ends there, with "
-    "status nan."
+    "- **Networks** (docs/NEURAL.md) are trained many together, and a row is an epoch. `cost` is the training's share, "
+    "by floating-point operations, of the time in which it and those beside it were trained and scored, evenly over "
+    "its epochs. Losses are those without dropout; `training_…` on all training rows. One that diverged ends there, "
+    "with status nan."
 )
 _FEW = 9
 """So many numbers are told one by one."""
@@ -77,7 +77,7 @@ def evaluations(study: Study) -> pd.DataFrame:
         diverged = pd.Series([not all(map(math.isfinite, one.values())) for one in hidden])
         out[["cost", "cpu"]] = out[["cost", "cpu"]].mul((epochs / ends).fillna(1.0).astype("float32"), axis=0)
         out["fidelity"] = out["fidelity"].where(~curve, epochs).astype("float32")
-        out["status"] = out["status"].astype(str).mask(curve, np.where(diverged, "nan", "ok")).astype("category")
+        out["status"] = pd.Categorical(np.where(curve, np.where(diverged, "nan", "ok"), out["status"].astype(str)))
     for name in metrics:
         out[name] = pd.array([one.get(name) for one in hidden], dtype="Float32")
     out["configuration"] = out["configuration"].astype("Int32")
@@ -157,8 +157,8 @@ def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command
         "| column | unit | meaning |",
         "|---|---|---|",
         *(f"| `{c.name}` | {c.unit} | {c.meaning} |" for c in EVALUATIONS),
-        f"| {', '.join(f'`{part}…`' for part in _PARTS if any(table.filter(like=part)))} | loss | all metrics, minimised; "
-        "`test_…` on the outer test rows; 32 bits |",
+        f"| {', '.join(f'`{part}…`' for part in _PARTS if any(table.filter(like=part)))} | loss "
+        "| all metrics, minimised; `test_…` on the outer test rows; 32 bits |",
         "",
         "| learner | configurations | data sets | evaluations | failed | cost in all, h |",
         "|---|---|---|---|---|---|",
