@@ -175,7 +175,8 @@ def curves(path: str, data: str, learner: str = "neural_mlp") -> Curves:
     each = cost[:, :1]
     cost = np.where(np.isnan(cost), each * levels, cost)  # of the epochs that a diverged training has not had
     names = [name for name in map(str, frame) if name.startswith((_VALIDATION, _TEST, "training_"))]
-    losses = {name: wide[name].to_numpy(float, na_value=np.nan) for name in names}
+    numbers = {name: wide[name].to_numpy(float, na_value=np.nan) for name in names}
+    losses = {name: values for name, values in numbers.items() if not np.isnan(values).all()}
     configs = rows.groupby("configuration")["config"].first().astype(str)
     return Curves([json.loads(text) for text in configs], levels, cost, losses)
 
