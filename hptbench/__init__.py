@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from hptbench.protocol import Budget as Budget
     from hptbench.protocol import Fidelity as Fidelity
     from hptbench.search_cv import HPTSearchCV as HPTSearchCV
+    from hptbench.tasks.evaluated import curves as curves
     from hptbench.tuner import Tuner as Tuner
     from hptbench.tuning import tune as tune
 
@@ -15,7 +16,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Budget": "protocol", "Fidelity": "protocol", "HPTSearchCV": "search_cv", "Tuner": "tuner", "tune": "tuning",
-    "recommend": "meta.recommend",
+    "recommend": "meta.recommend", "curves": "tasks.evaluated",
 }  # fmt: skip
 """What users need, by module: imported when it is used, so that the package itself imports next to nothing."""
 

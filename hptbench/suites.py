@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from hptbench import registry
@@ -76,20 +76,24 @@ def store(
     ``data``: names or one name, or None for all. ``learner``: one or several for all, or per task type (classification,
     regression); with ``data=None`` data sets of a type without a learner are left out. ``common``: fields of the
     family."""
-    if not path:
-        raise UserError("expected the folder of a data store, got none; set HPTBENCH_STORE or suite.path=<folder>")
-    cls: Any = registry.find("task", "dataset")
-    known = cls.data_sets(path)
     chosen = _per_type(learner)
-    data = [data] if isinstance(data, str) else data
-    for name in data or ():
-        if name not in known:
-            raise unknown(f"data set of {path}", name, known)
-        if known[name] not in chosen:
-            raise UserError(f"expected a learner for {known[name]} ({name}), got {chosen}; add one")
-    names = [name for name in known if known[name] in chosen] if data is None else data
-    instances = [{"data": name, "learner": one} for name in names for one in chosen[known[name]]]
+    kinds = _data_sets(path, data, chosen)
+    instances = [{"data": name, "learner": one} for name, kind in kinds.items() for one in chosen[kind]]
     return family("dataset", instances, {**common, "store": path}, spaces)
+
+
+def networks(
+    path: str | None,
+    data: Sequence[str] | str | None = None,
+    network: str = "neural_mlp",
+    spaces: Mapping[str, Any] | None = None,
+    **common: Any,
+) -> list[Task]:
+    """A task of a family of networks per data set of a store.
+
+    ``data``: names or one name, or None for all. ``network``: name of the family. ``common``: its fields."""
+    instances = [{"data": name} for name in _data_sets(path, data, _KINDS)]
+    return family(network, instances, {**common, "store": path}, spaces)
 
 
 def openml(
@@ -121,6 +125,22 @@ def openml(
         for one in chosen[card["task_type"]]
     ]
     return family("openml", instances, {**common, "store": store}, spaces)
+
+
+def _data_sets(path: str | None, data: Sequence[str] | str | None, kinds: Container[str]) -> dict[str, str]:
+    """Chosen data sets of a store -> their task type, which has to be of ``kinds``; None: all such."""
+    if not path:
+        raise UserError("expected the folder of a data store, got none; set HPTBENCH_STORE or suite.path=<folder>")
+    cls: Any = registry.find("task", "dataset")
+    known = cls.data_sets(path)
+    data = [data] if isinstance(data, str) else data
+    for name in data or ():
+        if name not in known:
+            raise unknown(f"data set of {path}", name, known)
+        if known[name] not in kinds:
+            raise UserError(f"expected a learner for {known[name]} ({name}), got {kinds}; add one")
+    names = [name for name in known if known[name] in kinds] if data is None else data
+    return {name: known[name] for name in names}
 
 
 def _per_type(learner: Learners) -> dict[str, list[str]]:

@@ -136,6 +136,14 @@ def test_store_has_a_task_per_learner(store: str) -> None:
     assert [t.name for t in suites.store(store, learner={"classification": [], "regression": "svr"})] == ["b-svr"]
 
 
+def test_a_family_of_networks_on_each_data_set_of_a_store(store: str) -> None:
+    pytest.importorskip("torch", reason="the extra neural is not installed")
+    tasks: list[Any] = suites.networks(store, ["c", "a"], high=3, curves=True)
+    assert [(t.name, t.high, t.curves) for t in tasks] == [("c-mlp", 3, True), ("a-mlp", 3, True)]
+    with pytest.raises(UserError, match="unknown data set"):
+        suites.networks(store, "aa")
+
+
 def test_store_errors(store: str) -> None:
     with pytest.raises(UserError, match=r"got none; set HPTBENCH_STORE or suite\.path"):
         suites.store(None)

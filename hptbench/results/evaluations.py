@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,36 +20,64 @@ from hptbench.results.schema import EVALUATIONS
 if TYPE_CHECKING:
     import pandas as pd
 
-_PARTS = ("validation_", "test_")
+_PARTS = ("validation_", "training_", "test_")
 """What metrics' columns begin with: the measures that tasks log under these names."""
-_VERSIONS = {"python", "hptbench", "numpy", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "catboost"}
-_SETTINGS = ("max_rows", "validation", "folds", "repeats", "reshuffle", "test_share", "split", "axis", "drop_rare")
+_EPOCH = "epoch"
+_VERSIONS = {"python", "hptbench", "numpy", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "catboost", "torch"}
+_SETTINGS = (
+    "max_rows", "validation", "folds", "repeats", "reshuffle", "test_share", "split", "axis", "drop_rare", "high",
+)  # fmt: skip
+_CURVES = (
+    "- **Networks** (docs/NEURAL.md) are trained many together, and a row is an epoch. `cost` is the training's share, "
+    "by floating-point operations, of the time in which it and those beside it were trained and scored, evenly over "
+    "its epochs. Losses are those without dropout; `training_…` on all training rows. One that diverged ends there, "
+    "with status nan."
+)
+_FEW = 9
+"""So many numbers are told one by one."""
 
 
 def evaluations(study: Study) -> pd.DataFrame:
     """The table: EVALUATIONS and the metrics, numbers rounded to 32 bits; ordered by data set, learner, configuration
     and fidelity, which name a row. Metrics are null where the job failed or the learner cannot be measured by them.
-    UserError if the study holds several evaluations under one name (seeds, folds, methods, other settings)."""
+    A job whose hidden measures are of every epoch (``curves`` of networks) is a row per epoch, with the share of its
+    time until then; where it diverged, the last one has status nan. UserError if the study holds several evaluations
+    under one name (seeds, folds, methods, other settings)."""
+    import numpy as np
     import pandas as pd
 
     runs = study.runs.set_index("run")
     identity = {run: json.loads(text) for run, text in runs["task_identity"].items()}
     jobs = study.jobs
-    ok = jobs["status"] == "ok"
-    hidden = [json.loads(text) if good else {} for text, good in zip(jobs["hidden"], ok, strict=True)]
+    measured = [
+        _rows(json.loads(text), status == "ok") for text, status in zip(jobs["hidden"], jobs["status"], strict=True)
+    ]
+    hidden = [row for rows in measured for row in rows]
     metrics = sorted({name for one in hidden for name in one if name.startswith(_PARTS)}, reverse=True)
     out = pd.DataFrame({
         "data": jobs["run"].map(runs["unit"]).astype("category"),
-        "learner": jobs["run"].map(lambda run: identity[run].get("learner")).astype("category"),
+        "learner": jobs["run"].map({run: _learner(one) for run, one in identity.items()}).astype("category"),
         "configuration": [json.loads(note).get("config") for note in jobs["note"]],
         "fidelity": jobs["stop"].astype("float32"),
         "status": jobs["status"].astype("category"),
         "cost": jobs["cost"].astype("float32"),
         "cpu": jobs["cpu"].astype("float32"),
         "memory": jobs["memory"].astype("float32"),
-        "split": [one.get("split") for one in hidden],
+        "split": [identity[run].get("split") for run in jobs["run"]],
         "config": jobs["config"].astype("category"),
     })  # fmt: skip
+    places = np.repeat(out.index, [len(rows) for rows in measured])
+    out = out.loc[places].reset_index(drop=True)
+    epochs = pd.Series([one.get(_EPOCH) for one in hidden], dtype=float)
+    out["split"] = [
+        one.get("split", split if _EPOCH in one else None) for one, split in zip(hidden, out["split"], strict=True)
+    ]
+    if (curve := epochs.notna()).any():
+        ends = epochs.groupby(places).transform("max")
+        diverged = pd.Series([not all(map(math.isfinite, one.values())) for one in hidden])
+        out[["cost", "cpu"]] = out[["cost", "cpu"]].mul((epochs / ends).fillna(1.0).astype("float32"), axis=0)
+        out["fidelity"] = out["fidelity"].where(~curve, epochs).astype("float32")
+        out["status"] = pd.Categorical(np.where(curve, np.where(diverged, "nan", "ok"), out["status"].astype(str)))
     for name in metrics:
         out[name] = pd.array([one.get(name) for one in hidden], dtype="Float32")
     out["configuration"] = out["configuration"].astype("Int32")
@@ -63,6 +92,23 @@ def evaluations(study: Study) -> pd.DataFrame:
         )
     out = out.assign(data=out["data"].astype(str), learner=out["learner"].astype(str)).sort_values(keys, kind="stable")
     return out.astype({"data": "category", "learner": "category"}).reset_index(drop=True)
+
+
+def _learner(identity: Mapping[str, Any]) -> str | None:
+    """The name of what a task trains: of a learner, or of a family of networks."""
+    return f"neural_{identity['model']}" if "model" in identity else identity.get("learner")
+
+
+def _rows(measures: Mapping[str, float], ok: bool) -> list[dict[str, float]]:
+    """What a job measured, a row of the table each: those named ``<name>@<epoch>`` by epoch; else one row."""
+    epochs: dict[int, dict[str, float]] = {}
+    for name, value in measures.items():
+        loss, at, epoch = name.rpartition("@")
+        if at:
+            epochs.setdefault(int(epoch), {})[loss] = value
+    if not epochs:
+        return [dict(measures) if ok else {}]
+    return [{_EPOCH: float(epoch), **losses} for epoch, losses in sorted(epochs.items())]
 
 
 def write(study: Study, folder: Path, licences: Mapping[str, str], command: str) -> tuple[Path, pd.DataFrame]:
@@ -92,8 +138,9 @@ def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command
         "",
         f"- **Study**: {len(runs)} finished runs (data set × learner)"
         + (f"; {len(study.unfinished)} of the study have begun and are not in here" if study.unfinished else "")
-        + ".",
+        + f"; seed {_one(runs['seed'])}.",
         *_settings(runs),
+        *([_CURVES] if "neural" in "".join(table["learner"].unique()) else []),
         f"- **Limits** of one training: {_one(runs['limits'])}. A configuration that failed at one fidelity was not "
         "tried at a higher one, so those rows are absent.",
         f"- **Failed**: {len(failed):,} of {len(table):,} ("
@@ -110,7 +157,8 @@ def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command
         "| column | unit | meaning |",
         "|---|---|---|",
         *(f"| `{c.name}` | {c.unit} | {c.meaning} |" for c in EVALUATIONS),
-        "| `validation_…`, `test_…` | loss | all metrics, minimised; `test_…` on the outer test rows; 32 bits |",
+        f"| {', '.join(f'`{part}…`' for part in _PARTS if any(table.filter(like=part)))} | loss "
+        "| all metrics, minimised; `test_…` on the outer test rows; 32 bits |",
         "",
         "| learner | configurations | data sets | evaluations | failed | cost in all, h |",
         "|---|---|---|---|---|---|",
@@ -160,7 +208,8 @@ def _one(column: pd.Series[Any]) -> str:
 
 
 def _several(column: pd.Series[Any]) -> str:
-    return ", ".join(f"{value:.3g}" for value in sorted(column.unique()))
+    values = [f"{value:.3g}" for value in sorted(column.unique())]
+    return ", ".join(values) if len(values) <= _FEW else f"{len(values)} levels from {values[0]} to {values[-1]}"
 
 
 def licences(index: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,6 +44,9 @@ class EvaluatedTask:
     linearly in the logarithm of the fidelity. A training does not go on: every segment starts anew. ``cost`` is the
     recorded time, seconds. ``hidden``: ``value``, the validation loss at full fidelity, and ``test``, the loss on the
     outer test rows at the level reached.
+
+    Of networks a table has the learning curve (``suite.curves=true``): the fidelity is the number of epochs, a training
+    goes on (but not under another configuration) and is told the loss of each epoch; one that diverged is NaN.
     """
 
     path: str
@@ -50,6 +54,7 @@ class EvaluatedTask:
     data: str
     """Name of a data set in the table."""
     learner: str
+    """Or a family of networks, such as neural_mlp."""
     metric: str = ""
     """A loss of the table: error, log_loss, brier, rmse, … Default: log_loss (error without probabilities); rmse."""
 
@@ -58,7 +63,8 @@ class EvaluatedTask:
     measured: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        find_learner(self.learner)
+        if not _of_networks(self.learner):
+            find_learner(self.learner)
         losses = self._grid.losses
         name = self.metric or next((name for name in _DEFAULT if name in losses), "")
         if name not in losses:
@@ -83,13 +89,15 @@ class EvaluatedTask:
 
     @property
     def fidelity(self) -> Fidelity:
-        levels = self._grid.levels
-        return Fidelity(float(levels[0]), float(levels[-1]), FRACTION.unit, integer=False)
+        low, high = float(self._grid.levels[0]), float(self._grid.levels[-1])
+        if _of_networks(self.learner):
+            return Fidelity(low, high, "epoch", continues=True, inherits=False)
+        return Fidelity(low, high, FRACTION.unit, integer=False)
 
     @property
     def optimum(self) -> float:
         """The least validation loss of the table at full fidelity."""
-        return float(self._grid.losses[self.metric][0][:, -1].min())
+        return float(np.nanmin(self._grid.losses[self.metric][0][:, -1]))
 
     def identity(self) -> dict[str, JSON]:
         return {"data": self.data, "learner": self.learner, "metric": self.metric, "sha256": self._grid.sha256}
@@ -103,14 +111,78 @@ class EvaluatedTask:
         validation, test = grid.losses[self.metric]
         out = []
         for job, row in zip(jobs, grid.nearest([job.proposal.config for job in jobs]), strict=True):
-            seen, hidden, cost = (grid.at(values[row], job.stop) for values in (validation, test, grid.costs))
+            if _of_networks(self.learner):
+                epochs = range(int(job.start), int(job.stop))
+                finite = [epoch for epoch in epochs if np.isfinite(validation[row, epoch])]
+                curve = [Point(epoch + 1.0, (float(validation[row, epoch]),)) for epoch in finite]
+                curve += [Point(job.stop, (math.nan,))] if len(finite) < len(epochs) else []
+                cost = float(grid.costs[row, epochs[-1]] - (grid.costs[row, epochs[0] - 1] if epochs[0] else 0.0))
+                hidden = float(test[row, epochs[-1]])
+            else:
+                seen, hidden, cost = (grid.at(values[row], job.stop) for values in (validation, test, grid.costs))
+                curve = [Point(job.stop, (seen,))]
             kept = {"test": hidden, "value": float(validation[row, -1])}
-            out.append(Outcome(Status.OK, (Point(job.stop, (seen,)),), cost, kept))
+            out.append(Outcome(Status.OK, tuple(curve), cost, kept))
         return out
 
 
-class _Grid(NamedTuple):
+def _of_networks(learner: str) -> bool:
+    """Whether it is a family of networks, of which a table has every epoch."""
+    return learner.startswith("neural_")
+
+
+class Curves(NamedTuple):
     """What a table has of one learner on one data set: n configurations at m fidelities."""
+
+    configs: list[Config]
+    fidelities: Floats
+    """(m,) rising; of networks the epochs 1, 2, …"""
+    cost: Floats
+    """(n, m) seconds of a training from nothing to there."""
+    losses: dict[str, Floats]
+    """training_<loss> (of networks), validation_<loss>, test_<loss> -> (n, m); NaN from where a training diverged."""
+
+
+def curves(path: str, data: str, learner: str = "neural_mlp") -> Curves:
+    """The learning curves in a table of ``collect-evaluations``, of configurations that were evaluated at every
+    fidelity or diverged before. UserError if there are none."""
+    frame = _table(str(path))
+    for column, value in (("data", data), ("learner", learner)):
+        there = frame[column].astype(str).unique().tolist()
+        if value not in there:
+            raise unknown(f"{'data set' if column == 'data' else column} of {path}", value, there)
+        frame = frame[frame[column] == value]
+        if frame.empty:
+            raise UserError(f"{path} has no evaluations of {learner} on {data}; choose another of the two")
+    ok = frame[frame["status"] == "ok"]
+    levels = np.sort(ok["fidelity"].unique().astype(float)).round(7)  # 32 bits hold no more
+    networks = _of_networks(learner)
+    if networks and levels.tolist() != list(range(1, len(levels) + 1)):
+        raise UserError(
+            f"{path}: expected every epoch of {learner} on {data}, got epochs {levels.tolist()}; "
+            "collect with suite.curves=true"
+        )
+    rows = frame[frame["status"].isin(["ok", "nan"])] if networks else ok
+    ended = rows.groupby("configuration")["status"].agg(lambda some: len(some) == len(levels) or "nan" in set(some))
+    rows = rows[rows["configuration"].isin(ended.index[ended])]
+    if rows.empty:
+        raise UserError(
+            f"{path}: expected configurations of {learner} on {data} evaluated at every fidelity, got none; finish "
+            "collect-evaluations, or choose another data set"
+        )
+    wide = rows.pivot(index="configuration", columns="fidelity")
+    cost = wide["cost"].to_numpy(float)
+    each = cost[:, :1]
+    cost = np.where(np.isnan(cost), each * levels, cost)  # of the epochs that a diverged training has not had
+    names = [name for name in map(str, frame) if name.startswith((_VALIDATION, _TEST, "training_"))]
+    numbers = {name: wide[name].to_numpy(float, na_value=np.nan) for name in names}
+    losses = {name: values for name, values in numbers.items() if not np.isnan(values).all()}
+    configs = rows.groupby("configuration")["config"].first().astype(str)
+    return Curves([json.loads(text) for text in configs], levels, cost, losses)
+
+
+class _Grid(NamedTuple):
+    """The same as tasks look it up."""
 
     space: Space
     codes: Floats
@@ -155,37 +227,16 @@ def _table(path: str) -> pd.DataFrame:
 
 @lru_cache(maxsize=64)
 def _grid(path: str, data: str, learner: str) -> _Grid:
-    frame = _table(path)
-    for column, value in (("data", data), ("learner", learner)):
-        there = frame[column].astype(str).unique().tolist()
-        if value not in there:
-            raise unknown(f"{'data set' if column == 'data' else column} of {path}", value, there)
-        frame = frame[frame[column] == value]
-        if frame.empty:
-            raise UserError(f"{path} has no evaluations of {learner} on {data}; choose another of the two")
-    ok = frame[frame["status"] == "ok"]
-    levels = np.sort(ok["fidelity"].unique().astype(float)).round(7)  # 32 bits hold no more
-    whole = ok.groupby("configuration").filter(lambda rows: len(rows) == len(levels))
-    whole = whole.sort_values(["configuration", "fidelity"])
-    if whole.empty:
-        raise UserError(
-            f"{path}: expected configurations of {learner} on {data} evaluated at every fidelity, got none; finish "
-            "collect-evaluations, or choose another data set"
-        )
-    shape = len(whole) // len(levels), len(levels)
+    configs, levels, costs, of = curves(path, data, learner)
     losses = {}
     for name in dict.fromkeys(m.name for kind in METRICS.values() for m in kind):
-        parts = [
-            whole[part + name].to_numpy(float, na_value=np.nan).reshape(shape) if part + name in whole else np.nan
-            for part in (_VALIDATION, _TEST)
-        ]
-        if np.isfinite(parts[0]).all() and np.isfinite(parts[1]).all():
-            losses[name] = (np.asarray(parts[0]), np.asarray(parts[1]))
+        parts = [of.get(part + name, np.full_like(costs, np.nan)) for part in (_VALIDATION, _TEST)]
+        there = [np.isfinite(part) for part in parts]
+        if all(part.any() if _of_networks(learner) else part.all() for part in there):
+            losses[name] = (parts[0], parts[1])
     kind: TaskType = "regression" if "rmse" in losses else "classification"
-    space = packaged_space(find_learner(learner).spaces[kind])
-    configs = [json.loads(text) for text in whole["config"].astype(str)[:: shape[1]]]
+    space = packaged_space(learner if _of_networks(learner) else find_learner(learner).spaces[kind])
     codes = space.codes(space.encode(configs))
-    costs = whole["cost"].to_numpy(float).reshape(shape)
     digest = hashlib.sha256(repr((levels.tolist(), configs)).encode())
     for values in (costs, *(part for pair in losses.values() for part in pair)):
         digest.update(np.ascontiguousarray(values).tobytes())

@@ -292,7 +292,8 @@ def test_every_experiment_and_suite_file_composes_and_names_its_command() -> Non
         for file in (conf_dir() / "experiment").glob("*.yaml"):
             registry.add_to_hydra(names_spaces([f"+experiment={file.stem}"]))
             compose("config", [f"+experiment={file.stem}"])
-            command = "collect-evaluations" if file.stem == "evaluations" else f"+experiment={file.stem}"
+            own = f"+experiment={file.stem}"
+            command = {"evaluations": "collect-evaluations", "curves": f"collect-evaluations {own}"}.get(file.stem, own)
             assert f"python -m hptbench {command}" in file.read_text().splitlines()[1]
         registry.add_to_hydra(spaces=False)
         for file in (conf_dir() / "suite").glob("*.yaml"):

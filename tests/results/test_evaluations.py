@@ -137,6 +137,30 @@ def test_from_the_command_to_the_table(store: str, tmp_path: Path, capsys: pytes
     assert "| b | MIT | 1 | 4 | 0 |" in card
 
 
+def test_learning_curves_of_networks(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="the extra neural is not installed")
+    command = ("collect-evaluations", "+experiment=curves", f"suite.path={store}", "suite.high=3", "executor=serial")
+    wild = "space.neural_mlp.learning_rate.upper=1e30"
+    assert dispatch([*command, "method.design.configs=5", wild]) == 0
+    assert "of them failed: 1 learners on 2 data sets" in capsys.readouterr().out
+    file = tmp_path / "results" / "evaluations" / "curves.parquet"
+    table = pd.read_parquet(file)
+    assert set(table["learner"]) == {"neural_mlp"}
+    assert set(table.loc[table["status"] == "nan", "data"]) <= {"a", "b"}
+    ends = table.groupby(["data", "configuration"], observed=True)
+    assert (ends["fidelity"].max() == ends.size()).all(), "every epoch"
+    assert (table.loc[table["status"] == "nan", "fidelity"] <= 3).all()
+    assert (ends["status"].agg(lambda some: list(some).count("nan")) <= 1).all()
+    fine = table[table["status"] == "ok"]
+    assert fine.loc[fine["data"] == "a", ["training_error", "validation_log_loss", "test_error"]].notna().all(axis=None)
+    assert fine.loc[fine["data"] == "b", ["training_rmse", "validation_mae", "test_rmse"]].notna().all(axis=None)
+    whole = ends.filter(lambda some: len(some) == 3)
+    assert whole.groupby("fidelity")["cost"].sum().is_monotonic_increasing
+    card = file.with_suffix(".md").read_text()
+    for words in ("at 1, 2, 3 of the fidelity (epoch)", "`training_…`", "a row is an epoch", "seed 0", "high 3"):
+        assert words in card, words
+
+
 def test_help_and_mistakes(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         dispatch(["collect-evaluations", "--help"])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import hptbench
 from hptbench.errors import UserError
 from hptbench.protocol import Job, Outcome, Proposal, Status, Task
 from hptbench.rng import entropy
@@ -122,3 +123,63 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"data": ["d"], "learner": ["svm"]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(UserError, match="without config, configuration, cost, fidelity, status"):
         EvaluatedTask(str(tmp_path / "t.parquet"), "d", "svm")
+
+
+@pytest.fixture(scope="module")
+def curves_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three epochs of six configurations of networks; i is worth i + 1/epoch, and 5 has diverged in its second one."""
+    space = packaged_space("neural_mlp")
+    rows = [
+        {
+            "data": "d", "learner": "neural_mlp", "configuration": i, "fidelity": np.float32(epoch),
+            "status": "nan" if (i, epoch) == (5, 2) else "ok", "cost": 0.5 * epoch, "config": json.dumps(config),
+            "training_log_loss": i / epoch, "validation_log_loss": np.nan if (i, epoch) == (5, 2) else i + 1 / epoch,
+            "test_log_loss": np.nan if (i, epoch) == (5, 2) else 100 + i + 1 / epoch,
+        }
+        for i, config in enumerate(space.decode(space.sample(np.random.default_rng(0), 6)))
+        for epoch in (1, 2, 3) if (i, epoch) != (5, 3)
+    ]  # fmt: skip
+    path = tmp_path_factory.mktemp("table") / "curves.parquet"
+    pd.DataFrame(rows).to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
+def test_networks_conform(curves_table: Path, tmp_path: Path, check: Callable[[Task], None]) -> None:
+    frame = pd.read_parquet(curves_table)
+    frame[frame["configuration"] < 5].to_parquet(tmp_path / "t.parquet")  # those that have not diverged
+    check(EvaluatedTask(str(tmp_path / "t.parquet"), "d", "neural_mlp"))
+
+
+def test_networks_go_on_epoch_by_epoch(curves_table: Path) -> None:
+    task = EvaluatedTask(str(curves_table), "d", "neural_mlp")
+    assert (task.fidelity.low, task.fidelity.high, task.fidelity.unit) == (1, 3, "epoch")
+    assert task.fidelity.continues
+    assert task.optimum == pytest.approx(1 / 3)
+    found = hptbench.curves(str(curves_table), "d")
+    first = Job(0, 0, Proposal(found.configs[2], 1.0), 0.0, 1.0, (0,))
+    rest = Job(1, 0, Proposal(found.configs[2], 3.0, 0), 1.0, 3.0, (0,), before=first)
+    begun, done = task.evaluate([first, rest])
+    assert [point.values[0] for point in (*begun.curve, *done.curve)] == pytest.approx([3, 2.5, 2 + 1 / 3])
+    assert [point.fidelity for point in done.curve] == [2, 3]
+    assert (begun.cost, done.cost) == pytest.approx((0.5, 1.0))
+    assert done.hidden == pytest.approx({"value": 2 + 1 / 3, "test": 102 + 1 / 3})
+
+
+def test_a_network_that_diverged_is_nan_from_there(curves_table: Path) -> None:
+    found = hptbench.curves(str(curves_table), "d")
+    assert found.losses["validation_log_loss"][5] == pytest.approx([6, np.nan, np.nan], nan_ok=True)
+    assert found.losses["training_log_loss"].shape == found.cost.shape == (6, 3)
+    [outcome] = EvaluatedTask(str(curves_table), "d", "neural_mlp").evaluate(
+        [Job(0, 0, Proposal(found.configs[5], 3.0), 0.0, 3.0, (0,))]
+    )
+    assert [point.fidelity for point in outcome.curve] == [1, 3]
+    assert np.isnan(outcome.curve[-1].values[0])
+    assert outcome.cost == pytest.approx(1.5)
+
+
+def test_networks_need_every_epoch(curves_table: Path, tmp_path: Path) -> None:
+    frame = pd.read_parquet(curves_table)
+    frame[frame["fidelity"] != 2].to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"expected every epoch of neural_mlp on d, got epochs \[1.0, 3.0\]"):
+        EvaluatedTask(str(tmp_path / "t.parquet"), "d", "neural_mlp")

@@ -1,6 +1,6 @@
 """Networks, trained many at a time as one program (docs/NEURAL.md, docs/adr/0005)."""
 
-from hptbench.tasks.neural import cell, cnn, forecast, macro, mlp, one_shot, rl, text
+from hptbench.tasks.neural import cell, cnn, darts, forecast, macro, mlp, one_shot, rl, text
 
 
 def check_device() -> str:
@@ -17,4 +17,4 @@ def check_device() -> str:
     return f"for suite=neural, on {device}: {size}"
 
 
-__all__ = ["cell", "check_device", "cnn", "forecast", "macro", "mlp", "one_shot", "rl", "text"]
+__all__ = ["cell", "check_device", "cnn", "darts", "forecast", "macro", "mlp", "one_shot", "rl", "text"]

@@ -39,7 +39,7 @@ class _Edges(NamedTuple):
     members: Sequence[Tensor]
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """Who does what in a stack of cells."""
 
     nodes: Sequence[Sequence[_Edges]]
@@ -65,6 +65,11 @@ class Cells(Wired):
         """Channels of each stage."""
         return [self.channels << i for i in range(self.stages)]
 
+    @property
+    def convolutions(self) -> list[tuple[int, int]]:
+        """(edge, pixels of the kernel, 0 for none) of each place of a cell that may have a convolution."""
+        return [(edge, KERNELS.get(operation, 0)) for edge, operation in enumerate(self.operations)]
+
     @cached_property
     def named(self) -> Sequence[Named]:
         return [one for one, _ in self._placed]
@@ -83,8 +88,8 @@ class Cells(Wired):
             if before:
                 block = [*unit(9, before, width), *unit(9, width, width), Named("weights", (1, before, width))]
                 out += [(one, None) for one in block]
-            for edge, operation in [*enumerate(self.operations)] * self.cells:
-                out += [(one, edge) for one in unit(KERNELS.get(operation, 0), width, width)]
+            for edge, kernel in self.convolutions * self.cells:
+                out += [(one, edge) for one in unit(kernel, width, width)]
         last = [Named("gain", (width,)), Named("shift", (width,))]
         head = [Named("weights", (width, self.outputs)), Named("bias", (self.outputs,))]
         return out + [(one, None) for one in (*last, *head)]
@@ -92,7 +97,7 @@ class Cells(Wired):
     @property
     def flops(self) -> float:
         pixels, widths = self.side**2, self.widths
-        total, kernel = 9 * self.colours * self.channels * pixels, sum(KERNELS.get(one, 0) for one in self.operations)
+        total, kernel = 9 * self.colours * self.channels * pixels, sum(kernel for _, kernel in self.convolutions)
         for before, width in zip([0, *widths], widths, strict=False):
             if before:
                 pixels //= 4
@@ -114,21 +119,25 @@ class Cells(Wired):
                     found.setdefault(operation, []).append((e, who))
             nodes.append([_Edges(o, *zip(*found[o], strict=True)) for o in OPERATIONS[1:] if o in found])
         real = [masks([m.widths[i] for m in members], width, device) for i, width in enumerate(self.widths)]
-        return replace(self, plan=_Plan(nodes, real))
+        return replace(self, plan=Plan(nodes, real))
 
     def forward(self, parts: Sequence[Tensor], x: Tensor, drops: Drops, counts: Sequence[int]) -> Tensor:
         from hptbench.tasks.neural._operations import convolve, normalise
 
-        given, plan = iter(parts), self.plan
-        stem, real = _unit(given), plan.real[0]
+        given = iter(parts)
+        stem, real = _unit(given), self.plan.real[0]
         x = normalise(convolve(x.permute(0, 1, 3, 4, 2), stem.weights), stem.gain, stem.shift, real)
-        for i, real in enumerate(plan.real):
+        for i, real in enumerate(self.plan.real):
             if i:
                 x = _reduced(x, _unit(given), _unit(given), next(given), real)
             for _ in range(self.cells):
-                x = _cell(x, [_unit(given) for _ in EDGES], plan.nodes, real)
+                x = self.cell(x, [_unit(given) for _ in self.convolutions], real)
         x = normalise(x, next(given), next(given), real).relu().mean(dim=(2, 3))
         return affine(x, next(given), next(given))
+
+    def cell(self, x: Tensor, units: Sequence[Unit], real: Tensor) -> Tensor:
+        """What a cell gives, with the tensors of each of :attr:`convolutions`."""
+        return _cell(x, units, self.plan.nodes, real)
 
 
 def _unit(given: Iterator[Tensor]) -> Unit:

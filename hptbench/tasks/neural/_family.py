@@ -17,7 +17,10 @@ from hptbench.space import Floats, Space
 from hptbench.tasks import _metrics
 from hptbench.tasks.dataset import DatasetTask
 from hptbench.tasks.neural._trainer import Data, Trainer
-from hptbench.tasks.neural._trainings import Prepared, Trainings
+from hptbench.tasks.neural._trainings import Prepared, Trainings, Watched
+
+_CURVES: Mapping[TaskType, tuple[str, ...]] = {"classification": ("error", "log_loss"), "regression": ("rmse", "mae")}
+"""What learning curves are of."""
 
 
 class Targets(NamedTuple):
@@ -54,6 +57,10 @@ class Neural(Trainings):
     space: Space = None  # type: ignore[assignment]
     """Also the parameters of a space as in YAML, or None for the packaged one. May lack parameters, which then have the
     packaged one's default."""
+    curves: bool = False
+    """Also score training, validation and test rows after every epoch, without dropout. ``hidden`` then holds
+    ``<part>_<loss>@<epoch>`` of the epochs of the segment: error and log_loss, or rmse and mae. Time and ``flops``
+    count it."""
 
     # what the task is
 
@@ -73,7 +80,8 @@ class Neural(Trainings):
         """UserError if the data set cannot be used."""
         rows = self.rows.identity()
         names = ("data", "test_share", "split", "max_rows", "target", "drop_rare", "metrics", "sha256")
-        return {name: rows[name] for name in names} | {"model": self.model, "low": self.low, "high": self.high}
+        own: dict[str, JSON] = {"model": self.model, "low": self.low, "high": self.high}
+        return {name: rows[name] for name in names} | own | ({"curves": True} if self.curves else {})
 
     @property
     def rows(self) -> DatasetTask:
@@ -95,7 +103,7 @@ class Neural(Trainings):
 
     def ready(self) -> Prepared:
         """UserError if the data set cannot be used."""
-        return _prepared(type(self).inputs, self.tile, self.rows)
+        return _prepared(type(self).inputs, self.tile, self.rows, self.curves)
 
     def scores(self, ready: Prepared, said: Floats, actual: Targets, names: Sequence[str] | None) -> dict[str, float]:
         kind: TaskType = "classification" if ready.trainer.data.outputs > 1 else "regression"
@@ -105,7 +113,7 @@ class Neural(Trainings):
 
 
 @lru_cache(maxsize=4)
-def _prepared(inputs: Callable[[Table, str], Any], tile: int, rows: DatasetTask) -> Prepared:
+def _prepared(inputs: Callable[[Table, str], Any], tile: int, rows: DatasetTask, curves: bool) -> Prepared:
     [(training, validation)], test = rows.inner(rows.split), rows.outer().test
     takes = inputs(training, rows.data)
     shift, scale = 0.0, 1.0
@@ -113,5 +121,14 @@ def _prepared(inputs: Callable[[Table, str], Any], tile: int, rows: DatasetTask)
         shift, scale = float(training.y.mean()), float(training.y.std()) or 1.0
     y = training.y if training.n_classes else (training.y - shift) / scale
     X, held, X_test = (takes(table.X).astype(np.float32) for table in (training, validation, test))
-    trainer = Trainer(Data(X, y, held, training.n_classes or 1), tile=tile)
-    return Prepared(trainer, X_test, Targets(validation.y, shift, scale), Targets(test.y, shift, scale))
+    parts = {"validation": (held, validation.y), "test": (X_test, test.y), "training": (X, training.y)}
+    ends = np.cumsum([len(rows) for rows, _ in parts.values()])
+    names = _CURVES["classification" if training.n_classes else "regression"]
+    watched = [
+        Watched(part, slice(end - len(actual), end), Targets(actual, shift, scale), names)
+        for (part, (_, actual)), end in zip(parts.items(), ends, strict=True)
+    ]
+    said_of = np.concatenate([rows for rows, _ in parts.values()]) if curves else held
+    trainer = Trainer(Data(X, y, said_of, training.n_classes or 1), tile=tile)
+    own = Targets(validation.y, shift, scale), Targets(test.y, shift, scale)
+    return Prepared(trainer, X_test, *own, None, slice(len(held)), watched if curves else ())

@@ -28,7 +28,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "blocks": (1, 16), "channels": (1, 1 << 12), "dropout": (0, 1), "label_smoothing": (0, 1), "layers": (1, 64),
     "heads": (1, 256), "units": (1, 1 << 16), "discount": (0, 1), "trace": (0, 1), "entropy": (0, math.inf),
     "value_weight": (0, math.inf), "clip": (0, math.inf), "exploration": (0, 1), "final_epsilon": (0, 1),
-    "follow": (0, 1), "warmup": (0, math.inf),
+    "follow": (0, 1), "warmup": (0, math.inf), "alpha_learning_rate": (0, math.inf),
+    "alpha_weight_decay": (0, math.inf),
 }  # fmt: skip
 """What parameters of a network can be."""
 WHOLE = {"batch_size", "num_layers", "max_units", "blocks", "channels", "layers", "heads", "units"}
@@ -47,6 +48,22 @@ class Prepared(NamedTuple):
     """The same of test rows."""
     asked: NDArray[np.int64] | None = None
     """Of test rows, as :attr:`Data.asked` of validation rows."""
+    own: slice = slice(None)
+    """Which of the rows that something is said of after every epoch are the validation rows."""
+    watched: Sequence[Watched] = ()
+    """What becomes learning curves."""
+
+
+class Watched(NamedTuple):
+    """Scores of some rows after every epoch."""
+
+    part: str
+    """training, validation or test."""
+    rows: slice
+    """Among those that something is said of."""
+    actual: Any
+    names: tuple[str, ...]
+    """Of the losses."""
 
 
 class Trainings:
@@ -137,12 +154,18 @@ class Trainings:
                 states[i] = one.snapshot
         curves: list[dict[int, Point]] = [{} for _ in jobs]  # by epoch: short of memory, some are trained again
         last: dict[int, dict[str, float]] = {}
+        watched: list[dict[str, float]] = [{} for _ in jobs]
 
         def watch(i: int, epoch: int, said: Floats) -> None:
-            final = epoch == jobs[i].stop or not np.isfinite(said).all()
-            seen = self.scores(ready, said, ready.validation, None if final else self.objectives)
+            finite = bool(np.isfinite(said).all())
+            final = epoch == jobs[i].stop or not finite
+            own = said[ready.own] if finite else np.full_like(said[ready.own], np.nan)  # diverged for any rows
+            seen = self.scores(ready, own, ready.validation, None if final else self.objectives)
             curves[i][epoch] = Point(float(jobs[i].stop if final else epoch), tuple(seen[o] for o in self.objectives))
             last[i] = seen
+            for part, rows, actual, names in ready.watched:
+                scores = self.scores(ready, said[rows], actual, names)
+                watched[i] |= {f"{part}_{name}@{epoch}": value for name, value in scores.items()}
 
         trained = self._train(ready, jobs, states, watch)
         within = [self.recipe(ready, job).within for job in jobs]
@@ -153,9 +176,11 @@ class Trainings:
             hidden, message = hidden_scores(
                 lambda test=test: self.scores(ready, test, ready.test, None), seen, self.objectives[0]  # type: ignore[misc]
             )  # fmt: skip
-            hidden |= {f"validation_{name}": value for name, value in seen.items()} | {
-                "flops": self._flops(ready, jobs[i])
-            }
+            hidden |= (
+                {f"validation_{name}": value for name, value in seen.items()}
+                | {"flops": self._flops(ready, jobs[i])}
+                | watched[i]
+            )
             outcomes.append(Outcome(Status.OK, tuple(curves[i].values()), one.seconds, hidden, one.snapshot, message))
         return outcomes
 

@@ -53,6 +53,8 @@ class NeuralOneShot(NeuralCell):
                 )
         if (optimizer := self.space.default().get("optimizer", "nesterov")) != "nesterov":
             raise UserError(f"expected a supernet to be trained with nesterov, got optimizer {optimizer!r}")
+        if self.curves:
+            raise UserError("an architecture judged by shared weights has no learning curve; choose neural_cell")
         _ = self.cell
 
     @classmethod

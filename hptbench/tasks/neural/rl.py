@@ -6,8 +6,8 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -162,27 +162,35 @@ class NeuralRL:
                 while todo:
                     full = not same_in_any_crowd(self.environment, self.algorithm, *kind, tile, device, self.episodes)
                     some, todo = todo[:tile], todo[tile:]
-                    crowd = some + some[-1:] * (tile - len(some)) if full else some
+                    size = tile if full else len(some)
                     try:
-                        made = ALGORITHMS[self.algorithm](
-                            ENVIRONMENTS[self.environment], [agents[i] for i in crowd], self.steps // CROWD, device
-                        )
-                        done |= self._together(made, {i: jobs[i] for i in some}, watch)
+                        make = partial(self._crowd, tile if full else 1, device)
+                        done |= self._together(make, {i: agents[i] for i in some}, {i: jobs[i] for i in some}, watch)
                     except (RuntimeError, MemoryError) as error:
-                        tile = halved(len(crowd), device, error)
+                        tile = halved(size, device, error)
                         todo = some + todo
         return [done[i] for i in range(len(jobs))]
 
-    def _together(self, crowd: Crowd, jobs: Mapping[int, Job], watch: Watch) -> dict[int, Ended]:
-        """Train a crowd, of which the first ones are the jobs' agents."""
-        took, ended, before = 0.0, dict[int, tuple[Left, float]](), list(crowd.operations)
-        starts = [int(job.start) for job in jobs.values()]
-        starts += starts[-1:] * (len(crowd.agents) - len(jobs))
+    def _crowd(self, least: int, device: str, agents: Sequence[Agent]) -> Crowd:
+        """A crowd that begins with ``agents``, filled up with the last one to at least so many."""
+        filled = [*agents, *[agents[-1]] * (least - len(agents))]
+        return ALGORITHMS[self.algorithm](ENVIRONMENTS[self.environment], filled, self.steps // CROWD, device)
+
+    def _together(
+        self,
+        make: Callable[[Sequence[Agent]], Crowd],
+        agents: Mapping[int, Agent],
+        jobs: Mapping[int, Job],
+        watch: Watch,
+    ) -> dict[int, Ended]:
+        """Train the jobs' agents as one crowd, in which those that are done go no further."""
+        took, ended, going = 0.0, dict[int, tuple[Left, float]](), list(jobs)
+        crowd = make([agents[i] for i in going])
+        before = dict(zip(going, crowd.operations, strict=False))
         for unit in itertools.count():
-            if len(ended) == len(jobs):
-                break
             began = time.perf_counter()
-            crowd.train([start + unit for start in starts])
+            starts = [int(jobs[i].start) for i in going]
+            crowd.train([start + unit for start in [*starts, *starts[-1:] * (len(crowd.agents) - len(going))]])
             means, taken = crowd.returns(self.first_states("validation"))
             crowd.operations = [
                 done + agent.net.flops * int(steps)
@@ -190,15 +198,19 @@ class NeuralRL:
             ]
             took += time.perf_counter() - began  # without tests: how long these take tells how good the agents are
             tests = None
-            for at, (i, job) in enumerate(jobs.items()):
-                if i in ended:
-                    continue
-                now = int(job.start) + unit + 1
+            for at, i in enumerate(going):
+                now = int(jobs[i].start) + unit + 1
                 watch(i, now, float(means[at]))
-                if now >= job.stop or not math.isfinite(means[at]):
+                if now >= jobs[i].stop or not math.isfinite(means[at]):
                     tests = crowd.returns(self.first_states("test"))[0] if tests is None else tests
                     ended[i] = crowd.left(at), float(tests[at])
-        worked = {i: ended[i][0].operations - before[at] for at, i in enumerate(jobs)}
+            stay = [at for at, i in enumerate(going) if i not in ended]
+            if not stay:
+                break
+            if len(stay) < len(going):
+                crowd = make([replace(crowd.agents[at], before=crowd.left(at)) for at in stay])
+                going = [going[at] for at in stay]
+        worked = {i: ended[i][0].operations - before[i] for i in jobs}
         return {i: Ended(*ended[i], took * worked[i] / math.fsum(worked.values())) for i in jobs}
 
     def first_states(self, what: str) -> NDArray[np.float64]:

@@ -79,6 +79,29 @@ def test_scores_are_those_of_every_epoch_on_the_splits_of_data_set_tasks() -> No
     assert outcome.cost > 0
 
 
+def test_learning_curves_are_of_all_rows_without_dropout() -> None:
+    task, plain = replace(WINE, curves=True), WINE
+    config = WINE.space.default() | {"max_dropout": 0.8}
+    [job] = [replace(one, proposal=Proposal(config)) for one in jobs(WINE, 1)]
+    [seen], [expected] = task.evaluate([job]), plain.evaluate([job])
+    told = [seen.hidden[f"validation_log_loss@{epoch}"] for epoch in (1, 2, 3, 4)]
+    assert told == [point.values[0] for point in seen.curve]
+    assert told == pytest.approx([point.values[0] for point in expected.curve], rel=1e-5)
+    assert seen.hidden["test_error@4"] == pytest.approx(expected.hidden["test_error"])
+    ready = plain.ready()
+    recipe, [(training, _)] = plain.recipe(ready, job), DatasetTask("wine", "mlp").inner(0)
+    [said] = ready.trainer.predict([expected.state], [recipe.within], ready.trainer.data.X)
+    loss = float(-np.log(said[np.arange(len(said)), training.y]).mean())
+    assert seen.hidden["training_log_loss@4"] == pytest.approx(loss, rel=1e-5)
+    assert sum("@" in name for name in seen.hidden) == 4 * 3 * 2
+    assert not any("@" in name for name in expected.hidden)
+    assert task.identity() == {**plain.identity(), "curves": True}
+    assert seen.hidden["flops"] > expected.hidden["flops"]
+    going, first = task.evaluate([replace(job, start=2.0, before=replace(job, stop=2.0)), replace(job, stop=2.0)])
+    assert [name for name in going.hidden if name.startswith("test_error@")] == ["test_error@3", "test_error@4"]
+    assert first.hidden["test_error@2"] == seen.hidden["test_error@2"]
+
+
 def test_it_learns() -> None:
     for task, better in ((NeuralMLP("breast_cancer"), 0.2), (NeuralMLP("diabetes"), 70.0)):
         [outcome] = task.evaluate(jobs(task, 1))
@@ -114,6 +137,11 @@ def test_one_that_diverges_is_nan_alone() -> None:
     assert judged.status is Status.NAN
     assert report.values == (math.inf,)
     assert bad.curve[-1].fidelity == 4
+    [watched] = replace(task, curves=True).evaluate([wild])
+    last = max(int(name.rpartition("@")[2]) for name in watched.hidden if "@" in name)
+    assert last == len(watched.curve) < 4
+    assert math.isnan(watched.hidden[f"training_error@{last}"])
+    assert math.isnan(watched.curve[-1].values[0])
 
 
 def test_short_of_memory_half_way_every_epoch_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:

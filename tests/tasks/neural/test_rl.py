@@ -231,6 +231,28 @@ def test_crowds_that_have_to_be_whole_give_the_same(monkeypatch: pytest.MonkeyPa
     assert A2C_TASK.evaluate([job(A2C_TASK)])[0].curve == expected[0].curve
 
 
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("task", [A2C_TASK, DQN_TASK], ids=lambda task: task.name)
+def test_who_is_done_trains_no_further(task: NeuralRL, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = [replace(job(task, stop), id=i, trial=i, seed=rng.entropy("t", i)) for i, stop in enumerate((1, 2, 1, 2))]
+    alone = [task.evaluate([one])[0] for one in some]
+    trained, train = list[list[tuple[int, ...]]](), Crowd.train
+
+    def watched(crowd: Crowd, units: Any) -> None:
+        trained.append([one.seed for one in crowd.agents])
+        train(crowd, units)
+
+    monkeypatch.setattr(Crowd, "train", watched)
+    monkeypatch.setattr(rl, "same_in_any_crowd", lambda *_: fits)
+    monkeypatch.setattr(NeuralRL, "tile", 5)
+    outcomes = task.evaluate(some)
+    assert [set(seeds) for seeds in trained] == [{one.seed for one in some}, {some[1].seed, some[3].seed}]
+    assert [len(seeds) for seeds in trained] == ([4, 2] if fits else [5, 5])
+    for one, own in zip(outcomes, alone, strict=True):
+        assert (one.curve, one.hidden) == (own.curve, own.hidden)
+        assert np.array_equal(one.state.snapshot.parameters, own.state.snapshot.parameters)
+
+
 def test_out_of_memory_halves_the_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
     some = [replace(job(A2C_TASK), id=i, trial=i, seed=rng.entropy("t", i)) for i in range(3)]
     expected, train = A2C_TASK.evaluate(some), Crowd.train
