@@ -202,16 +202,15 @@ def coroutine(plan: Plan, driver: Driver) -> Generator[Sequence[Job], Sequence[O
 
 
 def execute(plan: Plan, driver: Driver) -> None:
-    """Do the run, from where its journal ends; nothing if somebody else has finished it meanwhile."""
-    if plan.finished:
+    """Do the run, from where its journal ends."""
+    if plan.finished:  # by somebody else meanwhile
         return
     if plan.live:
         with _opened(plan, driver) as opened:
             pool = driver.evaluator.pool(plan, plan.workers)
             try:
-                opened.finish(
-                    live(opened.timed, plan.problem, plan.key, opened.journal, pool, driver.tick, opened.states)
-                )
+                done = live(opened.timed, plan.problem, plan.key, opened.journal, pool, driver.tick, opened.states)
+                opened.finish(done)
             finally:
                 pool.close()  # jobs may be running that no longer count
         return
