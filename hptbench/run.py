@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -206,13 +206,10 @@ def execute(plan: Plan, driver: Driver) -> None:
     if plan.finished:  # by somebody else meanwhile
         return
     if plan.live:
-        with _opened(plan, driver) as opened:
-            pool = driver.evaluator.pool(plan, plan.workers)
-            try:
-                done = live(opened.timed, plan.problem, plan.key, opened.journal, pool, driver.tick, opened.states)
-                opened.finish(done)
-            finally:
-                pool.close()  # jobs may be running that no longer count
+        # jobs may be running at the end that no longer count
+        with _opened(plan, driver) as opened, closing(driver.evaluator.pool(plan, plan.workers)) as pool:
+            done = live(opened.timed, plan.problem, plan.key, opened.journal, pool, driver.tick, opened.states)
+            opened.finish(done)
         return
     evaluate = driver.evaluator.of(plan)
     run = coroutine(plan, driver)
