@@ -97,7 +97,8 @@ def _collected(folder: Path, runs: Any, done: Sequence[Path]) -> Any:
         jobs = _table(tables["jobs"])
     except (pa.ArrowException, OSError):
         return None
-    return jobs if jobs.schema.equals(arrow_schema(JOBS)) else None
+    whole = jobs.num_rows == sum(runs["jobs"].to_pylist())  # somebody else may write the two tables at the same time
+    return jobs if whole and jobs.schema.equals(arrow_schema(JOBS)) else None
 
 
 def _table(path: Path) -> Any:

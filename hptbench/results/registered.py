@@ -118,6 +118,9 @@ def register(study: Path, hypotheses: Sequence[Hypothesis], labels: Sequence[str
             f"other hypotheses were registered for {study} on {before.when} ({before.sha}); name another study="
         )
     if begun := len(list((study / "runs").glob("*/*/*/journal.jsonl"))):
+        now = registered(study)
+        if now and now.hypotheses == tuple(hypotheses):  # another shard has written them meanwhile, and then begun
+            return now
         raise UserError(
             f"expected hypotheses to be registered before the study, but {begun} of its runs have begun; name another "
             "study=, or leave them out: whatever is found now is exploratory"

@@ -10,6 +10,7 @@ Each is a job of Hydra's launcher in a folder of its own, named by the number of
 
 # Without `from __future__ import annotations`: for those, dataclasses look into sys.modules, where this is not yet when
 # Hydra runs it.
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from hptbench.tuner import Tuner
 
 _log = logging.getLogger(__name__)
-JOURNAL, FIXED, RESULTS = "hptbench.jsonl", "hptbench_fixed.yaml", "optimization_results.yaml"
+JOURNAL, FIXED, RESULTS = "hptbench.jsonl", "hptbench_fixed.json", "optimization_results.yaml"
 
 
 @dataclass
@@ -215,9 +216,9 @@ def _check_fixed(fixed: list[str], folder: Path) -> None:
 
     path = folder / FIXED
     if not begun(folder / JOURNAL) or not path.is_file():
-        OmegaConf.save(OmegaConf.create(fixed), path)
+        path.write_text(json.dumps(fixed) + "\n", encoding="utf-8")  # as they are: they may hold interpolations
         return
-    before = list(OmegaConf.load(path))
+    before = json.loads(path.read_text(encoding="utf-8"))
     if before != fixed:
         raise HydraException(
             f"expected the fixed overrides that the sweep in {folder} began with, {before}, got {fixed}: give those to "

@@ -110,12 +110,12 @@ def test_a_journal_is_not_gone_on_with_in_the_other_direction(tmp_path: Path) ->
 
 
 def test_a_sweep_is_not_gone_on_with_under_other_fixed_overrides(tmp_path: Path) -> None:
-    for fixed in (["bar=5"], ["bar=6"]):
+    for fixed in (["bar=5"], ["bar=${group1.foo}"]):
         _check_fixed(fixed, tmp_path)  # nothing has begun
     space = {"foo": {"type": "float", "lower": -5, "upper": 5}}
     HptbenchSweeper(fidelity={})._tuner(space, tmp_path).close()
-    _check_fixed(["bar=6"], tmp_path)
-    message = r"began with, \['bar=6'\], got \['bar=5'\]: give those to go on, or name another folder"
+    _check_fixed(["bar=${group1.foo}"], tmp_path)
+    message = r"began with, \['bar=\$\{group1.foo\}'\], got \['bar=5'\]: give those to go on, or name another folder"
     with pytest.raises(HydraException, match=message):
         _check_fixed(["bar=5"], tmp_path)
 

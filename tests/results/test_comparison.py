@@ -175,6 +175,19 @@ def test_runs_of_before_or_of_another_registration_test_nothing(tables: Tables) 
     assert (tested.verdict, tested.note) == ("not tested", "48 of 48 runs do not carry the registration abc")
 
 
+def test_another_shard_may_register_the_same_hypotheses_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = parsed([{"better": "gp", "than": "random"}])
+    first = register(tmp_path, given, ["random", "gp"])
+    begun = tmp_path / "runs" / "t" / "gp" / "0-x"
+    begun.mkdir(parents=True)
+    (begun / "journal.jsonl").write_text("")
+    seen = iter([None, first])
+    monkeypatch.setattr("hptbench.results.registered.registered", lambda _: next(seen))
+    assert register(tmp_path, given, ["random", "gp"]) == first
+
+
 def test_hypotheses_are_registered_once_and_before_the_study(tmp_path: Path) -> None:
     given = parsed([{"better": "gp", "than": "random", "at": 50, "why": "the paper says so"}])
     with pytest.raises(UserError, match="unknown method 'gp'"):
