@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _PARTS = ("validation_", "training_", "test_")
 """What metrics' columns begin with: the measures that tasks log under these names."""
+_OF_EPOCH = re.compile(r"((?:training|validation|test)_\w+)@(\d+)")
+"""What ``curves`` of networks are logged under."""
 _EPOCH = "epoch"
 _VERSIONS = {"python", "hptbench", "numpy", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "catboost", "torch"}
 _SETTINGS = (
@@ -41,8 +44,8 @@ def evaluations(study: Study) -> pd.DataFrame:
     """The table: EVALUATIONS and the metrics, numbers rounded to 32 bits; ordered by data set, learner, configuration
     and fidelity, which name a row. Metrics are null where the job failed or the learner cannot be measured by them.
     A job whose hidden measures are of every epoch (``curves`` of networks) is a row per epoch, with the share of its
-    time until then; where it diverged, the last one has status nan. UserError if the study holds several evaluations
-    under one name (seeds, folds, methods, other settings)."""
+    time until then; where it diverged, which its validation rows say, the last one has status nan. UserError if the
+    study holds several evaluations under one name (seeds, folds, methods, other settings), or curves in segments."""
     import numpy as np
     import pandas as pd
 
@@ -73,8 +76,13 @@ def evaluations(study: Study) -> pd.DataFrame:
         one.get("split", split if _EPOCH in one else None) for one, split in zip(hidden, out["split"], strict=True)
     ]
     if (curve := epochs.notna()).any():
+        if (begun := float(jobs["start"].loc[places].to_numpy()[curve].max())) > 0:
+            raise UserError(
+                f"{study.folder}: expected learning curves in one segment each, got one that went on after epoch "
+                f"{begun:g}; set method.design.levels=[1.0] in a study of its own (study=NAME)"
+            )
         ends = epochs.groupby(places).transform("max")
-        diverged = pd.Series([not all(map(math.isfinite, one.values())) for one in hidden])
+        diverged = list(map(_diverged, hidden))
         out[["cost", "cpu"]] = out[["cost", "cpu"]].mul((epochs / ends).fillna(1.0).astype("float32"), axis=0)
         out["fidelity"] = out["fidelity"].where(~curve, epochs).astype("float32")
         out["status"] = pd.Categorical(np.where(curve, np.where(diverged, "nan", "ok"), out["status"].astype(str)))
@@ -103,12 +111,16 @@ def _rows(measures: Mapping[str, float], ok: bool) -> list[dict[str, float]]:
     """What a job measured, a row of the table each: those named ``<name>@<epoch>`` by epoch; else one row."""
     epochs: dict[int, dict[str, float]] = {}
     for name, value in measures.items():
-        loss, at, epoch = name.rpartition("@")
-        if at:
-            epochs.setdefault(int(epoch), {})[loss] = value
+        if found := _OF_EPOCH.fullmatch(name):
+            epochs.setdefault(int(found[2]), {})[found[1]] = value
     if not epochs:
         return [dict(measures) if ok else {}]
     return [{_EPOCH: float(epoch), **losses} for epoch, losses in sorted(epochs.items())]
+
+
+def _diverged(row: Mapping[str, float]) -> bool:
+    """Whether a training has, by the epoch of a row; test rows have no say in it."""
+    return not all(math.isfinite(value) for name, value in row.items() if name.startswith("validation_"))
 
 
 def write(study: Study, folder: Path, licences: Mapping[str, str], command: str) -> tuple[Path, pd.DataFrame]:
@@ -125,6 +137,7 @@ def write(study: Study, folder: Path, licences: Mapping[str, str], command: str)
 def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command: str) -> str:
     """What one has to know of the table before using it."""
     runs = study.runs
+    curves = {_learner(one) for one in map(json.loads, runs["task_identity"]) if one.get("curves")}
     failed = table[table["status"] != "ok"]
     counts = failed["status"].value_counts()
     lines = [
@@ -140,15 +153,19 @@ def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command
         + (f"; {len(study.unfinished)} of the study have begun and are not in here" if study.unfinished else "")
         + f"; seed {_one(runs['seed'])}.",
         *_settings(runs),
-        *([_CURVES] if "neural" in "".join(table["learner"].unique()) else []),
+        *([_CURVES] if curves else []),
         f"- **Limits** of one training: {_one(runs['limits'])}. A configuration that failed at one fidelity was not "
         "tried at a higher one, so those rows are absent.",
         f"- **Failed**: {len(failed):,} of {len(table):,} ("
         + (", ".join(f"{name} {n:,}" for name, n in counts.items() if n) or "none")
         + ").",
         f"- **Machine**: {_one(runs['device'])}; one thread per training. `cost` is wall time of training and "
-        "validation, with other work on the machine, if there was any; `cpu` is processor time and counts the scoring "
-        "of the test rows, too.",
+        "validation, with other work on the machine, if there was any"
+        + (
+            "; `cpu` is processor time and counts the scoring of the test rows, too."
+            if table["cpu"].notna().any()
+            else "."
+        ),
         f"- **Versions**: {_versions(runs)}.",
         f"- **Code**: commit {_one(runs['commit'])}.",
         "- **Licence** of the table: that of the project. The data sets are not part of it; their licences are below, "
@@ -164,7 +181,7 @@ def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command
         "|---|---|---|---|---|---|",
         *(
             f"| {name} | {rows['config'].nunique():,} | {rows['data'].nunique()} | {len(rows):,} "
-            f"| {(rows['status'] != 'ok').sum():,} | {rows['cost'].sum() / 3600:.2f} |"
+            f"| {(rows['status'] != 'ok').sum():,} | {_hours(rows, name in curves):.2f} |"
             for name, rows in table.groupby("learner", observed=True)
         ),
         "",
@@ -177,6 +194,13 @@ def card(study: Study, table: pd.DataFrame, licences: Mapping[str, str], command
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _hours(rows: pd.DataFrame, curves: bool) -> float:
+    """What a learner's evaluations cost; a row of a learning curve counts those before it."""
+    if curves:
+        rows = rows.drop_duplicates(["data", "configuration"], keep="last")
+    return float(rows["cost"].sum()) / 3600
 
 
 def _licence(licences: Mapping[str, str], data: str) -> str:

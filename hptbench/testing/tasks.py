@@ -118,9 +118,10 @@ def _ledger(task: Task) -> Ledger:
     return Ledger(problem, (task.name, 0), Clock.UNITS)
 
 
-def _shown(outcome: Outcome) -> tuple[object, ...]:
-    return outcome.status, outcome.curve, dict(outcome.hidden)
+def _shown(outcome: Outcome) -> str:
+    """As text, in which NaN is NaN."""
+    return repr((outcome.status, outcome.curve, sorted(outcome.hidden.items())))
 
 
-def _end(outcome: Outcome) -> tuple[object, ...]:
-    return outcome.status, outcome.curve[-1], dict(outcome.hidden)
+def _end(outcome: Outcome) -> str:
+    return _shown(replace(outcome, curve=outcome.curve[-1:]))

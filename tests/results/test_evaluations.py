@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,8 +138,13 @@ def test_from_the_command_to_the_table(store: str, tmp_path: Path, capsys: pytes
     assert "| b | MIT | 1 | 4 | 0 |" in card
 
 
-def test_learning_curves_of_networks(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_learning_curves_of_networks(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torch", reason="the extra neural is not installed")
+    from hptbench.tasks.neural.mlp import NeuralMLP
+
+    monkeypatch.setattr(NeuralMLP, "tile", 4)  # quickly checked
     command = ("collect-evaluations", "+experiment=curves", f"suite.path={store}", "suite.high=3", "executor=serial")
     wild = "space.neural_mlp.learning_rate.upper=1e30"
     assert dispatch([*command, "method.design.configs=5", wild]) == 0
@@ -146,19 +152,43 @@ def test_learning_curves_of_networks(store: str, tmp_path: Path, capsys: pytest.
     file = tmp_path / "results" / "evaluations" / "curves.parquet"
     table = pd.read_parquet(file)
     assert set(table["learner"]) == {"neural_mlp"}
-    assert set(table.loc[table["status"] == "nan", "data"]) <= {"a", "b"}
     ends = table.groupby(["data", "configuration"], observed=True)
     assert (ends["fidelity"].max() == ends.size()).all(), "every epoch"
-    assert (table.loc[table["status"] == "nan", "fidelity"] <= 3).all()
-    assert (ends["status"].agg(lambda some: list(some).count("nan")) <= 1).all()
+    diverged = table["status"] == "nan"
+    assert diverged.any()
+    last = table.drop_duplicates(["data", "configuration"], keep="last")
+    assert set(table.index[diverged]) <= set(last.index), "it ends where it diverged"
+    assert table.loc[diverged].filter(regex="^validation_").isna().all(axis=None)
+    assert set(last["fidelity"][last["status"] == "ok"]) == {3}
+    found = collect(tmp_path / "results" / "curves")
+    costs = [*zip(found.jobs["task"].str[0], found.jobs["config"], found.jobs["cost"], strict=True)]
+    assert sorted(zip(last["data"], last["config"], last["cost"], strict=True)) == [
+        (data, config, pytest.approx(cost, rel=1e-6)) for data, config, cost in sorted(costs)
+    ]
     fine = table[table["status"] == "ok"]
     assert fine.loc[fine["data"] == "a", ["training_error", "validation_log_loss", "test_error"]].notna().all(axis=None)
     assert fine.loc[fine["data"] == "b", ["training_rmse", "validation_mae", "test_rmse"]].notna().all(axis=None)
-    whole = ends.filter(lambda some: len(some) == 3)
-    assert whole.groupby("fidelity")["cost"].sum().is_monotonic_increasing
+    assert (ends["cost"].diff().dropna() > 0).all()
     card = file.with_suffix(".md").read_text()
     for words in ("at 1, 2, 3 of the fidelity (epoch)", "`training_…`", "a row is an epoch", "seed 0", "high 3"):
         assert words in card, words
+    assert "is processor time" not in card, "none was measured"
+    slow = replace(found, jobs=found.jobs.assign(cost=3600.0))
+    again = evaluations.card(slow, evaluations.evaluations(slow), {}, "")
+    assert f"| neural_mlp | 5 | 2 | {len(table)} | {diverged.sum()} | 10.00 |" in again, "ten trainings of an hour"
+    later = replace(found, jobs=found.jobs.assign(start=1.0))
+    with pytest.raises(UserError, match=r"in one segment each, got one that went on after epoch 1; set method.design"):
+        evaluations.evaluations(later)
+
+
+def test_only_measures_of_epochs_are_split_and_only_validation_says_what_diverged() -> None:
+    assert evaluations._rows({"a@b": 1.0, "share@3": 2.0, "test": 3.0}, True) == [
+        {"a@b": 1.0, "share@3": 2.0, "test": 3.0}
+    ]
+    curve = {"validation_error@10": 0.1, "test_error@10": math.nan, "validation_error@9": math.nan, "test": 1.0}
+    rows = evaluations._rows(curve, True)
+    assert rows == [{"epoch": 9.0, "validation_error": math.nan}, {"epoch": 10.0} | rows[1]]
+    assert [evaluations._diverged(row) for row in rows] == [True, False]
 
 
 def test_help_and_mistakes(store: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from hptbench.space import Config
 from hptbench.spacefile import packaged_space
 from hptbench.tasks.evaluated import EvaluatedTask
 from hptbench.testing import TASK_CHECKS
+from hptbench.testing.tasks import evaluates
 
 LEVELS = (1 / 9, 1 / 3, 1.0)
 
@@ -149,6 +150,15 @@ def test_networks_conform(curves_table: Path, tmp_path: Path, check: Callable[[T
     frame = pd.read_parquet(curves_table)
     frame[frame["configuration"] < 5].to_parquet(tmp_path / "t.parquet")  # those that have not diverged
     check(EvaluatedTask(str(tmp_path / "t.parquet"), "d", "neural_mlp"))
+
+
+@pytest.mark.parametrize("check", [c for c in TASK_CHECKS if c is not evaluates], ids=lambda check: check.__name__)
+def test_networks_that_diverged_conform(curves_table: Path, tmp_path: Path, check: Callable[[Task], None]) -> None:
+    frame = pd.read_parquet(curves_table)
+    frame[frame["configuration"].isin([0, 5])].to_parquet(tmp_path / "t.parquet")
+    task = EvaluatedTask(str(tmp_path / "t.parquet"), "d", "neural_mlp")
+    assert np.isnan(run(task, task.space.default(), 3.0).hidden["test"]), "the default is nearest to the diverged one"
+    check(task)
 
 
 def test_networks_go_on_epoch_by_epoch(curves_table: Path) -> None:

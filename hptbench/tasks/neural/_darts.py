@@ -8,7 +8,9 @@ strongest operation of each edge stays.
 
 Deviations: in NAS-Bench-201's space every edge stays, and ``none`` may be the strongest (the paper keeps the two
 strongest edges into each node, and never ``none``); xi is the learning rate and the step ahead is plain gradient
-descent, as in the paper's text (its code adds momentum and weight decay); normalisation is that of ``_cells.py``, with
+descent, as in the paper's text (its code adds momentum and weight decay); gradients are not clipped (the authors' code
+clips those of the weights at a norm of 5); the first alphas are drawn from a normal distribution of standard deviation
+0.001, as in the authors' code (the paper's text says 0); normalisation is that of ``_cells.py``, with
 gains and shifts.
 """
 

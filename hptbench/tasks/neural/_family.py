@@ -60,7 +60,7 @@ class Neural(Trainings):
     curves: bool = False
     """Also score training, validation and test rows after every epoch, without dropout. ``hidden`` then holds
     ``<part>_<loss>@<epoch>`` of the epochs of the segment: error and log_loss, or rmse and mae. Time and ``flops``
-    count it."""
+    count it. What is told is of validation rows alone, also whether a training has diverged."""
 
     # what the task is
 
@@ -129,6 +129,6 @@ def _prepared(inputs: Callable[[Table, str], Any], tile: int, rows: DatasetTask,
         for (part, (_, actual)), end in zip(parts.items(), ends, strict=True)
     ]
     said_of = np.concatenate([rows for rows, _ in parts.values()]) if curves else held
-    trainer = Trainer(Data(X, y, said_of, training.n_classes or 1), tile=tile)
+    trainer = Trainer(Data(X, y, said_of, training.n_classes or 1, judged=len(held)), tile=tile)
     own = Targets(validation.y, shift, scale), Targets(test.y, shift, scale)
-    return Prepared(trainer, X_test, *own, None, slice(len(held)), watched if curves else ())
+    return Prepared(trainer, X_test, *own, None, watched if curves else ())

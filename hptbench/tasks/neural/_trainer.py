@@ -89,6 +89,8 @@ class Data:
     """Classes; 1 for numbers."""
     asked: NDArray[np.int64] | None = None
     """(rows, said of a row) classes of ``held``, of which alone the probability is told; None: of all classes."""
+    judged: int | None = None
+    """So many of the first rows of ``held`` validate, None: all; others are scored beside them, and decide nothing."""
 
 
 class Trained(NamedTuple):
@@ -109,7 +111,8 @@ class Trainer:
         self._on = on(self.device, held)
 
     def train(self, members: Sequence[Member], watch: Watch) -> list[Trained]:
-        """What each member came to; a diverged one ends with the epoch in which its outputs ceased to be finite."""
+        """What each member came to; a diverged one ends with the epoch in which what it says of the
+        validation rows ceased to be finite."""
         done: dict[int, Trained] = {}
         with alone():
             kinds = [(member.recipe.within, member.recipe.optimizer.adaptive) for member in members]
@@ -170,7 +173,7 @@ class Trainer:
             for at, (i, outputs) in enumerate(zip(left, held, strict=True)):
                 worked[i] += flops(members[i].recipe.net, len(self.data.X), len(self.data.held))
                 watch(i, members[i].start + epoch + 1, outputs)
-                if not np.isfinite(outputs).all():
+                if not np.isfinite(outputs[: self.data.judged]).all():
                     snapshots[i] = tile.snapshot(at, members[i].recipe.net, updates[i])
         took, total = time.perf_counter() - began, math.fsum(worked.values())
         return {i: Trained(snapshots[i], took * worked[i] / total) for i in members}

@@ -48,8 +48,6 @@ class Prepared(NamedTuple):
     """The same of test rows."""
     asked: NDArray[np.int64] | None = None
     """Of test rows, as :attr:`Data.asked` of validation rows."""
-    own: slice = slice(None)
-    """Which of the rows that something is said of after every epoch are the validation rows."""
     watched: Sequence[Watched] = ()
     """What becomes learning curves."""
 
@@ -157,9 +155,8 @@ class Trainings:
         watched: list[dict[str, float]] = [{} for _ in jobs]
 
         def watch(i: int, epoch: int, said: Floats) -> None:
-            finite = bool(np.isfinite(said).all())
-            final = epoch == jobs[i].stop or not finite
-            own = said[ready.own] if finite else np.full_like(said[ready.own], np.nan)  # diverged for any rows
+            own = said[: ready.trainer.data.judged]
+            final = epoch == jobs[i].stop or not np.isfinite(own).all()
             seen = self.scores(ready, own, ready.validation, None if final else self.objectives)
             curves[i][epoch] = Point(float(jobs[i].stop if final else epoch), tuple(seen[o] for o in self.objectives))
             last[i] = seen

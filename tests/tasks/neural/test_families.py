@@ -26,7 +26,7 @@ from hptbench.suites import several
 from hptbench.tasks._wrapper import wrap
 from hptbench.tasks.dataset import DatasetTask
 from hptbench.tasks.neural._tile import Tile
-from hptbench.tasks.neural._trainer import flops
+from hptbench.tasks.neural._trainer import Trainer, flops
 from hptbench.tasks.neural.cnn import NeuralCNN
 from hptbench.tasks.neural.mlp import NeuralMLP
 from hptbench.testing import TASK_CHECKS
@@ -100,6 +100,29 @@ def test_learning_curves_are_of_all_rows_without_dropout() -> None:
     going, first = task.evaluate([replace(job, start=2.0, before=replace(job, stop=2.0)), replace(job, stop=2.0)])
     assert [name for name in going.hidden if name.startswith("test_error@")] == ["test_error@3", "test_error@4"]
     assert first.hidden["test_error@2"] == seen.hidden["test_error@2"]
+
+
+def test_whether_a_training_diverged_is_told_by_validation_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    some, task, say = jobs(WINE, 3), replace(WINE, curves=True), Trainer._say
+    plain, expected = WINE.evaluate(some), task.evaluate(some)
+    held = task.ready().trainer.data.held
+    [test] = [watched.rows for watched in task.ready().watched if watched.part == "test"]
+
+    def infinite(trainer: Any, tile: Any, rows: Any, *rest: Any) -> list[Any]:
+        said = say(trainer, tile, rows, *rest)
+        for one in said if len(rows) == len(held) else []:
+            one[test] = np.inf
+        return said
+
+    monkeypatch.setattr(Trainer, "_say", infinite)
+    for seen, same, other in zip(task.evaluate(some), expected, plain, strict=True):
+        assert seen.curve == same.curve
+        assert len(seen.curve) == len(other.curve) == 4
+        for point, without in zip(seen.curve, other.curve, strict=True):
+            assert point.fidelity == without.fidelity
+            assert point.values == pytest.approx(without.values, rel=1e-5)
+        assert all(math.isnan(seen.hidden[f"test_error@{epoch}"]) for epoch in (1, 2, 3, 4))
+        assert seen.hidden["training_error@4"] == same.hidden["training_error@4"]
 
 
 def test_it_learns() -> None:
