@@ -45,12 +45,14 @@ class Weigher(ABC):
 
 def ordered(losses: Floats, weights: Floats, n: int, worth: Mask | None = None) -> Order:
     """(n,) configurations for weights (m,) on the past data sets with ``losses`` (m, c): the one with the least
-    expected loss, then complements of it, then by expected loss. ``worth`` (c,): which of them may be complements."""
+    expected loss, then complements of it, then by expected loss. ``worth`` (c,): which of them may be complements; the
+    others come last."""
     expected = weights @ losses
     positive = np.maximum(weights, 0.0)
     best = np.argmin(expected, keepdims=True)
     first = greedy(losses, positive, min(n, COMPLEMENTS), best, worth)
-    rest = np.argsort(expected, kind="stable")
+    last = np.zeros(len(expected), bool) if worth is None else ~worth
+    rest = np.lexsort((expected, last))
     return np.concatenate([first, rest[~np.isin(rest, first)]])[:n]
 
 

@@ -64,8 +64,10 @@ def advise(past: Past, auto: Auto, x: Floats, n: int = CONFIGS) -> Advice:
     good = _good(past, positive)
     near = np.argsort(-positive, kind="stable")[:_PAST]
     near = near[positive[near] > 0]
+    # not past.losses: what is worse than the median is one value there, and methods learn from its order, too
+    means = (past.validation + past.test) / 2
     tasks = tuple(
-        PastTask(past.data[i], float(positive[i] / positive[near].sum()), past.configs, tuple(past.losses[i].tolist()))
+        PastTask(past.data[i], float(positive[i] / positive[near].sum()), past.configs, tuple(means[i].tolist()))
         for i in near
     )
     return Advice(configs, _prior(past.space, past.configs, good), _ranges(past.space, past.configs, good), tasks)

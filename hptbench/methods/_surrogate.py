@@ -55,10 +55,11 @@ class Surrogate:
         self._last: GP | None = None
         self._anew = 0.0
 
-    def fit(self, u: Floats, targets: Floats) -> Fitted:
-        """The process for points (n, d) and standardised targets (n,)."""
+    def fit(self, u: Floats, targets: Floats, losses: Floats | None = None) -> Fitted:
+        """The process for points (n, d) and standardised targets (n,). ``losses`` (n,): by which points are used, if
+        not by the targets."""
         n = len(u)
-        keep = kept(targets, self._max)
+        keep = kept(targets if losses is None else losses, self._max)
         u, targets = u[keep], targets[keep]
         inputs = self._embed.inputs
         starts = [] if self._last is None else [self._last.theta]

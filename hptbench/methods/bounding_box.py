@@ -92,7 +92,8 @@ def box_of(space: Space, past: Sequence[Past], slack: float = 0.0) -> Space:
             at = [levels.index(value) for value in values]
             named = kind is Kind.CATEGORICAL
             left = [v for i, v in enumerate(levels) if (i in at if named else min(at) <= i <= max(at))]
-            part |= {"choices" if named else "sequence": left, "default_value": left[0]}
+            default = part["default_value"] if part["default_value"] in left else left[0]
+            part |= {"choices" if named else "sequence": left, "default_value": default}
             if named:
                 part["weights"] = None
             continue

@@ -8,11 +8,12 @@ arXiv:1909.13595:
 - a model of all past tasks together predicts mean mu(x) and standard deviation sigma(x) of z (section 4.1);
 - a Gaussian process is fitted to the residuals (z - mu(x)) / sigma(x) of this task's observations, so that z has the
   posterior mean mu + sigma m and the variance sigma^2 v, and the expected improvement in z is maximised (section 4.3);
-- before there are observations, configurations come from Thompson sampling of the prior: of many random ones that with
+- before there are three successes, configurations come from Thompson sampling of the prior: of many random ones that with
   the least draw from N(mu, sigma^2) (section 4.2, CTS). ``process=false`` goes on so, which is their CTS.
 
 Deviations from it: mu and sigma are those of a random forest (:mod:`hptbench.models.forest`), not of a neural network
-trained by likelihood, which a few hundred past evaluations do not need; sigma is at least ``floor``. Pending jobs are
+trained by likelihood, which a few hundred past evaluations do not need; sigma is at least ``floor``; F is
+the mid-rank, (rank - 1/2) / n. Pending jobs are
 fantasies, as in :mod:`hptbench.methods.gp`.
 """
 
@@ -116,7 +117,8 @@ class _Search(Modelled):
         u = self.history.u
         if self._fitted is None:
             mean, std = self._prior(self._embed(u))
-            self._fitted = self._surrogate.fit(u, (scores(self.history.values[:, 0]) - mean) / std)
+            z = scores(self.history.values[:, 0])
+            self._fitted = self._surrogate.fit(u, (z - mean) / std, z)  # the best is kept, whatever was expected of it
         gp, _ = self._fitted.given(self._embed, pending, self._method.fantasies, self.rng)
         copula, known = Copula(gp, self._prior), self._fitted.u
         means = copula.predict(self._embed(np.concatenate([known, pending])))[0]

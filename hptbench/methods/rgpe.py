@@ -6,13 +6,17 @@ E. Bakshy, "Practical transfer learning for Bayesian optimization"):
 
 - the ranking loss of a model is the number of pairs of observations of this task that it puts in the wrong order
   (section 4.1), of this task's own model without the observation that it predicts;
-- a model's weight is the share of draws from the posteriors in which its loss is the least; ties are split evenly;
-- weight dilution (section 4.3): a past model whose median loss is above the 95 % quantile of the own model's is left
-  out;
+- a model's weight is the share of draws from the posteriors in which its loss is the least; ties are split evenly, as
+  in the later versions (in the first one the own model has them);
+- weight dilution (section 4.3): a past model is left out if the median of its losses > the 95 % quantile of the own
+  model's;
 - the ensemble is normal with mean sum w_i mu_i and variance sum w_i^2 sigma_i^2 (section 4).
 
-Deviations from it: the own model's draw at an observation that was left out is compared with the values of the others,
-not with its draws there, which lie near them; the acquisition function is the logarithm of the expected improvement
+All draws are of the function, without the noise of observations; a pair counts as wrong if (f_i < f_j) differs from
+(y_i < y_j).
+
+Deviations from it: the own model's draw at an observation that was left out is compared with the values of the others
+(f_i < y_j), not with its draws there, which lie near them; the acquisition function is the logarithm of the expected improvement
 below the ensemble's lowest mean at an observation (as in :mod:`hptbench.methods.gp`; before the first one, at what was
 tried in the past), not their noisy expected improvement; pending jobs count as if they had returned what each model
 expects. Before there are three observations all past models weigh the same and the own one nothing. Losses are
@@ -113,7 +117,8 @@ class _Search(Modelled):
         x, y = self._embed(fitted.u), fitted.targets
         losses = [misranked(gp.draw(x, self._method.draws, self.rng, noisy=False), y) for gp in self._past]
         means, variances = fitted.gp.left_out()
-        own = means + np.sqrt(variances)[:, None] * self.rng.standard_normal((len(y), self._method.draws))
+        without_noise = np.maximum(variances - fitted.gp.noise, 1e-12)
+        own = means + np.sqrt(without_noise)[:, None] * self.rng.standard_normal((len(y), self._method.draws))
         losses.append(misranked(own, y, others_known=True))
         return Ensemble([*self._past, fitted.gp], ranking_weights(np.stack(losses)))
 

@@ -48,10 +48,21 @@ def test_an_advice_fits_its_space(past: Past, trained: Trained) -> None:
     best = past.space.encode([advice.configs[0]])
     assert belief.log_density(best)[0] > 0  # more than uniform
     assert sum(task.weight for task in advice.past) == pytest.approx(1)
-    assert advice.past[0].losses == tuple(past.losses[past.data.index(advice.past[0].name)])
+    for task in advice.past:
+        i = past.data.index(task.name)
+        assert task.losses == tuple((past.validation[i] + past.test[i]) / 2)
     for name, values in advice.ranges.items():
         if isinstance(values[0], int) and name == "n_neighbors":
             assert 1 <= values[0] <= values[1] <= 100
+
+
+def test_past_tasks_tell_the_order_beyond_their_median() -> None:
+    trained = load()
+    past = trained.past("knn", "classification")
+    for task in advise(past, trained.autos["classification"], past.features[0]).past:
+        losses = np.array(task.losses)
+        worse = losses[losses > np.median(losses)]
+        assert len(np.unique(worse)) > 0.5 * len(worse)  # equal trainings exist
 
 
 def test_gains_are_of_similar_data_sets(past: Past) -> None:

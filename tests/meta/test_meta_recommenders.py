@@ -103,7 +103,10 @@ def test_orders_begin_with_the_least_expected_loss_and_end_by_it() -> None:
     worth = np.arange(30) % 3 == 0
     chosen = ordered(losses, weights, 30, worth)
     assert sorted(chosen.tolist()) == list(range(30))
-    assert worth[chosen[1:4]].all()
+    rest = chosen[1:]
+    assert worth[rest].tolist() == sorted(worth[rest], reverse=True)
+    for part in (rest[worth[rest]][3:], rest[~worth[rest]]):
+        assert (np.diff(expected[part]) >= 0).all()
 
 
 def test_nearest_asks_the_nearest_data_sets_one_after_the_other(past: Past) -> None:

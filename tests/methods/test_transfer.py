@@ -14,6 +14,7 @@ from scipy.stats import mannwhitneyu
 from hptbench import registry
 from hptbench.errors import UserError
 from hptbench.methods._past import Past
+from hptbench.methods._surrogate import kept
 from hptbench.methods.bounding_box import BoundingBox, box_of
 from hptbench.methods.quantile_transfer import Copula, QuantileTransfer, scores
 from hptbench.methods.rgpe import RGPE, Ensemble, misranked, ranking_weights
@@ -181,6 +182,21 @@ def test_normal_scores_are_of_ranks_and_cut_off() -> None:
     assert many[0] == pytest.approx(norm.ppf(delta))
 
 
+def test_beyond_max_points_the_best_is_kept_though_it_was_expected() -> None:
+    problem = Problem(SPACE, ("loss",), None, Budget(max_jobs=99), advice=FAMILY)
+    search = QuantileTransfer(max_points=10, candidates=16, starts=1).begin(problem, np.random.default_rng(0))
+    u = SPACE.sample(np.random.default_rng(1), 60)
+    mean, std = search._prior(search._embed(u))
+    best = int(mean[:30].argmin())
+    values = np.argsort(np.argsort(-mean)).astype(float)  # all others surprise: what was expected to be bad is good
+    values[best] = -1.0
+    assert best not in kept((scores(values) - mean) / std, 10)
+    search.tell([report(config, float(value)) for config, value in zip(SPACE.decode(u), values, strict=True)])
+    next(search.promising(np.empty((0, 4))))
+    assert len(search._fitted.u) == 10
+    assert (search._fitted.u == u[best]).all(axis=1).any()
+
+
 # bounding_box
 
 
@@ -196,13 +212,24 @@ def test_the_box_holds_the_best_of_every_past_task() -> None:
     for j, name in enumerate(space.names):
         there = [config for config in best if name in config]
         if there and not space.categorical[j]:
-            ends = u[[0, 20], j]
-            assert np.nanmin(inside[:, j]) >= np.nanmin(ends) - 0.15
-            assert np.nanmax(inside[:, j]) <= np.nanmax(ends) + 0.15
+            ends, near = u[[0, 20], j], 1e-4 if isinstance(there[0][name], float) else 0.15
+            assert np.nanmin(inside[:, j]) >= np.nanmin(ends) - near
+            assert np.nanmax(inside[:, j]) <= np.nanmax(ends) + near
     wide = box_of(space, tasks, slack=1.0)
     numbers = [n for j, n in enumerate(space.names) if not space.categorical[j] and any(n in c for c in best)]
     for name in numbers:
         assert wide.configspace[name] == space.configspace[name]
+
+
+def test_a_default_within_the_box_stays() -> None:
+    space = space_from_yaml({
+        "kernel": {"type": "categorical", "choices": ["linear", "poly", "rbf"], "default": "rbf"},
+        "rate": {"type": "float", "lower": 0.0, "upper": 1.0, "default": 0.5},
+    })  # fmt: skip
+    configs = ({"kernel": "linear", "rate": 0.4}, {"kernel": "rbf", "rate": 0.6})
+    box = box_of(space, [Past(space.encode([config]), np.zeros(1)) for config in configs])
+    assert box.default() == space.default()
+    assert len(box.levels("kernel")) == 2
 
 
 def test_foreign_jobs_outside_the_box_are_not_passed_on() -> None:
