@@ -45,18 +45,29 @@ def _fit(argv: list[str]) -> int:
     table = read_parquet(options.table, "table of evaluations")
     there = surrogates.learners_of(table, options.fewest)
     if not there:
-        raise UserError(f"expected {options.fewest} data sets with all configurations of a learner, got none")
+        raise UserError(
+            f"expected {options.fewest} data sets with all configurations of a learner, got none; there are no "
+            "surrogates of networks (neural_*)"
+        )
+    for name in sorted(table["learner"].astype(str).unique()):
+        if name.startswith("neural_"):
+            print(f"{name}: left out, there are no surrogates of networks", file=sys.stderr)
+    command = shlex.join(["python", "-m", "hptbench", "surrogate", "fit", *argv])
+    source, licence = str(options.table), "that of the table"
+    if options.table.resolve() == (surrogates_dir().parent / _TABLE).resolve():
+        source, licence = f"{_TABLE}; its card states versions, machine, limits and licences", "that of the project"
     for name in options.learner or there:
         if name not in there:
             raise unknown("learner with enough evaluations", name, there)
         print(name, file=sys.stderr)
         groups = surrogates.groups_of(table, name, options.fewest)
-        card = surrogates.write(
-            groups, options.out / name, shlex.join(["python", "-m", "hptbench", "surrogate", "fit"])
-        )
-        for kind, said in card["kinds"].items():
-            rho = said["held-out Spearman"][f"validation {said['metrics'][0]} at 1"]
-            print(f"{name} {kind}: {said['data sets']} data sets, held-out Spearman {rho['median']} in the median")
+        card = surrogates.write(groups, options.out / name, command, source, licence)
+        for group in groups:
+            rho = card["kinds"][group.kind]["held-out Spearman"][
+                f"validation {group.metrics[0]} at {group.levels[-1]:.3g}"
+            ]
+            middle = rho.get("median", "not defined")
+            print(f"{name} {group.kind}: {len(group.data)} data sets, held-out Spearman {middle} in the median")
     return 0
 
 

@@ -32,16 +32,20 @@ _FOLDS = 5
 _STEPS = 100
 _DIGITS = 4
 """Of hyperparameters: beyond these, processors may differ."""
+_FEW = 0.2
+"""Share of the data sets that a metric may lack: they are left out, else the metric is."""
 _EXAMPLES = 3
 """Data sets of each kind in check.json, and configurations of each."""
 
 
 def learners_of(table: pd.DataFrame, fewest: int = FEWEST) -> list[str]:
-    """The learners that a surrogate can be made of. UserError for another table."""
+    """The learners that a surrogate can be made of: no networks, whose fidelity is epochs. UserError for another
+    table."""
     needed = {"data", "learner", "configuration", "fidelity", "status", "cpu", "config"}
     if lacking := sorted(needed - set(table)):
         raise UserError(f"expected a table of collect-evaluations, got one without {', '.join(lacking)}")
-    return [name for name in sorted(table["learner"].astype(str).unique()) if groups_of(table, name, fewest, bare=True)]
+    names = [name for name in sorted(table["learner"].astype(str).unique()) if not name.startswith("neural_")]
+    return [name for name in names if groups_of(table, name, fewest, bare=True)]
 
 
 def groups_of(table: pd.DataFrame, learner: str, fewest: int = FEWEST, bare: bool = False) -> list[Group]:
@@ -59,8 +63,7 @@ def _table(rows: pd.DataFrame, learner: str, kind: TaskType, fewest: int) -> Gro
     """What the table says of a learner on data sets of one kind; None for too little."""
     there = [name for name in METRICS[kind] if all(part + name in rows for part in _PARTS)]
     rows = rows[rows[[_PARTS[0] + name for name in there]].notna().any(axis=1)] if there else rows.iloc[:0]
-    metrics = [name for name in there if rows[[part + name for part in _PARTS]].notna().all(axis=None)]
-    if rows.empty or not metrics:
+    if rows.empty:
         return None
     rows = rows.assign(data=rows["data"].astype(str), config=rows["config"].astype(str))
     levels = np.sort(rows["fidelity"].astype(float).round(7).unique())
@@ -69,10 +72,13 @@ def _table(rows: pd.DataFrame, learner: str, kind: TaskType, fewest: int) -> Gro
         raise UserError(f"expected the same configurations of {learner} on every data set, got others under one number")
     numbers = texts["configuration"].tolist()
     counts = rows.groupby("data").size()
-    data = [str(name) for name in counts.index[counts == len(levels) * len(numbers)]]
-    if len(data) < fewest or len(levels) < 2:
+    whole = rows[rows["data"].isin(counts.index[counts == len(levels) * len(numbers)])]
+    lacking = {name: set(whole["data"][whole[[p + name for p in _PARTS]].isna().any(axis=1)]) for name in there}
+    metrics = [name for name in there if len(lacking[name]) <= _FEW * whole["data"].nunique()]
+    data = sorted(set(whole["data"]).difference(*(lacking[name] for name in metrics)))
+    if not metrics or len(data) < fewest or len(levels) < 2:
         return None
-    whole = rows[rows["data"].isin(data)].sort_values(["data", "fidelity", "configuration"])
+    whole = whole[whole["data"].isin(data)].sort_values(["data", "fidelity", "configuration"])
     shape = len(data), len(levels), len(numbers)
 
     def cube(column: str) -> Floats:
@@ -127,12 +133,14 @@ def accuracy(group: Group) -> dict[str, Any]:
                 costs[i, at, new] = found.cost
 
     def ranked(measured: Floats, predicted: Floats) -> dict[str, float]:
-        """(n, c) both. Data sets on which all configurations are equal cannot be ranked."""
+        """(n, c) both. Data sets on which all configurations are equal cannot be ranked; {} if there is no other."""
         pairs = [(a, b) for a, b in zip(measured, predicted, strict=True) if np.ptp(a) > 0]
+        if not pairs:
+            return {}
         rho = np.array([spearmanr(a, b).statistic if np.ptp(b) > 0 else 0.0 for a, b in pairs])
         low, middle, high = np.quantile(rho, [0.1, 0.5, 0.9])
         shown = {"low": low, "median": middle, "high": high, "share_at_least_0.9": (rho >= 0.9).mean()}
-        return {name: round(float(value), 3) for name, value in shown.items()}
+        return {"data sets": len(pairs)} | {name: round(float(value), 3) for name, value in shown.items()}
 
     out: dict[str, Any] = {}
     for j, metric in enumerate(group.metrics):
@@ -165,20 +173,20 @@ def examples(groups: Sequence[Group]) -> list[dict[str, Any]]:
     return out
 
 
-def write(groups: Sequence[Group], folder: Path, command: str) -> dict[str, Any]:
-    """Write a learner's artefact, card and examples into ``folder``; returns the card."""
+def write(groups: Sequence[Group], folder: Path, command: str, source: str, licence: str) -> dict[str, Any]:
+    """Write a learner's artefact, card and examples into ``folder``; returns the card, which says by which ``command``,
+    from which ``source`` and under which ``licence``."""
     import yaml
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.npz"
     save(groups, path)
-    load.cache_clear()
     groups = list(load(path).values())
     card = {
         "what": f"surrogate of {groups[0].learner}: validation and test losses and processor time of trainings",
         "made by": command,
-        "from": "results/evaluations/tabular.parquet; its card states versions, machine, limits and licences",
-        "licence": "that of the project",
+        "from": source,
+        "licence": licence,
         "model": "Gaussian processes over the configurations, one per data set, kernel shared; losses by their ranks",
         "seeds": "one per configuration in the table, so none could be held out",
         "kinds": {

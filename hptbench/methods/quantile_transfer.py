@@ -8,8 +8,8 @@ arXiv:1909.13595:
 - a model of all past tasks together predicts mean mu(x) and standard deviation sigma(x) of z (section 4.1);
 - a Gaussian process is fitted to the residuals (z - mu(x)) / sigma(x) of this task's observations, so that z has the
   posterior mean mu + sigma m and the variance sigma^2 v, and the expected improvement in z is maximised (section 4.3);
-- before there are three successes, configurations come from Thompson sampling of the prior: of many random ones that with
-  the least draw from N(mu, sigma^2) (section 4.2, CTS). ``process=false`` goes on so, which is their CTS.
+- before there are three successes, configurations come from Thompson sampling of the prior: of many random ones that
+  with the least draw from N(mu, sigma^2) (section 4.2, CTS). ``process=false`` goes on so, which is their CTS.
 
 Deviations from it: mu and sigma are those of a random forest (:mod:`hptbench.models.forest`), not of a neural network
 trained by likelihood, which a few hundred past evaluations do not need; sigma is at least ``floor``; F is

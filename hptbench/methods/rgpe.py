@@ -16,11 +16,11 @@ All draws are of the function, without the noise of observations; a pair counts 
 (y_i < y_j).
 
 Deviations from it: the own model's draw at an observation that was left out is compared with the values of the others
-(f_i < y_j), not with its draws there, which lie near them; the acquisition function is the logarithm of the expected improvement
-below the ensemble's lowest mean at an observation (as in :mod:`hptbench.methods.gp`; before the first one, at what was
-tried in the past), not their noisy expected improvement; pending jobs count as if they had returned what each model
-expects. Before there are three observations all past models weigh the same and the own one nothing. Losses are
-transformed as in :mod:`hptbench.methods._surrogate`, of each task on its own.
+(f_i < y_j), not with its draws there, which lie near them; the acquisition function is the logarithm of the expected
+improvement below the ensemble's lowest mean at an observation (as in :mod:`hptbench.methods.gp`; before the first one,
+at what was tried in the past), not their noisy expected improvement; pending jobs count as if they had returned what
+each model expects. Before there are three observations all past models weigh the same and the own one nothing. Losses
+are transformed as in :mod:`hptbench.methods._surrogate`, of each task on its own.
 """
 
 from __future__ import annotations

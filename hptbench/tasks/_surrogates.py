@@ -169,20 +169,37 @@ def save(groups: Sequence[Group], path: Path) -> None:
     write_whole(path, write)
 
 
-@lru_cache(maxsize=16)
+Stamp = tuple[int, int]
+"""Of a file: time of its last change, nanoseconds, and size. A file that was written anew has another one."""
+_ANEW = "make it anew: python -m hptbench surrogate fit"
+
+
+def stamp(path: Path) -> Stamp:
+    """See :data:`Stamp`. UserError if there is no such file."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: expected a surrogate, got: {error}; {_ANEW}") from error
+    return status.st_mtime_ns, status.st_size
+
+
 def load(path: Path) -> Mapping[TaskType, Group]:
     """What :func:`save` wrote, by kind of task. UserError for a file that is none."""
-    anew = "make it anew: python -m hptbench surrogate fit"
+    return _loaded(path, stamp(path))
+
+
+@lru_cache(maxsize=16)
+def _loaded(path: Path, _: Stamp) -> Mapping[TaskType, Group]:
     try:
         with np.load(path, allow_pickle=False) as file:
             card = json.loads(file["card"].tobytes().decode())
             if card["format"] != FORMAT:
-                raise UserError(f"{path}: expected a surrogate of format {FORMAT}, got {card['format']}; {anew}")
+                raise UserError(f"{path}: expected a surrogate of format {FORMAT}, got {card['format']}; {_ANEW}")
             return {one["kind"]: _group(file, one) for one in card["groups"]}
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path}: expected a surrogate, got: {error}; {anew}") from error
+        raise UserError(f"{path}: expected a surrogate, got: {error}; {_ANEW}") from error
 
 
 def _group(file: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> Group:

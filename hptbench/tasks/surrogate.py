@@ -18,7 +18,7 @@ from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.rng import entropy, stream
 from hptbench.space import Space
-from hptbench.tasks._surrogates import ARTEFACT, Group, Surface, load
+from hptbench.tasks._surrogates import ARTEFACT, Group, Stamp, Surface, load, stamp
 
 
 @task("surrogate")
@@ -94,13 +94,13 @@ class SurrogateTask:
     def identity(self) -> dict[str, JSON]:
         return {
             "data": self.data, "learner": self.learner, "metric": self.metric, "noise": self.noise,
-            "sha256": _sha256(self._artefact),
+            "sha256": _sha256(self._artefact, stamp(self._artefact)),
         }  # fmt: skip
 
     @property
     def surface(self) -> Surface:
         """The model, for arrays of points."""
-        return _surface(self._artefact, self.data, self.metric)
+        return _surface(self._artefact, stamp(self._artefact), self.data, self.metric)
 
     @property
     def _folder(self) -> Path:
@@ -131,11 +131,11 @@ class SurrogateTask:
 
 
 @lru_cache(maxsize=64)
-def _surface(artefact: Path, data: str, metric: str) -> Surface:
+def _surface(artefact: Path, _: Stamp, data: str, metric: str) -> Surface:
     group = next(group for group in load(artefact).values() if data in group.data)
     return Surface(group, data, metric)
 
 
 @lru_cache(maxsize=16)
-def _sha256(artefact: Path) -> str:
+def _sha256(artefact: Path, _: Stamp) -> str:
     return hashlib.sha256(artefact.read_bytes()).hexdigest()

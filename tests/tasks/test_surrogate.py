@@ -31,6 +31,13 @@ def test_conforms(task: SurrogateTask, check: Callable[[Task], None]) -> None:
     check(task)
 
 
+@pytest.mark.parametrize("task", [SVM, SurrogateTask("boston", "elastic_net")], ids=lambda task: task.name)
+def test_noise_has_the_covariance_of_the_table(task: SurrogateTask) -> None:
+    root = task.surface._root
+    covariance = task._group.noise[task._group.metrics.index(task.metric)]
+    np.testing.assert_allclose(root @ root.T, covariance, atol=5e-4)  # which was rounded to four digits
+
+
 def test_a_row_does_not_depend_on_the_others() -> None:
     """Bit for bit, in any order and company."""
     space, rng = SVM.space, np.random.default_rng(0)
