@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import os
+import signal
 import socket
 import threading
 import time
@@ -16,8 +17,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from ray_tasks import SlowBowl
-from rogue import Rogue
-from studies import do, plans, repeatable, run_all
+from rogue import Rogue, Unborn
+from studies import do, plans, run_all, same
 
 from hptbench import machine
 from hptbench.commands.shell import dispatch
@@ -51,11 +52,6 @@ def cluster() -> Iterator[Any]:
         whole.shutdown()
 
 
-def same(a: Path, b: Path) -> None:
-    for left, right in zip(repeatable(a), repeatable(b), strict=True):
-        pd.testing.assert_frame_equal(left, right, check_exact=True)
-
-
 def journals(study: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in study.rglob("journal.jsonl")}
 
@@ -71,6 +67,16 @@ def when(ready: Callable[[], bool], then: Callable[[], None]) -> threading.Threa
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
+
+
+def finish(executor: Executor, todo: Sequence[Plan]) -> None:
+    """Do a study that may come to a standstill."""
+    driver = mp.get_context("forkserver").Process(target=run_all, args=(executor, todo))
+    driver.start()
+    driver.join(300)
+    code = driver.exitcode
+    driver.kill()
+    assert code == 0
 
 
 def nothing_lost_nothing_twice(study: Path, seen: dict[Path, bytes]) -> None:
@@ -112,8 +118,10 @@ def test_a_node_killed_in_the_middle_costs_no_finished_job(cluster: Any, tmp_pat
         seen.update(journals(study))
 
     killer = when(lambda: sum(_lines(data) > 2 for data in journals(study).values()) >= 2, kill)
-    assert do(Ray(cluster.address, num_cpus=3), todo("ray")) == []  # what only the victim can do, and then its heir
+    finish(Ray(cluster.address, num_cpus=3), todo("ray"))  # what only the victim can do, and then its heir
     killer.join(60)
+    assert not killer.is_alive()
+    assert seen
     assert 0 < sum(_lines(data) for data in seen.values()) < sum(map(_lines, journals(study).values()))
     nothing_lost_nothing_twice(study, seen)
     same(tmp_path / "serial", study)
@@ -134,11 +142,14 @@ def test_a_driver_killed_and_run_again_goes_on(cluster: Any, tmp_path: Path) -> 
     study = tmp_path / "ray"
     driver = mp.get_context("forkserver").Process(target=run_all, args=(Ray(cluster.address), todo("ray")))
     driver.start()
-    when(lambda: any(_lines(data) > 2 for data in journals(study).values()), driver.kill).join(200)
-    driver.join()
+    killer = when(lambda: any(_lines(data) > 2 for data in journals(study).values()), driver.kill)
+    driver.join(200)
+    killer.join(10)
+    assert not killer.is_alive()
+    assert driver.exitcode == -signal.SIGKILL
     seen = journals(study)
     assert not all(plan.finished for plan in todo("ray"))
-    assert do(Ray(cluster.address), todo("ray")) == []
+    finish(Ray(cluster.address), todo("ray"))
     nothing_lost_nothing_twice(study, seen)
     same(tmp_path / "serial", study)
 
@@ -172,14 +183,19 @@ def test_a_live_run_on_actors_outlives_one_of_them(cluster: Any, tmp_path: Path)
         budget=Budget(max_jobs=12), workers=2, limits=Limits(seconds=300), live=True,
     )  # fmt: skip
     path = plan.folder / "journal.jsonl"
+    killed = []
 
     def kill() -> None:
-        actors = [p for p in psutil.process_iter(["cmdline"]) if "ray::_Worker" in " ".join(p.info["cmdline"] or [])]
-        actors[0].kill()
+        mine = psutil.Process().children(recursive=True)
+        actor = next(p for p in mine if "ray::_Worker" in " ".join(p.cmdline()))
+        actor.kill()
+        killed.append(actor.pid)
 
     killer = when(lambda: path.is_file() and len(peek(path)) >= 3, kill)
-    assert do(RayLive(cluster.address), [plan]) == []
+    finish(RayLive(cluster.address), [plan])
     killer.join(60)
+    assert not killer.is_alive()
+    assert killed
     jobs = collect(tmp_path / "live").jobs
     assert sorted(jobs["job"]) == list(range(12))
     assert set(jobs["status"]) == {"ok"}
@@ -188,11 +204,21 @@ def test_a_live_run_on_actors_outlives_one_of_them(cluster: Any, tmp_path: Path)
 
 @needs_ray
 @pytest.mark.slow
+def test_an_actor_that_cannot_start_breaks_its_run_instead_of_failing_each_job(cluster: Any, tmp_path: Path) -> None:
+    todo = plans(tmp_path, tasks=[Unborn()], seeds=[0], budget=Budget(max_jobs=3), workers=1,
+                 limits=Limits(seconds=300), live=True)  # fmt: skip
+    [case] = do(RayLive(cluster.address), todo)
+    assert "before it began a job; can the task be imported there?" in case.why
+    assert peek(todo[0].folder / "journal.jsonl") == []
+
+
+@needs_ray
+@pytest.mark.slow
 def test_nodes_that_differ_and_resources_that_nobody_has_are_named(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todo = plans(tmp_path, seeds=[0])
-    with pytest.raises(UserError, match=r"expected a node with .*'num_gpus': 0.5.* for bowl, got"):
+    with pytest.raises(UserError, match=r"expected nodes with room for 1 x .*'num_gpus': 0.5.* for bowl, got"):
         do(Ray(cluster.address, num_gpus=0.5), todo)
     other = machine.versions() | {"numpy": "0.1"}
     monkeypatch.setattr(machine, "versions", lambda: other)
@@ -227,31 +253,3 @@ def test_a_cluster_of_another_version_is_one_message(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(UserError, match=r"Version mismatch: .* Ray: 2\.9\.0\); install the same versions"):
         do(Ray("auto"), plans(tmp_path))
-
-
-def _two(settings: dict[str, Any]) -> Sequence[Executor]:
-    return Ray(**settings), RayLive(**settings)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"num_gpus": -1}, "expected executor.num_gpus to be a number >= 0, got -1"),
-        ({"num_cpus": "all"}, "executor.num_cpus"),
-        ({"families": {"neural_mpl": {}}}, "Did you mean 'neural_mlp'"),
-        ({"families": {"neural_mlp": {"gpus": 1}}}, "unknown resource in executor.families.neural_mlp 'gpus'"),
-    ],
-)
-def test_resources_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        _two(settings)
-
-
-def test_families_have_resources_of_their_own_also_within_wrappers() -> None:
-    from hptbench.tasks.noisy import Noisy
-    from hptbench.tasks.synthetic import SyntheticTask
-
-    executor = Ray(num_cpus=2, families={"synthetic": {"num_gpus": 0.25}})
-    task = Noisy(SyntheticTask("branin"), std=0.1)
-    assert executor.resources(task) == {"num_cpus": 2, "num_gpus": 0.25}
-    assert executor.resources(SlowBowl()) == {"num_cpus": 2, "num_gpus": 0}
