@@ -6,11 +6,11 @@ import multiprocessing as mp
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -56,27 +56,29 @@ def journals(study: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in study.rglob("journal.jsonl")}
 
 
-def when(ready: Callable[[], bool], then: Callable[[], None]) -> threading.Thread:
-    """A thread that does ``then`` as soon as something is so."""
+def finish(
+    executor: Executor,
+    todo: Sequence[Plan],
+    ready: Callable[[], bool] = lambda: True,
+    then: Callable[[BaseProcess], None] = lambda _: None,
+) -> int | None:
+    """Do a study in a process of its own, and ``then`` something as soon as it is ``ready``.
 
-    def wait() -> None:
-        while not ready():
-            time.sleep(0.02)
-        then()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
-
-
-def finish(executor: Executor, todo: Sequence[Plan]) -> None:
-    """Do a study that may come to a standstill."""
+    Returns the process's exit code; None if it has come to a standstill."""
     driver = mp.get_context("forkserver").Process(target=run_all, args=(executor, todo))
     driver.start()
-    driver.join(300)
-    code = driver.exitcode
-    driver.kill()
-    assert code == 0
+    try:
+        end = time.monotonic() + 100
+        while not ready():
+            assert driver.is_alive()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        then(driver)
+        driver.join(180)
+        return driver.exitcode
+    finally:
+        driver.kill()
+        driver.join()
 
 
 def nothing_lost_nothing_twice(study: Path, seen: dict[Path, bytes]) -> None:
@@ -112,16 +114,16 @@ def test_a_node_killed_in_the_middle_costs_no_finished_job(cluster: Any, tmp_pat
     study, seen, heirs = tmp_path / "ray", {}, []
     victim = cluster.add_node(num_cpus=6, object_store_memory=80_000_000)
 
-    def kill() -> None:
+    def kill(_: object) -> None:
         heirs.append(cluster.add_node(num_cpus=6, object_store_memory=80_000_000))
         cluster.remove_node(victim, allow_graceful=False)
         seen.update(journals(study))
 
-    killer = when(lambda: sum(_lines(data) > 2 for data in journals(study).values()) >= 2, kill)
-    finish(Ray(cluster.address, num_cpus=3), todo("ray"))  # what only the victim can do, and then its heir
-    killer.join(60)
-    assert not killer.is_alive()
-    assert seen
+    def ready() -> bool:
+        return sum(_lines(data) > 2 for data in journals(study).values()) >= 2
+
+    # what only the victim can do, and then its heir
+    assert finish(Ray(cluster.address, num_cpus=3), todo("ray"), ready, kill) == 0
     assert 0 < sum(_lines(data) for data in seen.values()) < sum(map(_lines, journals(study).values()))
     nothing_lost_nothing_twice(study, seen)
     same(tmp_path / "serial", study)
@@ -140,16 +142,14 @@ def test_a_driver_killed_and_run_again_goes_on(cluster: Any, tmp_path: Path) -> 
 
     assert do(Serial(), [replace(p, task=SlowBowl(seconds=0)) for p in todo("serial")]) == []
     study = tmp_path / "ray"
-    driver = mp.get_context("forkserver").Process(target=run_all, args=(Ray(cluster.address), todo("ray")))
-    driver.start()
-    killer = when(lambda: any(_lines(data) > 2 for data in journals(study).values()), driver.kill)
-    driver.join(200)
-    killer.join(10)
-    assert not killer.is_alive()
-    assert driver.exitcode == -signal.SIGKILL
+
+    def ready() -> bool:
+        return any(_lines(data) > 2 for data in journals(study).values())
+
+    assert finish(Ray(cluster.address), todo("ray"), ready, lambda driver: driver.kill()) == -signal.SIGKILL
     seen = journals(study)
     assert not all(plan.finished for plan in todo("ray"))
-    finish(Ray(cluster.address), todo("ray"))
+    assert finish(Ray(cluster.address), todo("ray")) == 0
     nothing_lost_nothing_twice(study, seen)
     same(tmp_path / "serial", study)
 
@@ -185,16 +185,13 @@ def test_a_live_run_on_actors_outlives_one_of_them(cluster: Any, tmp_path: Path)
     path = plan.folder / "journal.jsonl"
     killed = []
 
-    def kill() -> None:
+    def kill(_: object) -> None:
         mine = psutil.Process().children(recursive=True)
         actor = next(p for p in mine if "ray::_Worker" in " ".join(p.cmdline()))
         actor.kill()
         killed.append(actor.pid)
 
-    killer = when(lambda: path.is_file() and len(peek(path)) >= 3, kill)
-    finish(RayLive(cluster.address), [plan])
-    killer.join(60)
-    assert not killer.is_alive()
+    assert finish(RayLive(cluster.address), [plan], lambda: path.is_file() and len(peek(path)) >= 3, kill) == 0
     assert killed
     jobs = collect(tmp_path / "live").jobs
     assert sorted(jobs["job"]) == list(range(12))
