@@ -24,6 +24,7 @@ from hptbench import machine
 from hptbench.commands.shell import dispatch
 from hptbench.errors import UserError
 from hptbench.executors import Executor
+from hptbench.executors import ray as module
 from hptbench.executors.ray import Ray, RayLive
 from hptbench.executors.serial import Serial
 from hptbench.journal import peek
@@ -128,6 +129,22 @@ def test_a_node_killed_in_the_middle_costs_no_finished_job(cluster: Any, tmp_pat
     nothing_lost_nothing_twice(study, seen)
     same(tmp_path / "serial", study)
     cluster.remove_node(heirs[0])
+
+
+@needs_ray
+@pytest.mark.slow
+def test_tasks_that_are_late_are_cancelled_and_sent_again(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    cancelled, cancel = [], ray.cancel
+    monkeypatch.setattr(ray, "cancel", lambda task, force: (cancelled.append(task), cancel(task, force=force)))
+    monkeypatch.setattr(module, "LATE_S", 0.5)  # no process of Ray starts so fast
+    for executor, name in ((Serial(), "serial"), (Ray(cluster.address), "ray")):
+        assert do(executor, plans(tmp_path / name, tasks=[SlowBowl(seconds=0)])) == []
+    assert len(cancelled) >= 2
+    same(tmp_path / "serial", tmp_path / "ray")
 
 
 def _lines(journal: bytes) -> int:
