@@ -78,10 +78,8 @@ class Plan:
     @property
     def problem(self) -> Problem:
         """What the method sees."""
-        task = self.task
-        return Problem(
-            task.space, task.objectives, task.fidelity, self.budget, self.workers, self.advice, task.constraints
-        )
+        of = self.task
+        return Problem(of.space, of.objectives, of.fidelity, self.budget, self.workers, self.advice, of.constraints)
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -194,6 +192,8 @@ class Driver:
 def coroutine(plan: Plan, driver: Driver) -> Generator[Sequence[Job], Sequence[Outcome], None]:
     """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes."""
     with _opened(plan, driver) as opened:
+        if plan.finished:  # by somebody else, who had the journal until now
+            return
         simulated = simulate(
             opened.timed, plan.problem, plan.key, plan.clock, plan.simulation, opened.thought, opened.states
         )
@@ -208,8 +208,9 @@ def execute(plan: Plan, driver: Driver) -> None:
     if plan.live:
         # jobs may be running at the end that no longer count
         with _opened(plan, driver) as opened, closing(driver.evaluator.pool(plan, plan.workers)) as pool:
-            done = live(opened.timed, plan.problem, plan.key, opened.journal, pool, driver.tick, opened.states)
-            opened.finish(done)
+            if not plan.finished:
+                done = live(opened.timed, plan.problem, plan.key, opened.journal, pool, driver.tick, opened.states)
+                opened.finish(done)
         return
     evaluate = driver.evaluator.of(plan)
     run = coroutine(plan, driver)
@@ -245,7 +246,7 @@ def _opened(plan: Plan, driver: Driver) -> Generator[_Opened, None, None]:
     hypotheses = registered(plan.study)
     timed = _Timed(plan.method)
     with Journal(plan.folder / "journal.jsonl", plan.id) as journal:
-        states = States(*((plan.folder / "states", journal.logged) if plan.keeps_states else ()))
+        states = States(*((plan.folder / "states", journal.logged) if plan.keeps_states and not plan.finished else ()))
 
         def finish(records: list[Record]) -> None:
             states.clear()
@@ -327,7 +328,6 @@ def _finish(
     high = plan.task.fidelity.high if plan.task.fidelity else 1.0
     rows = [key | _job_row(record, high) for record in records]
     write_whole(plan.folder / "jobs.parquet", lambda path: pq.write_table(table(JOBS, rows), path, compression="zstd"))
-    fidelity = plan.task.fidelity
     front = plan.task.front if isinstance(plan.task, HasFront) else None
     row: dict[str, Any] = key | {
         "unit": plan.task.unit,
@@ -338,7 +338,7 @@ def _finish(
         "front": as_json(dataclasses.asdict(front)) if front else None,
         "optimum": getattr(plan.task, "optimum", None),
         "high": high,
-        "fidelity_unit": fidelity.unit if fidelity else None,
+        "fidelity_unit": plan.task.fidelity.unit if plan.task.fidelity else None,
         "protocol": digest(plan.protocol),
         "method_class": class_of(plan.method),
         "hyperparameters": as_json(plan.hyperparameters),

@@ -6,10 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from hptbench.protocol import Job, Outcome
+import numpy as np
+
+from hptbench.methods.random import RandomSearch
+from hptbench.protocol import Job, Outcome, Problem, Proposal, Report, Search
 from hptbench.testing.problems import Bowl
 
 
@@ -35,3 +39,41 @@ class SlowBowl(Bowl):
                     mark.touch()
                     os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does when memory is out
         return super().evaluate(jobs)
+
+
+@dataclass(frozen=True)
+class Noted(Bowl):
+    """A measured bowl whose costs are recorded all the same, and whose trainings leave a state and a line of notes."""
+
+    notes: str = ""
+    measured: bool = True
+
+    def identity(self) -> dict[str, str]:  # type: ignore[override]
+        return {"name": self.name}
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        with open(self.notes, "a") as file:
+            file.writelines(f"{job.id}\n" for job in jobs)
+        return [replace(outcome, state=job.id) for job, outcome in zip(jobs, super().evaluate(jobs), strict=True)]
+
+
+@dataclass(frozen=True)
+class Clumsy(RandomSearch):
+    """Raises when it is told of its sixth job."""
+
+    def begin(self, problem: Problem, rng: np.random.Generator) -> Search:
+        return _Clumsy(super().begin(problem, rng))
+
+
+class _Clumsy:
+    def __init__(self, search: Any) -> None:
+        self._search, self._told = search, 0
+
+    def ask(self, n: int, running: Sequence[Proposal]) -> Sequence[Proposal]:
+        return list(self._search.ask(n, running))
+
+    def tell(self, reports: Sequence[Report]) -> None:
+        self._told += len(reports)
+        if self._told > 5:
+            raise RuntimeError("it was to raise")
+        self._search.tell(reports)

@@ -77,6 +77,13 @@ def repeatable(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return found.jobs[keep[0]], found.runs[keep[1]]
 
 
+def same(a: Path, b: Path) -> None:
+    """Two studies have the same results."""
+    for left, right in zip(repeatable(a), repeatable(b), strict=True):
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
 def run_all(executor: Executor, todo: Sequence[Plan]) -> None:
-    """Entry point of a process that is to be killed."""
-    do(executor, [dataclasses.replace(plan) for plan in todo])
+    """Entry point of a process that is to be killed; one that is not ends with code 0 if no run broke."""
+    broken = do(executor, [dataclasses.replace(plan) for plan in todo])
+    assert broken == [], broken

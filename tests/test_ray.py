@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import os
+import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from ray_tasks import SlowBowl
-from rogue import Rogue
-from studies import do, plans, repeatable, run_all
+from rogue import Rogue, Unborn
+from studies import do, plans, run_all, same
 
 from hptbench import machine
 from hptbench.commands.shell import dispatch
 from hptbench.errors import UserError
 from hptbench.executors import Executor
+from hptbench.executors import ray as module
 from hptbench.executors.ray import Ray, RayLive
 from hptbench.executors.serial import Serial
 from hptbench.journal import peek
@@ -51,26 +53,33 @@ def cluster() -> Iterator[Any]:
         whole.shutdown()
 
 
-def same(a: Path, b: Path) -> None:
-    for left, right in zip(repeatable(a), repeatable(b), strict=True):
-        pd.testing.assert_frame_equal(left, right, check_exact=True)
-
-
 def journals(study: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in study.rglob("journal.jsonl")}
 
 
-def when(ready: Callable[[], bool], then: Callable[[], None]) -> threading.Thread:
-    """A thread that does ``then`` as soon as something is so."""
+def finish(
+    executor: Executor,
+    todo: Sequence[Plan],
+    ready: Callable[[], bool] = lambda: True,
+    then: Callable[[BaseProcess], None] = lambda _: None,
+) -> int | None:
+    """Do a study in a process of its own, and ``then`` something as soon as it is ``ready``.
 
-    def wait() -> None:
+    Returns the process's exit code; None if it has come to a standstill."""
+    driver = mp.get_context("forkserver").Process(target=run_all, args=(executor, todo))
+    driver.start()
+    try:
+        end = time.monotonic() + 100
         while not ready():
+            assert driver.is_alive()
+            assert time.monotonic() < end
             time.sleep(0.02)
-        then()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
+        then(driver)
+        driver.join(180)
+        return driver.exitcode
+    finally:
+        driver.kill()
+        driver.join()
 
 
 def nothing_lost_nothing_twice(study: Path, seen: dict[Path, bytes]) -> None:
@@ -106,18 +115,36 @@ def test_a_node_killed_in_the_middle_costs_no_finished_job(cluster: Any, tmp_pat
     study, seen, heirs = tmp_path / "ray", {}, []
     victim = cluster.add_node(num_cpus=6, object_store_memory=80_000_000)
 
-    def kill() -> None:
+    def kill(_: object) -> None:
         heirs.append(cluster.add_node(num_cpus=6, object_store_memory=80_000_000))
         cluster.remove_node(victim, allow_graceful=False)
         seen.update(journals(study))
 
-    killer = when(lambda: sum(_lines(data) > 2 for data in journals(study).values()) >= 2, kill)
-    assert do(Ray(cluster.address, num_cpus=3), todo("ray")) == []  # what only the victim can do, and then its heir
-    killer.join(60)
+    def ready() -> bool:
+        return sum(_lines(data) > 2 for data in journals(study).values()) >= 2
+
+    # what only the victim can do, and then its heir
+    assert finish(Ray(cluster.address, num_cpus=3), todo("ray"), ready, kill) == 0
     assert 0 < sum(_lines(data) for data in seen.values()) < sum(map(_lines, journals(study).values()))
     nothing_lost_nothing_twice(study, seen)
     same(tmp_path / "serial", study)
     cluster.remove_node(heirs[0])
+
+
+@needs_ray
+@pytest.mark.slow
+def test_tasks_that_are_late_are_cancelled_and_sent_again(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    cancelled, cancel = [], ray.cancel
+    monkeypatch.setattr(ray, "cancel", lambda task, force: (cancelled.append(task), cancel(task, force=force)))
+    monkeypatch.setattr(module, "LATE_S", 0.5)  # no process of Ray starts so fast
+    for executor, name in ((Serial(), "serial"), (Ray(cluster.address), "ray")):
+        assert do(executor, plans(tmp_path / name, tasks=[SlowBowl(seconds=0)])) == []
+    assert len(cancelled) >= 2
+    same(tmp_path / "serial", tmp_path / "ray")
 
 
 def _lines(journal: bytes) -> int:
@@ -132,13 +159,14 @@ def test_a_driver_killed_and_run_again_goes_on(cluster: Any, tmp_path: Path) -> 
 
     assert do(Serial(), [replace(p, task=SlowBowl(seconds=0)) for p in todo("serial")]) == []
     study = tmp_path / "ray"
-    driver = mp.get_context("forkserver").Process(target=run_all, args=(Ray(cluster.address), todo("ray")))
-    driver.start()
-    when(lambda: any(_lines(data) > 2 for data in journals(study).values()), driver.kill).join(200)
-    driver.join()
+
+    def ready() -> bool:
+        return any(_lines(data) > 2 for data in journals(study).values())
+
+    assert finish(Ray(cluster.address), todo("ray"), ready, lambda driver: driver.kill()) == -signal.SIGKILL
     seen = journals(study)
     assert not all(plan.finished for plan in todo("ray"))
-    assert do(Ray(cluster.address), todo("ray")) == []
+    assert finish(Ray(cluster.address), todo("ray")) == 0
     nothing_lost_nothing_twice(study, seen)
     same(tmp_path / "serial", study)
 
@@ -172,14 +200,16 @@ def test_a_live_run_on_actors_outlives_one_of_them(cluster: Any, tmp_path: Path)
         budget=Budget(max_jobs=12), workers=2, limits=Limits(seconds=300), live=True,
     )  # fmt: skip
     path = plan.folder / "journal.jsonl"
+    killed = []
 
-    def kill() -> None:
-        actors = [p for p in psutil.process_iter(["cmdline"]) if "ray::_Worker" in " ".join(p.info["cmdline"] or [])]
-        actors[0].kill()
+    def kill(_: object) -> None:
+        mine = psutil.Process().children(recursive=True)
+        actor = next(p for p in mine if "ray::_Worker" in " ".join(p.cmdline()))
+        actor.kill()
+        killed.append(actor.pid)
 
-    killer = when(lambda: path.is_file() and len(peek(path)) >= 3, kill)
-    assert do(RayLive(cluster.address), [plan]) == []
-    killer.join(60)
+    assert finish(RayLive(cluster.address), [plan], lambda: path.is_file() and len(peek(path)) >= 3, kill) == 0
+    assert killed
     jobs = collect(tmp_path / "live").jobs
     assert sorted(jobs["job"]) == list(range(12))
     assert set(jobs["status"]) == {"ok"}
@@ -188,11 +218,21 @@ def test_a_live_run_on_actors_outlives_one_of_them(cluster: Any, tmp_path: Path)
 
 @needs_ray
 @pytest.mark.slow
+def test_an_actor_that_cannot_start_breaks_its_run_instead_of_failing_each_job(cluster: Any, tmp_path: Path) -> None:
+    todo = plans(tmp_path, tasks=[Unborn()], seeds=[0], budget=Budget(max_jobs=3), workers=1,
+                 limits=Limits(seconds=300), live=True)  # fmt: skip
+    [case] = do(RayLive(cluster.address), todo)
+    assert "before it began a job; can the task be imported there?" in case.why
+    assert peek(todo[0].folder / "journal.jsonl") == []
+
+
+@needs_ray
+@pytest.mark.slow
 def test_nodes_that_differ_and_resources_that_nobody_has_are_named(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todo = plans(tmp_path, seeds=[0])
-    with pytest.raises(UserError, match=r"expected a node with .*'num_gpus': 0.5.* for bowl, got"):
+    with pytest.raises(UserError, match=r"expected nodes with room for 1 x .*'num_gpus': 0.5.* for bowl, got"):
         do(Ray(cluster.address, num_gpus=0.5), todo)
     other = machine.versions() | {"numpy": "0.1"}
     monkeypatch.setattr(machine, "versions", lambda: other)
@@ -227,31 +267,3 @@ def test_a_cluster_of_another_version_is_one_message(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(UserError, match=r"Version mismatch: .* Ray: 2\.9\.0\); install the same versions"):
         do(Ray("auto"), plans(tmp_path))
-
-
-def _two(settings: dict[str, Any]) -> Sequence[Executor]:
-    return Ray(**settings), RayLive(**settings)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"num_gpus": -1}, "expected executor.num_gpus to be a number >= 0, got -1"),
-        ({"num_cpus": "all"}, "executor.num_cpus"),
-        ({"families": {"neural_mpl": {}}}, "Did you mean 'neural_mlp'"),
-        ({"families": {"neural_mlp": {"gpus": 1}}}, "unknown resource in executor.families.neural_mlp 'gpus'"),
-    ],
-)
-def test_resources_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        _two(settings)
-
-
-def test_families_have_resources_of_their_own_also_within_wrappers() -> None:
-    from hptbench.tasks.noisy import Noisy
-    from hptbench.tasks.synthetic import SyntheticTask
-
-    executor = Ray(num_cpus=2, families={"synthetic": {"num_gpus": 0.25}})
-    task = Noisy(SyntheticTask("branin"), std=0.1)
-    assert executor.resources(task) == {"num_cpus": 2, "num_gpus": 0.25}
-    assert executor.resources(SlowBowl()) == {"num_cpus": 2, "num_gpus": 0}

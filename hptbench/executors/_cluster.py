@@ -16,6 +16,8 @@ from hptbench.protocol import Task
 
 TRIES = 3
 """What dies so often in a row without having done anything is given up."""
+LATE_S = 60.0
+"""What has not begun anywhere by then is asked after."""
 _REACH_S = 5.0
 """A head that does not answer by then is not there."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -81,15 +83,20 @@ class OnRay:
         finally:
             ray.shutdown()
 
-    def check_room(self, ray: Any, task: Task) -> None:
-        """UserError if no node of the cluster has what trainings of ``task`` take: they would wait for ever."""
+    def check_room(self, ray: Any, task: Task, n: int = 1) -> None:
+        """UserError if the cluster's nodes have no room for ``n`` trainings of ``task`` at a time, even if nothing else
+        runs there: they would wait for ever."""
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         wanted = self.resources(task)
-        if not any(all(node.get(_RESOURCES[name], 0) >= n for name, n in wanted.items()) for node in nodes):
+        room = sum(
+            min((int(node.get(_RESOURCES[name], 0) / each + 1e-9) for name, each in wanted.items() if each), default=n)
+            for node in nodes
+        )
+        if room < n:
             have = [{name: node.get(of, 0) for name, of in _RESOURCES.items()} for node in nodes]
             raise UserError(
-                f"expected a node with {wanted} for {task.name}, got {have}: set executor.num_cpus, executor.num_gpus "
-                "or executor.families to what there is"
+                f"expected nodes with room for {n} x {wanted} for {task.name}, got {have}: set executor.num_cpus, "
+                "executor.num_gpus, executor.families or the number of workers to what there is"
             )
 
     def _reach(self) -> None:
@@ -111,7 +118,7 @@ def _check(where: str, resources: Mapping[str, float]) -> None:
 class Home:
     """What a node has to have in common with the driver."""
 
-    versions: Mapping[str, str | None] = field(default_factory=machine.versions)
+    versions: Mapping[str, str | None] = field(default_factory=lambda: machine.versions())
     folder: str = field(default_factory=os.getcwd)
 
     def enter(self) -> None:
@@ -128,3 +135,8 @@ class Home:
             )
         if Path(self.folder).is_dir():
             os.chdir(self.folder)
+
+
+def line(error: Exception) -> str:
+    """An error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

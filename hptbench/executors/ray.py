@@ -7,31 +7,34 @@ the run is begun again elsewhere, from the journal. https://docs.ray.io
 
 from __future__ import annotations
 
+import platform
 import shutil
 import tempfile
 import time
 import traceback
+import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hptbench.errors import UserError
+from hptbench.errors import CannotWrite, UserError
 from hptbench.executors import Broken, Watcher, check_whole
 from hptbench.executors._actors import RayEvaluator
-from hptbench.executors._cluster import TRIES, Home, OnRay
+from hptbench.executors._cluster import LATE_S, TRIES, Home, OnRay, line
 from hptbench.files import write_whole
+from hptbench.identity import digest
 from hptbench.journal import Log
 from hptbench.results.registered import FILE
 from hptbench.run import Driver, Evaluator, Plan, coroutine, execute
 
-_REST_S = 20.0
-"""After a death: Ray learns of a dead node late, and a task sent there meanwhile was seen to wait for ever."""
 _WAKE_S = 1.0
-"""How often it is looked whether a run may be begun again."""
+"""How often it is looked whether tasks are late."""
+_GET_S = 60.0
+"""News that are there, but do not come by then, were lost with their node."""
 _NEWS_S = 0.2
 """Finished jobs are sent to the driver at most so often: a node's death costs no more than that."""
 
@@ -57,52 +60,74 @@ class Ray(OnRay):
         aloft: dict[Any, _Flight] = {}
         broken: list[Broken] = []
         home = Home()
-        with ExitStack() as stack:
-            ray = stack.enter_context(self.connected())
-            for task in dict.fromkeys(plan.task for plan in plans):
-                self.check_room(ray, task)
+
+        def over(flight: _Flight, why: str | None = None) -> None:
+            flight.close()
+            if why is not None:
+                broken.append(Broken(flight.plan, why))
+            watcher.ended(flight.plan)
+
+        with self.connected() as ray, _closing(aloft):
+            self._check_all(ray, [flight.plan for flight in todo])
             serve = ray.remote(num_returns="streaming", max_retries=0)(_serve)
-            try:
-                while todo or aloft:
-                    while todo and len(aloft) < self.runs and todo[0].ready:
-                        flight = todo.popleft()
-                        if flight.plan.finished:  # by somebody else, meanwhile
-                            watcher.ended(flight.plan)
-                            continue
-                        order = flight.order(home, self.scratch)
-                        resources = self.resources(flight.plan.task)
-                        aloft[serve.options(**resources).remote(order)] = flight
-                    if not aloft:
-                        time.sleep(_WAKE_S)
+            heard, patience = time.monotonic(), LATE_S
+            while todo or aloft:
+                while todo and len(aloft) < self.runs:
+                    flight = todo.popleft()
+                    order = flight.order(home, self.scratch)
+                    if order is None:  # finished by somebody else, meanwhile
+                        over(flight)
                         continue
-                    for landed in ray.wait(list(aloft), num_returns=1, timeout=_WAKE_S if todo else None)[0]:
-                        flight = aloft[landed]
-                        try:
-                            kind, news = ray.get(next(landed))
-                        except ray.exceptions.RayError as error:
-                            kind, news = "dead", error
-                        if kind == "grown":
-                            flight.grow(news[0])
-                            watcher.begun(flight.plan, *news[1:])
-                            continue
-                        del aloft[landed]
+                    try:
+                        task = serve.options(**self.resources(flight.plan.task), **flight.queue).remote(order)
+                    except Exception:  # it cannot be sent
+                        over(flight, traceback.format_exc())
+                    else:
+                        aloft[task] = flight
+                if not aloft:
+                    continue
+                landed = ray.wait(list(aloft), num_returns=1, timeout=_WAKE_S)[0]
+                now = time.monotonic()
+                if landed or any(flight.here for flight in aloft.values()):
+                    heard, patience = now, LATE_S
+                elif now - heard > patience:
+                    # Ray may wait for a dead node for ever (docs/adr/0006): to another of its queues with all
+                    self._check_all(ray, [flight.plan for flight in aloft.values()])
+                    for task, flight in aloft.items():
+                        ray.cancel(task, force=True)
+                        flight.close()
+                    todo.extendleft(reversed(aloft.values()))
+                    aloft.clear()
+                    heard, patience = now, 2 * patience  # or slow nodes would never get to begin
+                for task in landed:
+                    flight = aloft[task]
+                    kind, news = _news(ray, task)
+                    if kind == "here":
+                        flight.here = True
+                    elif kind == "grown":
+                        flight.grow(news[0])
+                        watcher.begun(flight.plan, *news[1:])
+                    else:
+                        del aloft[task]
+                        flight.deaths += kind == "dead"
+                        if kind == "user error":
+                            flight.close()
+                            raise UserError(news)
                         if kind == "done":
                             flight.finish(news)
-                        flight.close()
-                        if kind == "user error":
-                            raise UserError(news)
-                        if kind == "dead" and flight.deaths < TRIES:
-                            flight.again = time.monotonic() + _REST_S
+                            over(flight)
+                        elif kind == "broken":
+                            over(flight, news)
+                        elif flight.deaths < TRIES:
+                            flight.close()
                             todo.append(flight)
-                            continue
-                        if kind != "done":
-                            why = f"its task died {TRIES} times in a row ({_line(news)})" if kind == "dead" else news
-                            broken.append(Broken(flight.plan, why))
-                        watcher.ended(flight.plan)
-            finally:
-                for flight in aloft.values():
-                    flight.close()
+                        else:
+                            over(flight, f"its task died {TRIES} times in a row ({news})")
         return broken
+
+    def _check_all(self, ray: Any, plans: Sequence[Plan]) -> None:
+        for task in dict.fromkeys(plan.task for plan in plans):
+            self.check_room(ray, task)
 
 
 @dataclass(frozen=True)
@@ -115,10 +140,10 @@ class RayLive(OnRay):
         """Do all runs in order."""
         broken = []
         with self.connected() as ray:
-            for task in dict.fromkeys(plan.task for plan in plans):
-                self.check_room(ray, task)
+            for task, workers in dict.fromkeys((plan.task, plan.workers) for plan in plans):
+                self.check_room(ray, task, workers)
             for plan in plans:
-                with RayEvaluator(ray, self.resources(plan.task)) as evaluator:
+                with RayEvaluator(ray, self) as evaluator:
                     try:
                         execute(plan, Driver(evaluator, partial(watcher.begun, plan)))
                     except UserError:
@@ -138,6 +163,9 @@ class _Order:
     """As far as it has come."""
     hypotheses: bytes | None
     scratch: str | None
+    prefix: str
+    """What the folders of all attempts at the run begin with."""
+    attempt: str
     home: Home
 
 
@@ -146,25 +174,31 @@ class _Flight:
     """A run, seen by the driver."""
 
     plan: Plan
+    sent: int = 0
+    """So often."""
     deaths: int = 0
     """In a row, without a job in between."""
-    again: float = 0.0
-    """Not to be begun before."""
+    here: bool = False
+    """It has begun on a node."""
     log: Log | None = field(default=None)
 
     @property
-    def ready(self) -> bool:
-        """It may be begun."""
-        return time.monotonic() >= self.again
+    def queue(self) -> dict[str, int]:
+        """Options that have no other effect than that Ray puts what is sent again into another queue: bytes."""
+        return {"memory": self.sent} if self.sent > 1 else {}
 
-    def order(self, home: Home, scratch: str | None) -> _Order:
-        """Lock the journal; what is to be sent."""
-        self.deaths += 1  # until it has shown that it lives
+    def order(self, home: Home, scratch: str | None) -> _Order | None:
+        """Lock the journal; what is to be sent. None if the run is finished."""
         self.plan.folder.mkdir(parents=True, exist_ok=True)
         path, hypotheses = self.plan.folder / "journal.jsonl", self.plan.study / FILE
         self.log = Log(path, self.plan.id)
+        if self.plan.finished:
+            return None
+        self.sent, self.here = self.sent + 1, False
         registered = hypotheses.read_bytes() if hypotheses.is_file() else None
-        return _Order(self.plan, path.read_bytes(), registered, scratch, home)
+        whose = digest([platform.node(), str(self.plan.study.resolve())])
+        prefix = f"{self.plan.label}-{self.plan.id}-{whose}-"
+        return _Order(self.plan, path.read_bytes(), registered, scratch, prefix, uuid.uuid4().hex, home)
 
     def grow(self, lines: bytes) -> None:
         """Keep finished jobs."""
@@ -187,34 +221,70 @@ class _Flight:
             self.log = None
 
 
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+@contextmanager
+def _closing(aloft: Mapping[Any, _Flight]) -> Generator[None, None, None]:
+    """Let go of all journals in the end."""
+    try:
+        yield
+    finally:
+        for flight in aloft.values():
+            flight.close()
 
 
-def _serve(order: _Order) -> Iterator[tuple[str, Any]]:
-    """Do a run on a node. Yields ("grown", (lines, jobs, full evaluations)) as it goes on, at the end ("done", its
-    files), ("user error", text) or ("broken", where)."""
+def _news(ray: Any, task: Any) -> tuple[str, Any]:
+    """What a task that Ray calls ready has to say: as it yields it, or ("dead", how)."""
+    try:
+        kind, news = ray.get(next(task), timeout=_GET_S)
+    except ray.exceptions.RayTaskError as error:  # it lives, but could not even begin
+        return "broken", str(error)
+    except ray.exceptions.RayError as error:
+        ray.cancel(task, force=True)  # perhaps it is only the answer that was lost
+        return "dead", line(error)
+    return kind, news
+
+
+def _serve(order: _Order) -> Generator[tuple[str, Any], None, None]:
+    """Do a run on a node. Yields ("here", None), then ("grown", (lines, jobs, full evaluations)) as it goes on, at the
+    end ("done", its files), ("user error", text) or ("broken", where)."""
     try:
         order.home.enter()
+        yield "here", None
         with ExitStack() as stack:
             root = order.scratch or stack.enter_context(tempfile.TemporaryDirectory(prefix="hptbench-"))
-            study = Path(root) / f"{order.plan.label}-{order.plan.id}"
-            yield from _work(replace(order.plan, study=study), order)
+            # An attempt has a folder of its own: an earlier one may not be as dead as the driver believes.
+            study = Path(root) / (order.prefix + order.attempt)
+            plan = replace(order.plan, study=study)
+            plan.folder.mkdir(parents=True, exist_ok=True)
+            _take_over(plan, order.prefix)
+            yield from _work(plan, order)
             shutil.rmtree(study, ignore_errors=True)
+    except CannotWrite as error:  # here; other nodes may have room
+        yield "broken", str(error)
     except UserError as error:
         yield "user error", str(error)
     except Exception:
         yield "broken", traceback.format_exc()
 
 
+def _take_over(plan: Plan, prefix: str) -> None:
+    """Take the states of an earlier attempt, and delete what else it left."""
+    mine = plan.folder / "states"
+    for earlier in plan.study.parent.iterdir():
+        if earlier.name.startswith(prefix) and earlier != plan.study:
+            states = earlier / mine.relative_to(plan.study)
+            if states.is_dir() and not mine.exists():
+                states.rename(mine)
+            shutil.rmtree(earlier, ignore_errors=True)
+
+
 def _work(plan: Plan, order: _Order) -> Iterator[tuple[str, Any]]:
-    plan.folder.mkdir(parents=True, exist_ok=True)
     if order.hypotheses is not None:
         (plan.study / FILE).write_bytes(order.hypotheses)
     path = plan.folder / "journal.jsonl"
     path.write_bytes(order.journal)
     sent, at = len(order.journal), time.monotonic()
     begun = (0, 0.0)
+    failure: Exception | None = None
 
     def tick(*news: Any) -> None:
         nonlocal begun
@@ -235,8 +305,12 @@ def _work(plan: Plan, order: _Order) -> Iterator[tuple[str, Any]]:
                     sent, at = sent + len(lines), time.monotonic()
         except StopIteration:
             pass
+        except Exception as error:  # raised once the jobs before it are sent
+            failure = error
         finally:
             run.close()
         journal.seek(sent)
         yield "grown", (journal.read(), *begun)
+    if failure is not None:
+        raise failure
     yield "done", {name: (plan.folder / name).read_bytes() for name in ("jobs.parquet", "run.json")}

@@ -7,10 +7,9 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import rogue
-from studies import do, plans, repeatable, run_all
+from studies import do, plans, run_all, same
 
 from hptbench.commands._shard import Shard
 from hptbench.commands.shell import dispatch
@@ -26,11 +25,6 @@ RUNS = 2 * (2 * 2 + 2)
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def same(a: Path, b: Path) -> None:
-    for left, right in zip(repeatable(a), repeatable(b), strict=True):
-        pd.testing.assert_frame_equal(left, right, check_exact=True)
 
 
 def test_shards_are_equal_parts_that_make_up_the_whole_in_its_order(tmp_path: Path) -> None:
@@ -68,6 +62,7 @@ def test_a_shard_started_twice_does_no_harm(tmp_path: Path) -> None:
         process.start()
     for process in both:
         process.join(60)
+    assert [process.exitcode for process in both] == [0, 0]
     assert all(plan.finished for plan in todo)
     same(tmp_path / "once", tmp_path / "twice")
 
