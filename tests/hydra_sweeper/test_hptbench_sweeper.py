@@ -169,12 +169,11 @@ def test_an_application_that_returns_nothing_is_a_mistake(
         pass
 
 
-def program(folder: Path, *words: str, die_at: int = 0) -> int:
+def program(folder: Path, *words: str, die_at: int = 0, ends: int = 0) -> None:
     environment = {**os.environ, "CALLS": str(folder / "calls"), "DIE_AT": str(die_at), "HYDRA_FULL_ERROR": "1"}
     command = [sys.executable, str(APP), "-m", "hydra/sweeper=hptbench", f"hydra.sweep.dir={folder}/sweep", *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300, text=True)
-    assert done.returncode in (0, 9), done.stderr
-    return done.returncode
+    assert done.returncode == ends, done.stderr
 
 
 @pytest.mark.slow
@@ -184,9 +183,9 @@ def test_killed_and_started_again_with_fidelity_checkpoints_and_failures(tmp_pat
         "hydra.sweeper.fidelity={override: +epochs, low: 1, high: 9, load: +load, save: +save}",
     ]  # fmt: skip
     calls = tmp_path / "calls"
-    assert program(tmp_path, *words, die_at=5) == 9
-    assert program(tmp_path, *words, "+other=1") == 1, "the values would be of something else"
-    assert program(tmp_path, *words) == 0
+    program(tmp_path, *words, die_at=5, ends=9)
+    program(tmp_path, *words, "+other=1", ends=1)  # the values would be of something else
+    program(tmp_path, *words)
     trained = [int(line) for line in calls.read_text().splitlines()]
     assert sum(trained) - trained[4] <= 3 * 9 + 8, "nothing is done again but what was running"
     found = results(tmp_path / "sweep")
