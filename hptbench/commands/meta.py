@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hptbench.errors import unknown
+from hptbench.commands._verbs import do
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,15 +27,7 @@ _MAX_ROWS = 4000
 
 def main(argv: list[str]) -> int:
     """Do what the first word says."""
-    verbs = {"features": _features, "train": _train, "evaluate": _evaluate}
-    parser = argparse.ArgumentParser(
-        "python -m hptbench meta", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("verb", metavar="|".join(verbs))
-    verb, rest = parser.parse_args(argv[:1]).verb, argv[1:]
-    if verb not in verbs:
-        raise unknown("meta command", verb, verbs)
-    return verbs[verb](rest)
+    return do("meta", {"features": _features, "train": _train, "evaluate": _evaluate}, argv, __doc__)
 
 
 def _features(argv: list[str]) -> int:

@@ -11,6 +11,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from hptbench.commands._verbs import do
 from hptbench.errors import UserError, unknown
 from hptbench.paths import surrogates_dir
 
@@ -19,15 +20,7 @@ _TABLE = "results/evaluations/tabular.parquet"
 
 def main(argv: list[str]) -> int:
     """Do what the first word says."""
-    verbs = {"fit": _fit, "check": _check}
-    parser = argparse.ArgumentParser(
-        "python -m hptbench surrogate", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("verb", metavar="|".join(verbs))
-    verb, rest = parser.parse_args(argv[:1]).verb, argv[1:]
-    if verb not in verbs:
-        raise unknown("surrogate command", verb, verbs)
-    return verbs[verb](rest)
+    return do("surrogate", {"fit": _fit, "check": _check}, argv, __doc__)
 
 
 def _fit(argv: list[str]) -> int:

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,11 +24,12 @@ from hptbench.errors import CannotWrite, UserError
 from hptbench.executors import Broken, Watcher, check_whole
 from hptbench.executors._actors import RayEvaluator
 from hptbench.executors._cluster import LATE_S, TRIES, Home, OnRay, line
+from hptbench.executors.serial import attempt
 from hptbench.files import write_whole
 from hptbench.identity import digest
 from hptbench.journal import Log
 from hptbench.results.registered import FILE
-from hptbench.run import Driver, Evaluator, Plan, coroutine, execute
+from hptbench.run import Driver, Evaluator, Plan, coroutine
 
 _WAKE_S = 1.0
 """How often it is looked whether tasks are late."""
@@ -138,19 +138,13 @@ class RayLive(OnRay):
 
     def run(self, plans: Sequence[Plan], watcher: Watcher) -> list[Broken]:
         """Do all runs in order."""
-        broken = []
+        broken: list[Broken] = []
         with self.connected() as ray:
             for task, workers in dict.fromkeys((plan.task, plan.workers) for plan in plans):
                 self.check_room(ray, task, workers)
             for plan in plans:
                 with RayEvaluator(ray, self) as evaluator:
-                    try:
-                        execute(plan, Driver(evaluator, partial(watcher.begun, plan)))
-                    except UserError:
-                        raise
-                    except Exception:
-                        broken.append(Broken(plan, traceback.format_exc()))
-                watcher.ended(plan)
+                    broken += attempt(plan, evaluator, watcher)
         return broken
 
 

@@ -21,16 +21,10 @@ class Serial:
 
     def run(self, plans: Sequence[Plan], watcher: Watcher) -> list[Broken]:
         """Do all runs in order."""
-        broken = []
+        broken: list[Broken] = []
         with Evaluator() as evaluator:
             for plan in plans:
-                try:
-                    execute(plan, Driver(evaluator, partial(watcher.begun, plan)))
-                except UserError:
-                    raise
-                except Exception:
-                    broken.append(Broken(plan, traceback.format_exc()))
-                watcher.ended(plan)
+                broken += attempt(plan, evaluator, watcher)
         return broken
 
 
@@ -39,3 +33,16 @@ class Live(Serial):
     """One run after another in real time, each on ``workers`` real processes."""
 
     live: ClassVar[bool] = True
+
+
+def attempt(plan: Plan, evaluator: Evaluator, watcher: Watcher) -> list[Broken]:
+    """Do a run through ``evaluator``; the run if it broke, else nothing. UserError for what the user can put right."""
+    broken = []
+    try:
+        execute(plan, Driver(evaluator, partial(watcher.begun, plan)))
+    except UserError:
+        raise
+    except Exception:
+        broken.append(Broken(plan, traceback.format_exc()))
+    watcher.ended(plan)
+    return broken
