@@ -24,7 +24,7 @@ from hptbench.testing.problems import Bowl
 from hptbench.workers import Limits
 
 CASES = ((0.05, 40), (1.0, 4), (0.0, 500))
-"""Seconds of a job, jobs of a run."""
+"""Seconds of a job, jobs of a run (times --times)."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--runs", type=int, default=2, help="runs per worker")
+    parser.add_argument("--times", type=int, default=1, help="so many times the jobs per run: longer runs gain more")
     options = parser.parse_args()
     workers, runs = options.workers, options.workers * options.runs
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": workers, "include_dashboard": False})
     executor = Ray(cluster.address)
     try:
-        for seconds, jobs in CASES:
+        for seconds, jobs in ((seconds, jobs * options.times) for seconds, jobs in CASES):
             task, n = Sleep(name=f"sleep{seconds:g}", seconds=seconds), runs * jobs
             one = timed(Serial(), task, runs, jobs)
             # Ray starts processes anew for each driver; a study of so many short runs shows what that takes.

@@ -29,6 +29,8 @@ SYNCS = 16
 """Journals synced to the disk at a time."""
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _LOCK_SECONDS = 10.0
+_MOSTLY_NONE = ("cpu", "memory", "trained", "energy", "gpu", "gpu_energy")
+"""Of an outcome what a log holds only if it is known."""
 """A killed process may take a moment to let go of its journal."""
 
 
@@ -298,12 +300,12 @@ def outcome_entry(o: Outcome) -> dict[str, Any]:
         "hidden": dict(o.hidden),
         "message": o.message,
     }
-    mostly_none = {"cpu": o.cpu, "memory": o.memory, "trained": o.trained, "energy": o.energy}
+    mostly_none = {name: getattr(o, name) for name in _MOSTLY_NONE}
     return plain | {name: value for name, value in mostly_none.items() if value is not None}
 
 
 def outcome_of(o: Mapping[str, Any]) -> Outcome:
     """The inverse of :func:`outcome_entry`."""
     curve = tuple(Point(f, *map(tuple, values)) for f, *values in o["curve"])
-    rest = (o.get(name) for name in ("cpu", "memory", "trained", "energy"))
-    return Outcome(Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"], *rest)
+    rest = {name: o.get(name) for name in _MOSTLY_NONE}
+    return Outcome(Status(o["status"]), curve, o["cost"], o["hidden"], None, o["message"], **rest)

@@ -123,7 +123,7 @@ class Ledger:
                 "(/sys/class/powercap/intel-rapl:*) can no longer be read. The run's finished jobs are kept in its "
                 "journal; limit it by budget.cpu_hours, or make the counters readable and move its folder away"
             )
-        return outcome.energy or 0.0
+        return (outcome.energy or 0.0) + (outcome.gpu_energy or 0.0)
 
     def duration(self, job: Job, outcome: Outcome) -> float:
         """How long a job takes by the run's clock."""

@@ -130,6 +130,38 @@ class Joules:
             return {}
 
 
+class CardJoules:
+    """Energy of the machine's NVIDIA cards from now on, by the counters of their driver (NVML; Volta and later)."""
+
+    def __init__(self) -> None:
+        self._began = self._read()
+
+    @property
+    def readable(self) -> bool:
+        """There are cards, and all of them tell; the extra ``gpu`` is installed."""
+        return bool(self._began)
+
+    def total(self) -> float | None:
+        """Joules so far; None where they cannot be read."""
+        now = self._read()
+        if not now or len(now) != len(self._began):
+            return None
+        return sum(after - before for after, before in zip(now, self._began, strict=True)) / 1e3
+
+    def _read(self) -> list[int]:
+        """Per card its counter, millijoules since the driver was loaded; none unless all can be read."""
+        try:
+            import pynvml
+        except ImportError:
+            return []
+        try:
+            pynvml.nvmlInit()  # counted: again costs nothing
+            cards = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+            return [pynvml.nvmlDeviceGetTotalEnergyConsumption(card) for card in cards]
+        except pynvml.NVMLError:  # no driver, or a card from before Volta
+            return []
+
+
 class Meter:
     """What this process takes from now on."""
 

@@ -226,6 +226,10 @@ class Outcome:
 
     energy: float | None = None
     """Energy of all processors of the machine during the job, joules, whatever else ran there; None: not readable."""
+    gpu: float | None = None
+    """Seconds of a graphics card: the job's time, or its share of that of jobs trained together, if it was on one."""
+    gpu_energy: float | None = None
+    """Energy of all NVIDIA cards of the machine during the job, joules, as :attr:`energy`."""
 
     def bare(self) -> Outcome:
         """Without the state."""
@@ -233,7 +237,7 @@ class Outcome:
             return self
         return Outcome(
             self.status, self.curve, self.cost, self.hidden, None, self.message, self.cpu, self.memory, self.trained,
-            self.energy,
+            self.energy, self.gpu, self.gpu_energy,
         )  # fmt: skip
 
 

@@ -250,7 +250,8 @@ def _opened(plan: Plan, driver: Driver) -> Generator[_Opened, None, None]:
 
         def finish(records: list[Record]) -> None:
             states.clear()
-            _finish(plan, records, timed, time.perf_counter() - began, driver, hypotheses.sha if hypotheses else None)
+            wall, sha = time.perf_counter() - began, hypotheses.sha if hypotheses else None
+            _finish(plan, records, timed, wall, driver, sha, states.peak_mb)
 
         yield _Opened(journal, states, timed, finish)
 
@@ -320,7 +321,13 @@ class _TimedSearch:
 
 
 def _finish(
-    plan: Plan, records: list[Record], timed: _Timed, wall: float, driver: Driver, hypotheses: str | None
+    plan: Plan,
+    records: list[Record],
+    timed: _Timed,
+    wall: float,
+    driver: Driver,
+    hypotheses: str | None,
+    states_mb: float | None,
 ) -> None:
     import pyarrow.parquet as pq
 
@@ -358,6 +365,7 @@ def _finish(
         "ask": timed.ask_seconds,
         "tell": timed.tell_seconds,
         "peak_memory": driver.evaluator.peak_memory_mb(),
+        "states": states_mb,
         "load": machine.load(),
         "device": machine.device(),
         "versions": as_json(machine.versions()),
@@ -387,6 +395,8 @@ def _job_row(record: Record, high: float) -> dict[str, Any]:
         "cpu": outcome.cpu,
         "memory": outcome.memory,
         "energy": outcome.energy,
+        "gpu": outcome.gpu,
+        "gpu_energy": outcome.gpu_energy,
         "status": str(outcome.status),
         "message": outcome.message,
         "value": last.values[0] if last else None,

@@ -55,6 +55,10 @@ class States:
         self._over: OrderedDict[int, _Kept] = OrderedDict()
         """The same of those from which their trial has gone on."""
         self._busy: dict[int, _Kept] = {}
+        self._bytes: dict[int, int] = {}
+        """Sizes of the files, by job."""
+        self.peak_mb: float | None = None
+        """Most that the files took at a time, 10^6 bytes; None if there was none."""
         self._best: int | None = None
         """The best of the last states, if it is known."""
         if folder is not None:
@@ -79,6 +83,8 @@ class States:
                 write_whole(path, lambda part: part.write_bytes(pickle.dumps(state, pickle.HIGHEST_PROTOCOL)))
             elif not path.is_file():
                 return
+            self._bytes[job] = path.stat().st_size
+            self.peak_mb = max(self.peak_mb or 0.0, sum(self._bytes.values()) / 1e6)
         elif state is None:
             return
         self._rest(job, _Kept((-fidelity, value), state if path is None else None))
@@ -127,6 +133,7 @@ class States:
             victim = self._victim()
             if (path := self._path(victim)) is not None:
                 path.unlink()
+                del self._bytes[victim]
 
     def _victim(self) -> int:
         """Take out the state that is missed least."""

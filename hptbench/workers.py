@@ -206,8 +206,8 @@ class _Slot:
     """When its memory was looked at."""
     used: bool = False
     """The worker has done jobs before."""
-    joules: float | None = None
-    """What the pool's meter of energy showed when the jobs began."""
+    joules: tuple[float | None, float | None] | None = None
+    """What the pool's meters of energy showed when the jobs began."""
 
 
 class Pool:
@@ -221,7 +221,7 @@ class Pool:
         self.peak_memory_mb = 0.0
         """Highest resident memory of a worker so far, 10^6 bytes."""
         self._slots = [_Slot() for _ in range(n)]
-        self._meter = machine.Joules()
+        self._joules, self._card_joules = machine.Joules(), machine.CardJoules()
         self._metered = time.perf_counter()
 
     def __enter__(self) -> Pool:
@@ -268,8 +268,8 @@ class Pool:
                 if outcomes is not None:
                     out.append((i, slot.jobs, self._with_energy(slot, outcomes)))
                     slot.jobs, slot.used = (), True
-            if self._meter.readable and time.perf_counter() - self._metered > _ENERGY_S:
-                self._meter.total()
+            if time.perf_counter() - self._metered > _ENERGY_S:
+                self._energy()
                 self._metered = time.perf_counter()
             if out or not busy or (end is not None and time.perf_counter() >= end):
                 return out
@@ -301,8 +301,15 @@ class Pool:
 
     def _with_energy(self, slot: _Slot, outcomes: list[Outcome]) -> list[Outcome]:
         """A job's outcome with the energy since it began; what several take together is nobody's own."""
-        now = self._meter.total() if slot.joules is not None and len(outcomes) == 1 else None
-        return outcomes if now is None or slot.joules is None else [replace(outcomes[0], energy=now - slot.joules)]
+        if slot.joules is None or len(outcomes) != 1:
+            return outcomes
+        ends = zip(slot.joules, self._energy(), strict=True)
+        energy, cards = (None if a is None or b is None else b - a for a, b in ends)
+        return [replace(outcomes[0], energy=energy, gpu_energy=cards)]
+
+    def _energy(self) -> tuple[float | None, float | None]:
+        """What the meters of processors and of graphics cards show, joules."""
+        return self._joules.total(), self._card_joules.total()
 
     def _receive(self, slot: _Slot, child: Child) -> list[Outcome] | None:
         try:
@@ -320,7 +327,7 @@ class Pool:
                 ) from None
             return self._failure(slot, Status.FAILED, f"its worker process {how}")
         if isinstance(answer, _Begun):
-            slot.began, slot.joules = time.perf_counter(), self._meter.total()
+            slot.began, slot.joules = time.perf_counter(), self._energy()
             return None
         if isinstance(answer, Exception):
             raise answer

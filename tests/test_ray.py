@@ -186,6 +186,43 @@ def test_a_driver_killed_and_run_again_goes_on(cluster: Any, tmp_path: Path) -> 
 
 @needs_ray
 @pytest.mark.slow
+def test_a_head_that_dies_ends_the_driver_and_on_another_the_study_goes_on(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    def todo(name: str) -> list[Plan]:
+        return plans(tmp_path / name, ["random"], [SlowBowl(seconds=0.5)], seeds=range(2), budget=Budget(max_jobs=15))
+
+    assert do(Serial(), [replace(p, task=SlowBowl(seconds=0)) for p in todo("serial")]) == []
+    study, seen = tmp_path / "ray", {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        heads = []
+        try:
+            for attempt in range(2):
+                head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 80_000_000}
+                heads.append(started(Cluster, initialize_head=True, head_node_args=head))
+                if attempt == 0:
+
+                    def kill(_: object) -> None:
+                        heads[0].remove_node(heads[0].head_node, allow_graceful=False)
+                        seen.update(journals(study))
+
+                    def ready() -> bool:
+                        return any(_lines(data) > 2 for data in journals(study).values())
+
+                    assert finish(Ray(heads[0].address), todo("ray"), ready, kill) not in (0, None)
+                    assert not all(plan.finished for plan in todo("ray"))
+                else:
+                    assert finish(Ray(heads[1].address), todo("ray")) == 0
+        finally:
+            for cluster in heads:
+                cluster.shutdown()
+    nothing_lost_nothing_twice(study, seen)
+    same(tmp_path / "serial", study)
+
+
+@needs_ray
+@pytest.mark.slow
 def test_a_worker_out_of_memory_is_replaced_and_given_up_after_three_times_without_a_job(
     cluster: Any, tmp_path: Path
 ) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from hptbench import machine
@@ -13,6 +16,7 @@ from hptbench.errors import UserError
 from hptbench.journal import Journal, journaled, outcome_entry, outcome_of
 from hptbench.methods.random import RandomSearch
 from hptbench.protocol import Budget, Clock, Job, Outcome, Point, Proposal, Record, Status
+from hptbench.report.summary import green
 from hptbench.simulate import simulate
 from hptbench.testing.methods import drive, problem_of
 from hptbench.testing.problems import Bowl
@@ -52,16 +56,56 @@ def test_where_there_is_no_counter_energy_is_not_known(tmp_path: Path) -> None:
 
 
 class Costly(Bowl):
-    """A bowl whose trainings take half an hour of processors each, and 1.8 megajoules."""
+    """A bowl whose trainings take half an hour of processors each and 1.8 megajoules, a third of them of cards."""
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return [replace(outcome, cpu=1800.0, energy=1.8e6) for outcome in super().evaluate(jobs)]
+        return [replace(outcome, cpu=1800.0, energy=1.2e6, gpu_energy=0.6e6) for outcome in super().evaluate(jobs)]
 
 
 def run(path: Path, budget: Budget, task: Bowl) -> list[Record]:
     with Journal(path, "r") as journal:
         simulated = simulate(RandomSearch(), problem_of(task, budget, workers=1), ("t", 0), Clock.COST)
         return drive(journaled(simulated, journal), task)
+
+
+class Nvml(ModuleType):
+    """NVIDIA's library as :class:`hptbench.machine.CardJoules` uses it, with two cards."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, counters: list[int]) -> None:
+        super().__init__("pynvml")
+        self.counters = counters
+
+    def nvmlInit(self) -> None:
+        if not self.counters:
+            raise self.NVMLError("driver not loaded")
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self.counters)
+
+    def nvmlDeviceGetHandleByIndex(self, i: int) -> int:
+        return i
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, card: int) -> int:
+        return self.counters[card]
+
+
+def test_energy_of_cards_is_that_of_all_of_them_or_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = Nvml([5_000, 1_000_000])
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    joules = machine.CardJoules()
+    assert joules.readable
+    nvml.counters = [7_500, 1_001_000]
+    assert joules.total() == pytest.approx(3.5)
+    nvml.counters = [7_500]
+    assert joules.total() is None, "a card is gone"
+    nvml.counters = []
+    assert joules.total() is None
+    assert not machine.CardJoules().readable
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert not machine.CardJoules().readable
 
 
 @pytest.mark.parametrize("limit", [{"cpu_hours": 1.5}, {"energy_kwh": 1.5}])
@@ -108,7 +152,7 @@ def test_a_run_without_such_limits_is_what_it_always_was() -> None:
     assert Budget(max_jobs=3, cpu_hours=1).to_json()["cpu_hours"] == 1.0
     outcome = Outcome(Status.OK, (Point(1.0, (0.5,)),), 1.0)
     assert "energy" not in outcome_entry(outcome)
-    known = replace(outcome, energy=3.5)
+    known = replace(outcome, energy=3.5, gpu=2.0, gpu_energy=4.5)
     assert outcome_of(outcome_entry(known)) == known == known.bare()
     with pytest.raises(UserError, match=r"budget\.energy_kwh > 0"):
         Budget(energy_kwh=0)
@@ -124,10 +168,11 @@ def test_the_energy_of_a_job_is_measured_from_when_it_began(tmp_path: Path, monk
             return float(next(ticks))
 
     monkeypatch.setattr(machine, "Joules", Ticking)
+    monkeypatch.setattr(machine, "CardJoules", Ticking)
     job = Job(0, 0, Proposal(Bowl().space.default()), 0.0, 1.0, (1, 2, 3, 4))
     with Pool(Bowl(), 1, Limits(seconds=60)) as pool:
         [outcome] = pool.evaluate([job])
-    assert outcome.energy == 10.0
+    assert outcome.energy == outcome.gpu_energy == 20.0, "both meters take from the same ticks"
 
 
 def test_limits_that_cannot_be_kept_are_refused(
@@ -140,3 +185,21 @@ def test_limits_that_cannot_be_kept_are_refused(
     with pytest.raises(UserError, match="cannot be read here"):
         check_resources(Budget(energy_kwh=1), Bowl(), isolated=True)
     check_resources(Budget(cpu_hours=1), Bowl(), isolated=True)
+
+
+def test_the_line_green_says_what_was_measured_and_of_how_many_jobs() -> None:
+    jobs = pd.DataFrame({"energy": [3.6e6, None, 1.8e6], "gpu_energy": [None, None, 7.2e6]})
+    said = green(SimpleNamespace(jobs=jobs))  # type: ignore[arg-type]
+    assert (
+        said == "1.5 kWh of the machine's processors while 2 jobs ran, "
+        "2 kWh of the machine's graphics cards while 1 jobs ran"
+    )
+    assert "not measured" in green(SimpleNamespace(jobs=jobs * float("nan")))  # type: ignore[arg-type]
+
+
+def test_only_time_on_a_card_is_a_cards() -> None:
+    pytest.importorskip("torch", reason="the extra `neural` is not installed")
+    from hptbench.tasks.neural._trainer import card_seconds
+
+    assert card_seconds("cuda", 2.5) == 2.5
+    assert card_seconds("cpu", 2.5) is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -227,6 +228,18 @@ def test_the_ledger_gives_back_what_failed_jobs_went_on_from() -> None:
     assert len(states) == 1, "a training that has reached the end leaves nothing"
 
 
+def test_what_states_take_on_the_disk_is_known(tmp_path: Path) -> None:
+    states = States(tmp_path / "states", limit=2)
+    assert states.peak_mb is None
+    sizes = []
+    for job in range(5):
+        states.keep(job, b"x" * 1000 * (job + 1), 1.0, float(job))
+        sizes.append((tmp_path / "states" / f"{job}.pickle").stat().st_size)
+    # a third is written before the one that is missed least is deleted; the first is the best
+    assert states.peak_mb == pytest.approx((sizes[0] + sizes[3] + sizes[4]) / 1e6)
+    assert States().peak_mb is None
+
+
 def test_a_state_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
     states = States(tmp_path / "states")
     states.keep(0, {"weights": [1.0]}, 1.0, 0.5)
@@ -255,6 +268,7 @@ def test_a_run_of_real_trainings_keeps_its_states_beside_its_journal_until_it_is
     with Evaluator() as evaluator:
         execute(plan, Driver(evaluator, tick))
     assert plan.finished
+    assert 0 < json.loads((plan.folder / "run.json").read_text())["states"] < 1
     assert {"0.pickle", "1.pickle"} <= set.union(*seen)
     assert not (plan.folder / "states").exists()
     assert not replace(plan, limits=Limits()).keeps_states

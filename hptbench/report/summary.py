@@ -129,6 +129,7 @@ def facts(data: Data) -> list[tuple[str, str]]:
         ("Score", f"{data.measure} score of the incumbent, chosen by validation alone; lower is better"),
         ("Jobs", f"{len(data.jobs):,} in {len(data.runs):,} runs, {int((data.jobs['status'] != 'ok').sum()):,} failed"),
         ("Compute", compute(data)),
+        ("Green", green(data)),
         ("Machine", "; ".join(sorted(data.runs["device"].dropna().unique())[:3]) or _UNKNOWN),
     ]  # fmt: skip
 
@@ -162,9 +163,19 @@ def compute(data: Data) -> str:
     jobs = (
         f"{_duration(cpu)} of processors in jobs" if cpu > 0 else f"{_duration(cost)} of jobs, as their tasks recorded"
     )
-    joules = data.jobs["energy"].dropna()
-    energy = f", {joules.sum() / 3.6e6:.3g} kWh of the machine's processors while {len(joules):,} jobs ran"
-    return f"{_duration(wall)} of runs, {_duration(thought)} of thinking, {jobs}{energy if len(joules) else ''}"
+    cards = data.jobs["gpu"].sum()
+    on_cards = f", {_duration(cards)} of graphics cards" if cards > 0 else ""
+    return f"{_duration(wall)} of runs, {_duration(thought)} of thinking, {jobs}{on_cards}"
+
+
+def green(data: Data) -> str:
+    """The energy of the study's jobs as far as it was measured, in words: never a guess."""
+    parts = []
+    for column, what in (("energy", "processors"), ("gpu_energy", "graphics cards")):
+        joules = data.jobs[column].dropna()
+        if len(joules):
+            parts.append(f"{joules.sum() / 3.6e6:.3g} kWh of the machine's {what} while {len(joules):,} jobs ran")
+    return ", ".join(parts) or "energy not measured: no counters could be read, or the jobs were looked up"
 
 
 def _duration(seconds: float) -> str:

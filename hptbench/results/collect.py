@@ -31,12 +31,13 @@ class Study:
     """Folders of runs that have begun, but not finished."""
 
 
-_LATER = ("cpu", "memory", "energy", "constraints", "trained")
+_LATER = ("cpu", "memory", "energy", "gpu", "gpu_energy", "constraints", "trained")
 """Columns that runs of earlier versions lack: null."""
 _PLAIN = '{"overhead": 0.0, "spread": 0.0}'
 """The simulation of runs of versions that knew no other."""
 EARLIER: Mapping[str, Any] = {
     "constraints": [], "front": None, "optimum": None, "simulation": _PLAIN, "hypotheses": None, "load": None,
+    "states": None,
 }  # fmt: skip
 """What columns of runs were, before runs had them."""
 

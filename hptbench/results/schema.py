@@ -65,6 +65,10 @@ JOBS = (
         "energy of the machine's processors during the job, whatever else ran; null: no meter",
         False,
     ),
+    Column(
+        "gpu", "double", "s", "time on a graphics card, or the share of jobs trained together; null: on none", False
+    ),
+    Column("gpu_energy", "double", "J", "energy of the machine's NVIDIA cards during the job, as energy", False),
     Column("status", "string", "", "ok, failed, timeout, memory or nan"),
     Column("message", "string", "", "why it failed, or why there is no test score"),
     Column("value", "double", "objective", "first objective at the end of the segment, minimised; null if failed"),
@@ -113,6 +117,7 @@ RUNS = (
     Column("ask", "double", "s", "processor time the method took to propose, in that session", False),
     Column("tell", "double", "s", "processor time the method took to learn, in that session", False),
     Column("peak_memory", "double", "MB", "highest resident memory of the run's process or its workers", False),
+    Column("states", "double", "MB", "most that states took on the disk, in that session; null: kept nowhere", False),
     Column(
         "load",
         "double",

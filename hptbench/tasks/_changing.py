@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from hptbench.errors import UserError
 from hptbench.protocol import Job, Outcome, Status
 from hptbench.space import Config
+from hptbench.tasks._jobs import on_card
 from hptbench.tasks._wrapper import Wrapper
 
 
@@ -72,5 +73,6 @@ def _whole(outcomes: Sequence[Outcome]) -> Outcome:
         curve=tuple(point for outcome in outcomes for point in outcome.curve),
         cost=math.fsum(outcome.cost for outcome in outcomes),
         cpu=math.fsum(cpu) if cpu else None,
+        gpu=on_card(outcomes),
         memory=max(memory) if memory else None,
     )

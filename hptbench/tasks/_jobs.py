@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from hptbench.protocol import Job, State
+from hptbench.protocol import Job, Outcome, State
 
 
 def lost_since(job: Job) -> tuple[State, list[Job]]:
@@ -18,6 +18,12 @@ def lost_since(job: Job) -> tuple[State, list[Job]]:
         job = job.before
         lost.append(job)
     return (job.state if job.start > 0 else None), lost[::-1]
+
+
+def on_card(steps: Sequence[Outcome]) -> float | None:
+    """Seconds of a graphics card of all ``steps`` of a job; None if none was on one."""
+    seconds = [step.gpu for step in steps if step.gpu is not None]
+    return math.fsum(seconds) if seconds else None
 
 
 def hidden_scores(

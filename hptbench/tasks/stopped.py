@@ -26,6 +26,7 @@ import numpy as np
 from hptbench.errors import UserError, unknown
 from hptbench.protocol import Fidelity, Job, Outcome, Proposal, State, Status
 from hptbench.space import Floats
+from hptbench.tasks._jobs import on_card
 from hptbench.tasks._wrapper import Wrapper, wrapper
 
 _NOTHING_S = 1e-9
@@ -136,7 +137,8 @@ class Stopped(Wrapper):
         if early:
             points = (*points, replace(training.last.curve[-1], fidelity=job.stop))
         trained = training.at if early else None
-        return replace(training.last, curve=points, cost=cost, state=training, trained=trained)
+        gpu = on_card(steps)
+        return replace(training.last, curve=points, cost=cost, state=training, trained=trained, gpu=gpu)
 
     def _advanced(
         self, job: Job, training: _Training, stop: float

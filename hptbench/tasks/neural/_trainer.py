@@ -331,6 +331,11 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def card_seconds(device: str, seconds: float) -> float | None:
+    """What of ``seconds`` on ``device`` is a graphics card's: all, or None on a processor."""
+    return None if device == "cpu" else seconds
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """One thread, so that sums do not depend on the number of cores; numbers too small for full precision count as

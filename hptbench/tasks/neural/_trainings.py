@@ -20,7 +20,7 @@ from hptbench.tasks._space import resolved
 from hptbench.tasks.neural._nets import Network
 from hptbench.tasks.neural._optimizers import OPTIMIZERS, SCHEDULES, Optimizer
 from hptbench.tasks.neural._tile import Snapshot
-from hptbench.tasks.neural._trainer import Member, Recipe, Trained, Trainer, Watch, flops
+from hptbench.tasks.neural._trainer import Member, Recipe, Trained, Trainer, Watch, card_seconds, flops
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     "batch_size": (1, math.inf), "learning_rate": (0, math.inf), "momentum": (0, 0.9999), "decay": (0, 0.999999),
@@ -178,7 +178,8 @@ class Trainings:
                 | {"flops": self._flops(ready, jobs[i])}
                 | watched[i]
             )
-            outcomes.append(Outcome(Status.OK, tuple(curves[i].values()), one.seconds, hidden, one.snapshot, message))
+            gpu, curve = card_seconds(ready.trainer.device, one.seconds), tuple(curves[i].values())
+            outcomes.append(Outcome(Status.OK, curve, one.seconds, hidden, one.snapshot, message, gpu=gpu))
         return outcomes
 
     def _train(self, ready: Prepared, jobs: Sequence[Job], states: Sequence[Any], watch: Watch | None) -> list[Trained]:

@@ -16,6 +16,7 @@ from hptbench.registry import task
 from hptbench.spacefile import packaged_space
 from hptbench.tasks.neural._cells import OPERATIONS
 from hptbench.tasks.neural._darts import Found, Mixture, Settings, search
+from hptbench.tasks.neural._trainer import card_seconds
 from hptbench.tasks.neural._trainings import Prepared
 from hptbench.tasks.neural.cell import OPS, NeuralCell, check_side
 
@@ -77,16 +78,19 @@ class NeuralDarts(NeuralCell):
             config = {**packaged_space(self.space_name()).default(), **job.proposal.config}
             found = self._search(ready, config, job)
             took = time.perf_counter() - began
+            searched = card_seconds(ready.trainer.device, took)
             if not np.isfinite(found.alphas).all():
                 nothing = (math.nan,) * len(self.objectives)
-                outcomes.append(Outcome(Status.OK, (Point(job.stop, nothing),), took, {"search_flops": found.flops}))
+                hidden = {"search_flops": found.flops}
+                outcomes.append(Outcome(Status.OK, (Point(job.stop, nothing),), took, hidden, gpu=searched))
                 continue
             cell = dict(zip(OPS, found.operations, strict=True)) | {name: config[name] for name in _SIZES}
             [own] = self.found_by.evaluate([Job(job.id, job.trial, Proposal(cell), 0.0, self.alone, job.seed)])
             hidden = {op: float(OPERATIONS.index(cell[op])) for op in OPS} | dict(own.hidden)
             hidden |= {"skip_connect": float(found.operations.count("skip_connect")), "search_flops": found.flops}
             curve = (Point(job.stop, own.curve[-1].values),)
-            outcomes.append(Outcome(Status.OK, curve, took + own.cost, hidden, None, own.message))
+            gpu = None if searched is None else searched + (own.gpu or 0.0)
+            outcomes.append(Outcome(Status.OK, curve, took + own.cost, hidden, None, own.message, gpu=gpu))
         return outcomes
 
     def _search(self, ready: Prepared, config: Mapping[str, Any], job: Job) -> Found:

@@ -14,7 +14,7 @@ from hptbench.errors import UserError
 from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Proposal, Status
 from hptbench.registry import task
 from hptbench.tasks.neural._supernet import Supernet
-from hptbench.tasks.neural._trainer import flops
+from hptbench.tasks.neural._trainer import card_seconds, flops
 from hptbench.tasks.neural.cell import OPS, NeuralCell
 
 
@@ -100,7 +100,8 @@ class NeuralOneShot(NeuralCell):
             hidden |= {"flops": work[i], "supernet_flops": shared.flops(epochs[i])}
             curve = (Point(jobs[i].stop, tuple(seen[o] for o in self.objectives)),)
             cost = took * work[i] / sum(work)
-            outcomes.append(Outcome(Status.OK, curve, cost, hidden, None, own.message))
+            gpu = card_seconds(ready.trainer.device, cost)
+            outcomes.append(Outcome(Status.OK, curve, cost, hidden, None, own.message, gpu=gpu))
         return outcomes
 
 

@@ -26,7 +26,7 @@ from hptbench.tasks.neural._environments import ENVIRONMENTS
 from hptbench.tasks.neural._nets import GRAIN, MLP, rung, up
 from hptbench.tasks.neural._optimizers import Optimizer
 from hptbench.tasks.neural._tile import on
-from hptbench.tasks.neural._trainer import alone, best_device, halved
+from hptbench.tasks.neural._trainer import alone, best_device, card_seconds, halved
 from hptbench.tasks.neural._trainings import check_space, check_torch, check_whole
 
 _CHECKED = 4 * ROLLOUT
@@ -146,7 +146,8 @@ class NeuralRL:
         for i, ended in enumerate(self._train(jobs, states, watch)):
             hidden = {"test": -ended.test, f"test_{name}": -ended.test, "flops": ended.left.operations}
             hidden[f"validation_{name}"] = list(curves[i].values())[-1].values[0]
-            outcomes.append(Outcome(Status.OK, tuple(curves[i].values()), ended.seconds, hidden, ended.left))
+            gpu, curve = card_seconds(best_device(), ended.seconds), tuple(curves[i].values())
+            outcomes.append(Outcome(Status.OK, curve, ended.seconds, hidden, ended.left, gpu=gpu))
         return outcomes
 
     def _train(self, jobs: Sequence[Job], states: Sequence[Left | None], watch: Watch) -> list[Ended]:
