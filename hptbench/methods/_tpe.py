@@ -91,6 +91,7 @@ class Search:
         self._method, self._rules = method, method.rules
         self._history = History(problem)
         self._uniform = Uniform(problem.space, rng)
+        self._densities = Densities(problem.space, method.rules)
 
     def tell(self, reports: Sequence[Report]) -> None:
         self._history.add(reports)
@@ -132,11 +133,12 @@ class Search:
         """(m, d) candidates, deactivated, and their log acquisition, (m,)."""
         raise NotImplementedError
 
-    def _best_of(self, densities: Densities) -> tuple[Floats, Floats]:
+    def _best_of(self) -> tuple[Floats, Floats]:
         """Candidates drawn from the density of the good, and log good / others.
 
         Independent parameters (univariate) are chosen each by itself: the first candidate has each parameter's best
         draw, the second the second best."""
+        densities = self._densities
         u = densities.sample(self._rng, self._method.candidates)
         if self._rules.multivariate:
             u = self._space.deactivate(u)

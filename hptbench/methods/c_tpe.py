@@ -81,7 +81,8 @@ class CTPE:
 class _Search(Search):
     def __init__(self, method: CTPE, problem: Problem, rng: np.random.Generator, log_prior: LogPrior | None) -> None:
         super().__init__(method, problem, rng, log_prior)
-        self._splits = [Densities(problem.space, method.rules) for _ in range(1 + len(problem.constraints))]
+        of_constraints = [Densities(problem.space, method.rules) for _ in problem.constraints]
+        self._splits = [self._densities, *of_constraints]
 
     def _candidates(self, pending: Floats) -> tuple[Floats, Floats]:
         method, history = self._method, self._history

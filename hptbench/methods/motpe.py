@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hptbench.methods._prior import LogPrior
 from hptbench.methods._tpe import Search, check_settings, number_of_good
-from hptbench.models.tpe_density import Densities, Rules
+from hptbench.models.tpe_density import Rules
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 from hptbench.space import Floats, Mask
@@ -79,10 +79,6 @@ class MOTPE:
 class _Search(Search):
     _method: MOTPE
 
-    def __init__(self, method: MOTPE, problem: Problem, rng: np.random.Generator, log_prior: LogPrior | None) -> None:
-        super().__init__(method, problem, rng, log_prior)
-        self._densities = Densities(problem.space, method.rules)
-
     def _candidates(self, pending: Floats) -> tuple[Floats, Floats]:
         method, values = self._method, self._history.values
         n_good = number_of_good(method.gamma, method.beta, len(values), len(values))
@@ -93,7 +89,7 @@ class _Search(Search):
         u = np.concatenate([self._history.u, pending])
         good = np.concatenate([good, np.zeros(len(pending), dtype=bool)])
         self._densities.fit(u, good, weights, (method.prior_weight,) * 2)
-        return self._best_of(self._densities)
+        return self._best_of()
 
 
 def first_fronts(values: Floats, n: int) -> Mask:

@@ -25,7 +25,7 @@ import numpy as np
 from hptbench.errors import UserError
 from hptbench.methods._prior import LogPrior
 from hptbench.methods._tpe import Search, check_settings, decayed, improvements, number_of_good
-from hptbench.models.tpe_density import Densities, Rules
+from hptbench.models.tpe_density import Rules
 from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
 from hptbench.space import Floats, Mask
@@ -85,10 +85,6 @@ class TPE:
 class _Search(Search):
     _method: TPE
 
-    def __init__(self, method: TPE, problem: Problem, rng: np.random.Generator, log_prior: LogPrior | None) -> None:
-        super().__init__(method, problem, rng, log_prior)
-        self._densities = Densities(problem.space, method.rules)
-
     def _candidates(self, pending: Floats) -> tuple[Floats, Floats]:
         method, losses = self._method, self._history.values[:, 0]
         good = best(losses, number_of_good(method.gamma, method.beta, len(losses)))
@@ -102,7 +98,7 @@ class _Search(Search):
             weights[good], weights[~good] = decayed(int(good.sum())), decayed(int((~good).sum()))
         u = np.concatenate([self._history.u, pending])
         self._densities.fit(u, good, weights, (prior * method.prior_weight, method.prior_weight))
-        return self._best_of(self._densities)
+        return self._best_of()
 
 
 def best(losses: Floats, n: int) -> Mask:
