@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hptbench.meta.recommend import recommend as recommend
+    from hptbench.meta.which import which_method as which_method
     from hptbench.protocol import Budget as Budget
     from hptbench.protocol import Fidelity as Fidelity
     from hptbench.search_cv import HPTSearchCV as HPTSearchCV
@@ -16,7 +17,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Budget": "protocol", "Fidelity": "protocol", "HPTSearchCV": "search_cv", "Tuner": "tuner", "tune": "tuning",
-    "recommend": "meta.recommend", "curves": "tasks.evaluated",
+    "recommend": "meta.recommend", "which_method": "meta.which", "curves": "tasks.evaluated",
 }  # fmt: skip
 """What users need, by module: imported when it is used, so that the package itself imports next to nothing."""
 

@@ -18,9 +18,9 @@ OWN = [name for name, cls in registry.methods().items() if not cls.traits.requir
 
 LONG = {"is_not_worse_than_random", "is_pure", "keeps_within_the_budget", "survives"}
 """Checks that need many jobs."""
-ON_GP = {"ehvi", "hebo", "parego", "pibo", "quantile_transfer", "rgpe", "turbo"}
-"""Think tens of milliseconds about each job, with the model of ``gp``, and have tests of their own against random
-search or ``gp``: the long checks of them are marked slow."""
+ON_GP = {"ablr", "ehvi", "hebo", "parego", "pibo", "quantile_transfer", "rgpe", "turbo"}
+"""Think tens of milliseconds about each job, with the model of ``gp`` or a network, and have tests of their own against
+random search or ``gp``: the long checks of them are marked slow."""
 
 
 def _case(name: str, check: Callable[[Method], None]) -> Any:

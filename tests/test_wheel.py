@@ -31,6 +31,7 @@ def test_the_wheel_runs_from_an_empty_folder_without_the_checkout(tmp_path: Path
         "hptbench/surrogates/svm/model.npz",
         "hptbench/openapi.yaml",
         "hptbench/meta/recommender.npz",
+        "hptbench/meta/methods.json",
         "hydra_plugins/hptbench_sweeper/sweeper.py",
     ):
         assert name in names

@@ -2,6 +2,7 @@
 
 python -m hptbench meta features --store DIR     meta-features of a store's data sets, as a small table
 python -m hptbench meta train                    the recommender that ships with the package
+python -m hptbench meta methods                  what published studies say of methods, which ships with it, too
 python -m hptbench meta evaluate                 leave one family of data sets out, compare the recommenders
 
 Each reads and writes the files that its flags name; the defaults are those of the repository.
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TABLE, _FEATURES = "results/evaluations/tabular.parquet", "results/evaluations/features.parquet"
+_STUDY = "results/blackbox"
 _MAX_ROWS = 4000
 """Those of results/evaluations/tabular.parquet."""
 
 
 def main(argv: list[str]) -> int:
     """Do what the first word says."""
-    return do("meta", {"features": _features, "train": _train, "evaluate": _evaluate}, argv, __doc__)
+    return do(
+        "meta", {"features": _features, "train": _train, "methods": _methods, "evaluate": _evaluate}, argv, __doc__
+    )
 
 
 def _features(argv: list[str]) -> int:
@@ -99,3 +103,20 @@ def _read(options: argparse.Namespace) -> tuple[pd.DataFrame, pd.DataFrame]:
     from hptbench.tasks._parquet import read_parquet
 
     return read_parquet(options.table, "table of evaluations"), read_parquet(options.features, "table of meta-features")
+
+
+def _methods(argv: list[str]) -> int:
+    """What published studies say of methods: the file that ships with the package."""
+    from hptbench.files import write_whole
+    from hptbench.meta.which import SHIPPED
+    from hptbench.results.evidence import evidence
+
+    parser = argparse.ArgumentParser("python -m hptbench meta methods", description=_methods.__doc__)
+    parser.add_argument("studies", nargs="*", type=Path, default=[Path(_STUDY)], help=f"published ones; {_STUDY}")
+    parser.add_argument("--out", type=Path, default=SHIPPED, help="%(default)s")
+    options = parser.parse_args(argv)
+    text = evidence(options.studies)
+    write_whole(options.out, lambda part: part.write_text(text, encoding="utf-8"))
+    count, studies = text.count('"problem": '), ", ".join(map(str, options.studies))
+    print(f"{options.out}: {count} problems of {studies}")
+    return 0

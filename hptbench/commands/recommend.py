@@ -7,8 +7,10 @@ python -m hptbench recommend data=openml/31 store=DIR evaluate=8
   data=FILE          .csv, .tsv, .parquet or .arff, or openml/ID in a store (fetch puts it there)
   target=COLUMN      what to predict
   learner=NAME       of this learner; default: of whichever are expected to do best
-  budget=8           how many configurations you can afford to try: 1 to 25
-  evaluate=0         train so many of them (and each learner's default), and show what they are worth
+  budget=8           how many configurations you can afford to try; at most 25 are printed. Where it is given, also
+                     which method to tune with, by published results
+  evaluate=0         train so many, at most 25, one after the other, each chosen when it is known what those before it
+                     (and their learners' defaults) are worth
   kind=              classification or regression; default: what the target looks like
   encoding=utf-8     of a text file
   store=DIR          for openml/ID; default: HPTBENCH_STORE
@@ -17,6 +19,7 @@ python -m hptbench recommend data=openml/31 store=DIR evaluate=8
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from typing import TYPE_CHECKING
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from hptbench.meta.recommend import Recommendation
 
 _SETTINGS = {
-    "data": "", "target": "", "learner": "", "budget": "8", "evaluate": "0", "kind": "", "encoding": "utf-8",
+    "data": "", "target": "", "learner": "", "budget": "", "evaluate": "0", "kind": "", "encoding": "utf-8",
     "store": "", "format": "text",
 }  # fmt: skip
 
@@ -38,25 +41,39 @@ def main(argv: list[str]) -> int:
         print((__doc__ or "").strip())
         return 0
     began, given = time.perf_counter(), _settings(argv)
+    from hptbench.learners import find_learner
+    from hptbench.meta.advice import CONFIGS
     from hptbench.meta.evaluate import evaluate
     from hptbench.meta.frames import cleaned, read
-    from hptbench.meta.recommend import recommended
+    from hptbench.meta.recommend import MOST, Advisor
+    from hptbench.meta.which import which_method
+    from hptbench.spacefile import packaged_space
 
+    budget, count = _number(given, "budget", 1) if given["budget"] else CONFIGS, _number(given, "evaluate", 0)
+    if count > MOST:
+        raise UserError(f"expected evaluate to be at most {MOST}, got {count}; to go on, tune with meta=auto")
     frame, target = read(given["data"], given["target"] or None, given["encoding"], given["store"] or None)
-    data = cleaned(frame, target, given["kind"] or None)
-    found = recommended(data, given["learner"] or None, _number(given, "budget", 1))
+    advisor = Advisor(cleaned(frame, target, given["kind"] or None), given["learner"] or None)
+    found = advisor.recommend(min(budget, MOST))
+    first = found.ranked[0].learner
+    which = which_method(packaged_space(find_learner(first).spaces[found.kind]), budget) if given["budget"] else None
     seconds = time.perf_counter() - began
-    count = _number(given, "evaluate", 0)
-    scores = evaluate(data, found, min(count, len(found.ranked))) if count else []
+    scores, results = evaluate(advisor, count) if count else ([], [])
+    then = advisor.recommend(1, results) if results else None
     if given["format"] == "json":
-        print(json.dumps({**found.to_json(), "evaluated": scores}, indent=1))
+        more = {"then": then.to_json()["ranked"][0]} if then else {}
+        more |= {"method": dataclasses.asdict(which)} if which else {}
+        print(json.dumps({**found.to_json(), "evaluated": scores, **more}, indent=1))
         return 0
-    print("\n".join(_text(found, given, seconds)))
+    tuning = [f"To tune {first} with {budget} evaluations: {which.method} ({which.text})"] if which else []
+    print("\n".join(_text(found, given, seconds, tuning)))
     if scores:
         print("\nEvaluated, lower is better (a third of the rows that do not test validates, a quarter tests):")
         for one in scores:
             losses = f"validation {one['validation']:.4g}   test {one['test']:.4g}"
-            print(f"  {one['what']:26} {losses}   {one['seconds']:.2g} s")
+            print(f"  {one['what']:26} {losses}   {one['seconds']:.2g} s   {json.dumps(one['config'])}")
+    if then:
+        print(f"\nThese known, to try next: {then.ranked[0].learner} {json.dumps(dict(then.ranked[0].config))}")
     return 0
 
 
@@ -82,7 +99,7 @@ def _number(given: dict[str, str], name: str, least: int) -> int:
     return int(given[name])
 
 
-def _text(found: Recommendation, given: dict[str, str], seconds: float) -> list[str]:
+def _text(found: Recommendation, given: dict[str, str], seconds: float, tuning: list[str]) -> list[str]:
     rows, columns = found.shape
     lines = [
         f"{given['data']}: {found.kind}, {rows:,} rows, {columns} columns ({seconds:.1f} s)",
@@ -102,6 +119,11 @@ def _text(found: Recommendation, given: dict[str, str], seconds: float) -> list[
         f"{one.name} = {one.value:.3g} (above {one.place:.0%} of the past)" if one.value == one.value else one.name
         for one in found.reasons
     )
-    lines += ["", f"Most like these data sets, with their weight: {near}", f"Meta-features that matter most: {why}"]
+    lines += [
+        "",
+        f"Most like these data sets, with their weight: {near}",
+        f"Meta-features that matter most: {why}",
+        *tuning,
+    ]
     lines += ["", "The first as scikit-learn code, for X (a data frame of the columns used) and y:", ""]
     return [*lines, *("    " + line for line in found.ranked[0].code.splitlines())]

@@ -43,14 +43,14 @@ class Weigher(ABC):
         return ordered(past.losses, self.weights(past, x), n)
 
 
-def ordered(losses: Floats, weights: Floats, n: int, worth: Mask | None = None) -> Order:
+def ordered(losses: Floats, weights: Floats, n: int, worth: Mask | None = None, tried: Order | None = None) -> Order:
     """(n,) configurations for weights (m,) on the past data sets with ``losses`` (m, c): the one with the least
     expected loss, then complements of it, then by expected loss. ``worth`` (c,): which of them may be complements; the
-    others come last."""
+    others come last. ``tried`` (k,): these come first, as they are, and are complemented."""
     expected = weights @ losses
     positive = np.maximum(weights, 0.0)
-    best = np.argmin(expected, keepdims=True)
-    first = greedy(losses, positive, min(n, COMPLEMENTS), best, worth)
+    begun = np.argmin(expected, keepdims=True) if tried is None or not len(tried) else tried
+    first = greedy(losses, positive, min(n, max(COMPLEMENTS, len(begun))), begun, worth)
     last = np.zeros(len(expected), bool) if worth is None else ~worth
     rest = np.lexsort((expected, last))
     return np.concatenate([first, rest[~np.isin(rest, first)]])[:n]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hptbench.learners import find_learner
-from hptbench.meta.frames import Cleaned
-from hptbench.meta.recommend import Recommendation
+from hptbench.meta.recommend import Advisor, Result
 from hptbench.protocol import Job, Proposal
 from hptbench.rng import entropy
 from hptbench.space import Config
@@ -20,19 +20,30 @@ from hptbench.tasks.dataset import DatasetTask
 _NAME = "yours"
 
 
-def evaluate(data: Cleaned, found: Recommendation, count: int) -> list[dict[str, Any]]:
-    """The default of each learner among the first ``count`` recommendations, then these: ``what``, ``config``,
-    ``validation``, ``test``, ``seconds``. The rows lie in a temporary folder meanwhile."""
-    chosen = [(f"{i + 1}. {one.learner}", one.learner, one.config) for i, one in enumerate(found.ranked[:count])]
-    learners = dict.fromkeys(learner for _, learner, _ in chosen)
-    defaults = [
-        (f"default {name}", name, packaged_space(find_learner(name).spaces[data.kind]).default()) for name in learners
-    ]
+def evaluate(advisor: Advisor, count: int) -> tuple[list[dict[str, Any]], list[Result]]:
+    """Train ``count`` configurations, each recommended when the results of those before it are known: a row each of
+    ``what``, ``config``, ``validation``, ``test`` and ``seconds``; and the results. The default of each learner that is
+    among them is trained before its first one, unless that is the default itself. The rows of the data lie in a
+    temporary folder meanwhile."""
+    rows: list[dict[str, Any]] = []
+    results: list[Result] = []
+    tasks: dict[str, DatasetTask] = {}
+    data = advisor.data
     with tempfile.TemporaryDirectory() as folder:
         data.frame.to_parquet(Path(folder) / f"{_NAME}.parquet", index=False)
         pd.DataFrame([{"name": _NAME, "task_type": data.kind}]).to_csv(Path(folder) / "index.csv", index=False)
-        tasks = {name: DatasetTask(data=_NAME, learner=name, store=folder, axis="rows") for name in learners}
-        return [_row(what, tasks[name], config, i) for i, (what, name, config) in enumerate([*defaults, *chosen])]
+        for i in range(count):
+            [one] = advisor.recommend(1, results).ranked
+            todo = [(f"{i + 1}. {one.learner}", one)]
+            if one.learner not in tasks:
+                tasks[one.learner] = DatasetTask(data=_NAME, learner=one.learner, store=folder, axis="rows")
+                default = packaged_space(find_learner(one.learner).spaces[data.kind]).default()
+                if default != one.config:
+                    todo.insert(0, (f"default {one.learner}", replace(one, config=default)))
+            for what, tried in todo:
+                rows.append(_row(what, tasks[one.learner], tried.config, len(rows)))
+                results.append((tried, rows[-1]["validation"]))
+    return rows, results
 
 
 def _row(what: str, task: DatasetTask, config: Config, number: int) -> dict[str, Any]:

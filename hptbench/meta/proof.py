@@ -16,7 +16,8 @@ import numpy as np
 from hptbench.errors import UserError
 from hptbench.meta._likeness import NEAR, unlikeness
 from hptbench.meta._recommender import Recommender
-from hptbench.meta.auto import choose, curve
+from hptbench.meta.adaptive import Adaptive
+from hptbench.meta.auto import Auto, choose, curve
 from hptbench.meta.average_rank import AverageRank
 from hptbench.meta.default import Default
 from hptbench.meta.forest import Forest
@@ -37,6 +38,8 @@ RANDOM = "random"
 """Random search of the table's configurations: its expectation, without drawing."""
 RANDOM_COUNTS = (*COUNTS, 64)
 AUTO = "auto"
+ADAPTIVE = "adaptive"
+"""auto, each recommendation made when the validation losses of those before it are known."""
 RECOMMENDERS: Mapping[str, Recommender] = {
     "default": Default(),
     "random_portfolio": RandomPortfolio(),
@@ -54,7 +57,7 @@ def prove(
     pasts: Mapping[Key, Past], recommenders: Mapping[str, Recommender], tell: Callable[[str], None] = lambda _: None
 ) -> pd.DataFrame:
     """A row per learner, kind, data set, recommender and count: ``loss`` (normalised) and ``test`` (in the metric's own
-    unit), ``members`` (of auto) and ``excluded`` (near-duplicates).
+    unit), ``members`` (of auto and adaptive) and ``excluded`` (near-duplicates).
 
     ``auto`` chooses its members anew for each family, from what the others say of all learners of the kind. ``tell`` is
     called with each family. UserError without two families."""
@@ -73,8 +76,8 @@ def prove(
             for past, (rest, excluded) in zip(of_kind, rests, strict=True):
                 given = {"learner": past.learner, "kind": kind, "family": family, "excluded": excluded}
                 for i in np.flatnonzero(past.families == family):
-                    for one in _on(past, int(i), rest, {**recommenders, AUTO: chosen}):
-                        members = "+".join(chosen.members) if one["recommender"] == AUTO else ""
+                    for one in _on(past, int(i), rest, recommenders, chosen):
+                        members = "+".join(chosen.members) if one["recommender"] in (AUTO, ADAPTIVE) else ""
                         rows.append({**given, **one, "members": members})
     return pd.DataFrame(rows)
 
@@ -86,12 +89,13 @@ def rest_of(past: Past, family: str) -> tuple[Past, int]:
     return rest.take(~near), int(near.sum())
 
 
-def _on(past: Past, i: int, rest: Past, recommenders: Mapping[str, Recommender]) -> list[dict[str, Any]]:
-    validation, test = past.validation[i], past.test[i]
+def _on(past: Past, i: int, rest: Past, recommenders: Mapping[str, Recommender], auto: Auto) -> list[dict[str, Any]]:
+    validation, test, x = past.validation[i], past.test[i], past.features[i]
     normalised = relative(past.test)[i]
+    orders = {name: one.order(rest, x, max(COUNTS)) for name, one in {**recommenders, AUTO: auto}.items()}
+    orders[ADAPTIVE] = Adaptive().replay(rest, auto, x, validation, max(COUNTS))
     rows = []
-    for name, recommender in recommenders.items():
-        order = recommender.order(rest, past.features[i], max(COUNTS))
+    for name, order in orders.items():
         parts = [curve(order, validation, losses, COUNTS) for losses in (normalised, test)]
         rows += [_row(past, i, name, k, *pair) for k, *pair in zip(COUNTS, *parts, strict=True)]
     counts = [k for k in RANDOM_COUNTS if k <= len(validation)]

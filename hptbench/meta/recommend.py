@@ -6,13 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.learners import TaskType
 from hptbench.meta._recommender import ordered
+from hptbench.meta.adaptive import Adaptive, adapted
 from hptbench.meta.advice import CONFIGS, Gain, Reason, advise, gains, reasons
 from hptbench.meta.artefact import Trained, load
 from hptbench.meta.code import code
@@ -39,6 +40,10 @@ class Ranked:
     """What is to be expected of it against the learner's default."""
     code: str
     """Ready to paste: from ``X`` and ``y`` to a fitted ``model``."""
+
+
+Result: TypeAlias = tuple[Ranked, float]
+"""What was tried, and its validation loss."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,19 @@ class Recommendation:
 
 
 def recommend(
-    X: pd.DataFrame | Floats, y: Sequence[Any], learner: str | None = None, n: int = CONFIGS, kind: str | None = None
+    X: pd.DataFrame | Floats,
+    y: Sequence[Any],
+    learner: str | None = None,
+    n: int = CONFIGS,
+    kind: str | None = None,
+    results: Sequence[Result] = (),
 ) -> Recommendation:
     """The ``n`` configurations to try first on a data set, of one learner, or of whichever are expected to do best.
 
     ``X``: a data frame or an array (rows, columns); ``y``: the target, (rows,). ``kind``: classification or regression;
-    None: what the target looks like. Takes a few seconds on any data set; nothing is sent anywhere. UserError, in one
-    sentence, for data sets that nothing can be said about."""
+    None: what the target looks like. ``results``: those of ``ranked`` that have been tried, with their validation
+    losses, +inf for failures; what is recommended next follows them and is none of them. Takes a few seconds on any
+    data set; nothing is sent anywhere. UserError, in one sentence, for data sets that nothing can be said about."""
     import pandas as pd
 
     frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
@@ -92,37 +103,73 @@ def recommend(
     target = np.asarray(y)
     if target.ndim != 1 or len(target) != len(frame):
         raise UserError(f"expected as many targets as rows, ({len(frame)},), got {target.shape}")
-    return recommended(cleaned(frame.assign(**{name: target}), name, kind), learner, n)
+    return Advisor(cleaned(frame.assign(**{name: target}), name, kind), learner).recommend(n, results)
 
 
-def recommended(data: Cleaned, learner: str | None, n: int, trained: Trained | None = None) -> Recommendation:
-    """See :func:`recommend`."""
-    if not 1 <= n <= MOST:
-        raise UserError(f"expected 1 to {MOST} configurations, got {n}")
-    trained = trained or load()
-    found = features(data.table)
-    pasts = [trained.past(learner, data.kind)] if learner else _comparable(trained, data.kind)
-    past, place = joined(pasts)
-    x = np.array([found.values.get(name, math.nan) for name in past.names])
-    auto = trained.autos[data.kind]
-    weights = auto.weights(past, x)
-    own = {one.learner: auto.weights(one, x) for one in pasts}
-    expected = [gains(pasts[i], own[pasts[i].learner], c) for i, c in place]
-    # among several learners, a complement that its learner's own default would beat is none
-    worth = None if learner else np.array([gain.middle >= 0 for gain in expected])
-    ranked = []
-    for i in ordered(past.losses, weights, n, worth):
-        one, c, gain = pasts[place[i][0]], place[i][1], expected[i]
-        ranked.append(Ranked(one.learner, one.configs[c], gain, code(one.learner, one.configs[c], data.table)))
-    positive = np.maximum(weights, 0) / np.maximum(weights, 0).sum()
-    near = np.argsort(-positive, kind="stable")[:_NEAREST]
-    used = list(dict.fromkeys(one.learner for one in ranked))
-    notes = (*data.notes, *_lacking(found, past))
-    return Recommendation(
-        data.kind, past.metric, (len(data.table), data.table.X.shape[1]), tuple(ranked),
-        {past.data[i]: float(positive[i]) for i in near}, tuple(reasons(past, x)), notes,
-        {name: advise(trained.past(name, data.kind), auto, x, n) for name in used},
-    )  # fmt: skip
+class Advisor:
+    """What can be recommended for a data set, of one learner or of several: see :func:`recommend`."""
+
+    def __init__(self, data: Cleaned, learner: str | None = None, trained: Trained | None = None) -> None:
+        self.data, self._learner, self._trained = data, learner, trained or load()
+        self._found = features(data.table)
+        pasts = [self._trained.past(learner, data.kind)] if learner else _comparable(self._trained, data.kind)
+        self._past, self._place = joined(pasts)
+        self._pasts, self._auto = pasts, self._trained.autos[data.kind]
+        self._x = np.array([self._found.values.get(name, math.nan) for name in self._past.names])
+        self._weights = self._auto.weights(self._past, self._x)
+        self._own = [self._auto.weights(one, self._x) for one in pasts]
+
+    def recommend(self, n: int, results: Sequence[Result] = ()) -> Recommendation:
+        """The ``n`` configurations to try next when the ``results`` are known."""
+        if not 1 <= n <= MOST:
+            raise UserError(f"expected 1 to {MOST} configurations, got {n}")
+        pasts, place, past, x = self._pasts, self._place, self._past, self._x
+        tried, losses = [self._number(one) for one, _ in results], [_loss(loss) for _, loss in results]
+        if len(set(tried)) < len(tried):
+            raise UserError("expected one result of each configuration, got two of one")
+        strength = Adaptive().strength
+        weights = adapted(past, self._weights, tried, losses, strength)
+        own = []
+        for i, one in enumerate(pasts):
+            its = [k for k, c in enumerate(tried) if place[c][0] == i]
+            known = [place[tried[k]][1] for k in its], [losses[k] for k in its]
+            own.append(adapted(one, self._own[i], *known, strength))
+        expected = [gains(pasts[i], own[i], c) for i, c in place]
+        # among several learners, a complement that its learner's own default would beat is none
+        worth = None if self._learner else np.array([gain.middle >= 0 for gain in expected])
+        order = ordered(past.losses, weights, n + len(tried), worth, np.array(tried, np.intp))[len(tried) :]
+        if not len(order):
+            raise UserError(f"expected a configuration that was not tried yet, got results of all {len(tried)}")
+        ranked = []
+        for i in order:
+            one, c, gain = pasts[place[i][0]], place[i][1], expected[i]
+            ranked.append(Ranked(one.learner, one.configs[c], gain, code(one.learner, one.configs[c], self.data.table)))
+        positive = np.maximum(weights, 0) / np.maximum(weights, 0).sum()
+        near = np.argsort(-positive, kind="stable")[:_NEAREST]
+        used = list(dict.fromkeys(one.learner for one in ranked))
+        data = self.data
+        return Recommendation(
+            data.kind, past.metric, (len(data.table), data.table.X.shape[1]), tuple(ranked),
+            {past.data[i]: float(positive[i]) for i in near}, tuple(reasons(past, x)),
+            (*data.notes, *_lacking(self._found, past)),
+            {name: advise(self._trained.past(name, data.kind), self._auto, x, n) for name in used},
+        )  # fmt: skip
+
+    def _number(self, one: Ranked) -> int:
+        """Of a configuration among all that may be recommended."""
+        for number, (i, c) in enumerate(self._place):
+            past = self._pasts[i]
+            if past.learner == one.learner and past.configs[c] == one.config:
+                return number
+        raise UserError(
+            f"expected results of configurations that were recommended, got one of {one.learner} {dict(one.config)}"
+        )
+
+
+def _loss(loss: float) -> float:
+    if math.isnan(loss):
+        raise UserError("expected losses of results to be numbers, or inf for failures, got nan")
+    return float(loss)
 
 
 def _comparable(trained: Trained, kind: TaskType) -> list[Past]:

@@ -126,6 +126,8 @@ def page(rows: pd.DataFrame, ablated: pd.DataFrame, command: str) -> str:
         "- **auto** chose its members within the past: "
         + ", ".join(f"{name} {n} times" for name, n in members.items())
         + ".",
+        "- **adaptive**: auto, each recommendation made when the validation losses of those before it are known, as "
+        "with `recommend evaluate=k`.",
         "- **Settings** of the recommenders (sharpness, noise, trees, number of complements) were chosen in trial runs "
         "on the project's own table: on it, the figures of `similar`, `process`, `forest` and `auto` are somewhat "
         "optimistic.",

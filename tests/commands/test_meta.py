@@ -88,7 +88,7 @@ def test_methods_begin_with_recommendations(capsys: pytest.CaptureFixture[str]) 
     assert len(pd.read_parquet("results/s/runs.parquet").query("method == 'sobol'")) == 2  # another run
 
 
-@pytest.mark.parametrize("name", ["rgpe", "quantile_transfer", "bounding_box"])
+@pytest.mark.parametrize("name", ["ablr", "rgpe", "quantile_transfer", "bounding_box"])
 def test_transfer_methods_learn_from_the_advice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["suite=surrogate", "suite.instances=[{data: vehicle, learner: knn}]", "plot=false", *QUICK[1:], "study=s"]
     assert dispatch([f"+method={name}", "meta=auto", *words]) == 0

@@ -17,7 +17,7 @@ from hptbench.errors import UserError
 from hptbench.learners import find_learner
 from hptbench.meta.evaluate import evaluate
 from hptbench.meta.frames import cleaned
-from hptbench.meta.recommend import recommended
+from hptbench.meta.recommend import Advisor
 from hptbench.spacefile import packaged_space
 
 
@@ -85,8 +85,8 @@ def test_wrong_wishes_are_refused() -> None:
 
 
 def test_what_is_recommended_can_be_tried() -> None:
-    data = cleaned(frame(), "y")
-    scores = evaluate(data, recommended(data, "decision_tree", 3), 2)
+    scores, results = evaluate(Advisor(cleaned(frame(), "y"), "decision_tree"), 2)
+    assert [loss for _, loss in results] == [one["validation"] for one in scores]
     assert [one["what"] for one in scores] == ["default decision_tree", "1. decision_tree", "2. decision_tree"]
     assert min(one["test"] for one in scores[1:]) < scores[0]["test"]  # its default's log loss is bad
 
@@ -96,6 +96,7 @@ def test_the_command_prints_what_one_can_paste(tmp_path: Path, capsys: pytest.Ca
     assert main([f"data={tmp_path / 'd.csv'}", "target=y", "learner=knn", "budget=3"]) == 0
     text = capsys.readouterr().out
     assert "  3. knn {" in text
+    assert "To tune knn with 3 evaluations: gp (no evidence: published results are of 10 to 100 evaluations" in text
     assert "Most like these data sets" in text
     lines = text.partition("and y:\n\n")[2].splitlines()
     made = {"X": frame().drop(columns="y"), "y": frame()["y"]}
@@ -105,11 +106,20 @@ def test_the_command_prints_what_one_can_paste(tmp_path: Path, capsys: pytest.Ca
     found = json.loads(capsys.readouterr().out)
     assert len(found["ranked"]) == 2
     assert [one["what"] for one in found["evaluated"]] == ["default knn", "1. knn"]
+    assert found["then"]["config"] not in [one["config"] for one in found["evaluated"]]
+    assert found["method"]["evidence"] is False
+    assert main([f"data={tmp_path / 'd.csv'}", "target=y", "learner=knn", "budget=30", "evaluate=3"]) == 0
+    text = capsys.readouterr().out
+    assert "To tune knn with 30 evaluations: gp (after 25 evaluations it has the best mean rank" in text
+    assert " 25. knn {" in text
+    assert "  3. knn                     validation" in text
+    assert "These known, to try next: knn {" in text
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["data=x.csv", "target=y", "evaluate=99"], "at most 25, got 99"),
         (["data=x.csv"], "set target=COLUMN"),
         (["target=y"], "set data=FILE"),
         (["x.csv"], "expected settings such as"),

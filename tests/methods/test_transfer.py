@@ -14,11 +14,14 @@ from scipy.stats import mannwhitneyu
 from hptbench import registry
 from hptbench.errors import UserError
 from hptbench.methods._past import Past
-from hptbench.methods._surrogate import kept
+from hptbench.methods._surrogate import kept, transformed
+from hptbench.methods.ablr import ABLR, Belief
 from hptbench.methods.bounding_box import BoundingBox, box_of
 from hptbench.methods.quantile_transfer import Copula, QuantileTransfer, scores
 from hptbench.methods.rgpe import RGPE, Ensemble, misranked, ranking_weights
+from hptbench.models.embedding import Embedding
 from hptbench.models.gp import GP, Inputs, fit
+from hptbench.models.shared_features import SharedFeatures
 from hptbench.protocol import Advice, Budget, Clock, Job, Outcome, PastTask, Point, Problem, Status
 from hptbench.rng import entropy, stream
 from hptbench.simulate import simulate
@@ -26,7 +29,7 @@ from hptbench.space import Space
 from hptbench.spacefile import space_from_yaml
 from hptbench.testing.methods import drive, past_bowls
 
-LEARNING = {"rgpe": RGPE(), "quantile_transfer": QuantileTransfer(), "bounding_box": BoundingBox()}
+LEARNING = {"ablr": ABLR(), "rgpe": RGPE(), "quantile_transfer": QuantileTransfer(), "bounding_box": BoundingBox()}
 SPACE = space_from_yaml({name: {"type": "float", "lower": 0.0, "upper": 1.0} for name in "abcd"})
 
 
@@ -97,6 +100,7 @@ def test_without_past_tasks_it_says_what_to_do(name: str) -> None:
 @pytest.mark.parametrize(
     ("method", "wrong", "message"),
     [
+        (ABLR, {"width": 0}, "ablr.width >= 1"),
         (RGPE, {"draws": 0}, "rgpe.draws >= 1"),
         (QuantileTransfer, {"floor": 0.0}, "quantile_transfer.floor > 0"),
         (QuantileTransfer, {"trees": 1}, "quantile_transfer.trees >= 2"),
@@ -107,6 +111,29 @@ def test_without_past_tasks_it_says_what_to_do(name: str) -> None:
 def test_what_makes_no_sense_is_refused(method: Any, wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         method(**wrong)
+
+
+# ablr
+
+
+def test_features_are_the_same_whatever_way_round_losses_are() -> None:
+    """What is transferred are features: after three observations a past that is turned round says the same."""
+    u = SPACE.sample(np.random.default_rng(1), 6)
+    told = [report(c, float(v)) for c, v in zip(SPACE.decode(u), Shifted(1).loss(u), strict=True)]
+    found = []
+    for sign in (1, -1):
+        x, y = Embedding(SPACE)(u), sign * np.linspace(-1.0, 1.0, 6)
+        network = SharedFeatures(4, 1, np.random.default_rng(0), width=8)
+        network.train([(x, y)], 20)
+        found.append(network.features(x))
+    assert found[0] == pytest.approx(found[1])
+    problem = Problem(SPACE, ("loss",), None, Budget(max_jobs=99), advice=FAMILY)
+    search = ABLR(iterations=5, refine=2).begin(problem, np.random.default_rng(0))
+    search.tell(told[:2])
+    assert len(search._believed()._regressions) == 4
+    search.tell(told[2:])
+    [own] = search._believed()._regressions
+    assert own.y == pytest.approx(transformed(Shifted(1).loss(u)))
 
 
 # rgpe
@@ -124,13 +151,16 @@ def test_weights_are_shares_of_least_losses_and_bad_models_are_left_out() -> Non
     assert ranking_weights(losses).tolist() == [0.375, 0.375, 0.0, 0.25]
 
 
-def test_the_ensemble_s_gradients_are_its_slopes() -> None:
+def test_gradients_are_slopes() -> None:
     rng = np.random.default_rng(0)
     inputs = Inputs(np.arange(2), np.arange(0))
     gps = [fit(x := rng.random((8, 2)), np.sin(5 * x[:, 0]) + x[:, 1] * k, inputs) for k in (1.0, -1.0)]
     copula = Copula(gps[0], lambda x: (np.full(len(x), 0.7), np.full(len(x), 2.0)))  # type: ignore[arg-type]
     ensemble = Ensemble([*gps, gps[0]], np.array([0.75, 0.25, 0.0]))
-    for process in (ensemble, copula, ensemble.expecting(np.array([[0.9, 0.9]]))):
+    network = SharedFeatures(2, 2, rng, width=6)
+    belief = Belief(network, [network.regression(x := rng.random((4, 2)), x[:, k], k) for k in (0, 1)])
+    pending = np.array([[0.9, 0.9]])
+    for process in (ensemble, copula, ensemble.expecting(pending), belief, belief.expecting(pending)):
         at = np.array([[0.4, 0.6]])
         _, _, by_mean, by_variance = process.gradients(at)
         for part, slope in ((0, by_mean[0, 0]), (1, by_variance[0])):
