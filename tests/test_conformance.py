@@ -16,18 +16,32 @@ OWN = [name for name, cls in registry.methods().items() if not cls.traits.requir
 """Methods that wrap another library have tests of their own (tests/methods/test_peers.py)."""
 
 
-LONG = {"is_not_worse_than_random", "is_pure", "keeps_within_the_budget", "survives"}
-"""Checks that need many jobs."""
-ON_GP = {"ablr", "ehvi", "hebo", "parego", "pibo", "quantile_transfer", "rgpe", "turbo"}
-"""Think tens of milliseconds about each job, with the model of ``gp`` or a network, and have tests of their own against
-random search or ``gp``: the long checks of them are marked slow."""
+SHORT = {"is_a_frozen_recipe", "proposes_plain_values_in_the_space", "is_pure", "refuses_what_it_cannot_do"}
+"""Of methods that think long, the fast tests have these alone: proposals lie in the space, and a run repeats itself
+without clock and global random state."""
+AS_GP = {
+    "ablr", "bananas", "bore", "bounding_box", "curve_prior", "dyhpo", "ehvi", "freeze_thaw", "hebo", "on_rungs", "parego",
+    "pibo", "quantile_transfer", "turbo",
+}  # fmt: skip
+"""Think tens of milliseconds about each job. ``gp``, ``rf``, ``mobster`` (on rungs) and ``rgpe`` (from past tasks)
+stand for them in the fast tests."""
+COMPARED = {"gp", "rf"}
+"""Are far better than random search in tests of their own."""
+AS_HYPERBAND = {"asha_stopping", "median_stopping", "moasha", "pasha", "pbt", "priorband"}
+"""Do many jobs for each full evaluation. ``successive_halving``, ``hyperband``, ``asha`` and ``bohb`` stand for them
+where random search is compared with."""
 
 
 def _case(name: str, check: Callable[[Method], None]) -> Any:
-    costly = check.__name__ == "is_not_worse_than_random" and registry.methods()[name].traits.costly
-    slow = costly or (name in ON_GP and check.__name__ in LONG)
+    compares = check.__name__ == "is_not_worse_than_random"
+    slow = compares and (name in COMPARED | AS_HYPERBAND or registry.methods()[name].traits.costly)
+    slow = slow or (name in AS_GP and check.__name__ not in SHORT)
     marks = [pytest.mark.slow] if slow else []
     return pytest.param(name, check, id=f"{name}-{check.__name__}", marks=marks)
+
+
+def test_methods_with_fewer_fast_checks_are_there() -> None:
+    assert set(OWN) >= AS_GP | COMPARED | AS_HYPERBAND
 
 
 @pytest.mark.parametrize(("name", "check"), [_case(name, check) for name in OWN for check in METHOD_CHECKS])

@@ -108,7 +108,7 @@ def test_the_experiment_and_the_suite_are_what_they_say() -> None:
 
     from hptbench.registry import add_to_hydra
 
-    add_to_hydra()
+    add_to_hydra(spaces=False)
     with initialize_config_dir(str(conf_dir()), version_base=None):
         cfg = compose("config", overrides=["+experiment=drifting", "executor=serial"])
     methods = {label: instantiate(node) for label, node in cfg.method.items()}
@@ -126,26 +126,28 @@ def test_the_experiment_and_the_suite_are_what_they_say() -> None:
 # the promise: same command, same result
 
 
-def plans(study: Path, workers: int) -> list[Plan]:
+def plans(study: Path) -> list[Plan]:
+    """With one worker and with four."""
     task = DriftingTask("logistic", "sea", "abrupt", blocks=4, block_rows=30, window=2)
     methods = {"warm": Retune(carry=2), "cold": Retune("sobol", warm=False), "once": Retune(until=1)}
     budget, clock = Budget(max_full_evals=10), Clock.UNITS
-    return [Plan(task, k, m, 0, budget, workers, clock, Limits(), study) for k, m in methods.items()]
+    return [
+        Plan(task, k, m, 0, budget, workers, clock, Limits(), study) for workers in (1, 4) for k, m in methods.items()
+    ]
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_all_executors_give_the_same_and_so_does_a_run_that_was_cut(tmp_path: Path, workers: int) -> None:
+def test_all_executors_give_the_same_and_so_does_a_run_that_was_cut(tmp_path: Path) -> None:
     executors: list[Executor] = [Serial(), Processes(2), Lockstep()]
     for i, executor in enumerate(executors):
-        assert do(executor, plans(tmp_path / str(i), workers)) == []
+        assert do(executor, plans(tmp_path / str(i))) == []
     first = repeatable(tmp_path / "0")
-    assert first[1]["full_evals"].tolist() == pytest.approx([10.0] * 3)
-    for plan in plans(tmp_path / "2", workers):
+    assert first[1]["full_evals"].tolist() == pytest.approx([10.0] * 6)
+    for plan in plans(tmp_path / "2"):
         journal = plan.folder / "journal.jsonl"
         data = journal.read_bytes()
         journal.write_bytes(data[: len(data) // 2])
         (plan.folder / "run.json").unlink()
-    assert do(Serial(), plans(tmp_path / "2", workers)) == []
+    assert do(Serial(), plans(tmp_path / "2")) == []
     for i in (1, 2):
         for left, right in zip(first, repeatable(tmp_path / str(i)), strict=True):
             pd.testing.assert_frame_equal(left, right, check_exact=True)

@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from hptbench import suites
+from hptbench.commands.shell import names_spaces
 from hptbench.errors import UserError
 from hptbench.paths import conf_dir
 from hptbench.protocol import Job, Proposal, Status
@@ -20,8 +21,9 @@ from hptbench.rng import entropy
 from hptbench.spacefile import packaged_space
 
 
-def composed(suite: str, *overrides: str, spaces: bool = True) -> list[Any]:
-    add_to_hydra(spaces)
+def composed(suite: str, *overrides: str, spaces: bool | None = None) -> list[Any]:
+    """The suite's tasks; the spaces are in the configuration if an override names one, as on the command line."""
+    add_to_hydra(names_spaces(overrides) if spaces is None else spaces)
     with initialize_config_dir(str(conf_dir()), version_base=None):
         config = compose(overrides=[f"+suite={suite}", "+space=all", *overrides])
     return list(instantiate(config.suite))
@@ -44,7 +46,7 @@ def test_a_bound_has_an_address_on_the_command_line() -> None:
 
 @pytest.mark.parametrize("suite", ["embedded", "smoke", "pipeline", "drifting", "forecasting", "recommender"])
 def test_tasks_are_the_same_whether_or_not_the_spaces_are_in_the_configuration(suite: str) -> None:
-    there, left_out = composed(suite), composed(suite, spaces=False)
+    there, left_out = composed(suite, spaces=True), composed(suite, spaces=False)
     assert [(t.name, t.identity(), t.space) for t in there] == [(t.name, t.identity(), t.space) for t in left_out]
 
 

@@ -39,7 +39,14 @@ def best_of_random(task: object, jobs: int) -> float:
     return min(regret(found(RandomSearch(), task, seed, jobs)[1], task) for seed in range(10))
 
 
-@pytest.mark.parametrize(("task", "jobs"), [(DTLZ2, 45), (MIXED, 30), (MultiobjectiveTask("dtlz2", 4, 3), 35)])
+@pytest.mark.parametrize(
+    ("task", "jobs"),
+    [
+        (DTLZ2, 45),
+        pytest.param(MIXED, 30, marks=pytest.mark.slow),
+        pytest.param(MultiobjectiveTask("dtlz2", 4, 3), 35, marks=pytest.mark.slow),
+    ],
+)
 def test_it_is_far_better_than_random_search(task: object, jobs: int) -> None:
     assert regret(found(EHVI(), task, 0, jobs)[1], task) < 0.7 * best_of_random(task, jobs)
 

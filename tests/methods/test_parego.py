@@ -34,7 +34,7 @@ def best_of_random(jobs: int, m: int = 2) -> float:
     return min(found(RandomSearch(), seed, jobs, m=m)[2] for seed in range(10))
 
 
-@pytest.mark.parametrize(("m", "jobs"), [(2, 45), (4, 60)])
+@pytest.mark.parametrize(("m", "jobs"), [(2, 45), pytest.param(4, 60, marks=pytest.mark.slow)])
 def test_it_is_far_better_than_random_search(m: int, jobs: int) -> None:
     assert found(ParEGO(), 0, jobs, m=m)[2] < 0.7 * best_of_random(jobs, m)
 
