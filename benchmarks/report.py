@@ -64,6 +64,7 @@ def write(folder: Path, jobs: int, tasks: int = TASKS) -> None:
                     "simulation": "{}", "task_identity": "{}", "space": json.dumps(space), "jobs": n, "failed": 0,
                     "full_evals": float(n), "wall": 1.0, "ask": 0.01, "tell": 0.01, "peak_memory": 100.0, "load": 0.5,
                     "device": "made up", "versions": "{}", "commit": None, "hypotheses": None,
+                    "licence": None, "advice": None, "budget_reason": None,
                 }  # fmt: skip
                 assert row.keys() == {column.name for column in RUNS}
                 (run / "run.json").write_text(json.dumps(row))

@@ -179,7 +179,7 @@ def _summary(made: Page) -> Iterable[str]:
         if c is not None:
             yield from _planned(c)
             score = f" Ranks: {c.scores.name}, over {len(c.units)} data set(s), seeds averaged first."
-        yield _table(*methods_table(made.data, said), f"Methods, the best first.{score}", swatch=True)
+        yield from _methods(made.data, said, score)
         if c is not None:
             yield from _tests(c)
         yield "<details><summary>Each task in numbers</summary>"
@@ -188,6 +188,19 @@ def _summary(made: Page) -> Iterable[str]:
         listed = "".join(f"<dt>{_text(what)}</dt><dd>{_text(value)}</dd>" for what, value in facts(made.data))
         yield f'<h2 id="compared">What was compared</h2><dl class="facts">{listed}</dl>'
     yield "</section>"
+
+
+def _methods(data: Data, said: Verdict, score: str) -> Iterable[str]:
+    """Those that began cold, and then the others."""
+    cold = "Methods that began cold" if data.warm else "Methods"
+    if len(data.warm) < len(data.methods):
+        yield _table(*methods_table(data, said), f"{cold}, the best first.{score}", swatch=True)
+    if data.warm:
+        words = (
+            "Warm-started methods, the best first, in the same ranks: what they knew before their runs is in no budget "
+            f"here. {'; '.join(f'{method}: {what}' for method, what in data.warm.items())}."
+        )
+        yield _table(*methods_table(data, said, warm=True), words, swatch=True)
 
 
 def _planned(c: Comparison) -> Iterable[str]:
