@@ -390,7 +390,7 @@ class Together(Protocol):
         ...
 
 
-COMPUTED = "no data set: computed"
+COMPUTED = "no data set, computed"
 """Licence of a task that needs nobody's data: a function, a generator, a simulation."""
 
 

@@ -257,13 +257,18 @@ def overtuned(jobs: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Overtuning]:
     high = dict(zip(single["task"], single["high"], strict=True))
     full = jobs[[*KEY, "job", "stop", "ended", "value", "test"]][jobs["task"].isin(list(high)) & usable(jobs)]
     full = full[full["stop"].to_numpy(float) >= full["task"].map(high).to_numpy(float)]
-    full = full.sort_values(["ended", "job"])
+    if full.empty:
+        return {}
+    run = full.groupby(KEY, sort=True).ngroup().to_numpy()  # a group at a time pandas takes three times as long
+    order = np.lexsort((full["job"], full["ended"], run))
+    starts = np.flatnonzero(np.diff(run[order], prepend=-1))
+    values, all_tests = (np.split(full[name].to_numpy(float)[order], starts[1:]) for name in ("value", "test"))
+    names = full[KEY[:3]].iloc[order[starts]].itertuples(index=False, name=None)
     references, tests = dict[tuple[str, int], float](), dict[str, list[tuple[tuple[str, int], Array]]]()
-    for (task, method, seed, _), run in full.groupby(KEY, sort=True):
-        value, test = run["value"].to_numpy(float), run["test"].to_numpy(float)
+    for (task, method, seed), value, test in zip(names, values, all_tests, strict=True):
         best = np.minimum.accumulate(value)
         of_incumbents = test[np.append(True, best[1:] < best[:-1])]
-        key = (str(task), int(str(seed)))
+        key = (str(task), int(seed))
         if method == DEFAULT:
             references[key] = float(test[0])
         elif np.isfinite(of_incumbents).all():

@@ -108,7 +108,7 @@ def test_comparison_and_report_have_a_block_of_their_own(study: Path, capsys: py
     assert methods["random"]["began"] == "cold"
     assert methods["told"]["began"].startswith("advice learnt from")
     text = render(page("warm", Data(found)))
-    cold, _, warm = text.partition("Warm-started methods, the best first")
+    cold, _, warm = text.partition("Warm-started: what they knew")
     assert 'data-swatch="random"' in cold
     assert 'data-swatch="told"' in warm
     assert 'data-swatch="told"' not in cold
@@ -123,7 +123,7 @@ def test_the_checklist_is_answered_by_what_was_recorded(study: Path) -> None:
     [told] = [item for question, item in items.items() if question.startswith("Methods that began with knowledge")]
     assert told.answer == "partly"  # what was given by hand cost something, too
     [data] = [item for question, item in items.items() if "licences named" in question]
-    assert "no data set: computed: branin, hartmann3" in data.words
+    assert "no data set, computed: branin, hartmann3" in data.words
 
 
 def test_a_study_of_cold_methods_says_nothing_of_warm_ones(study: Path) -> None:
