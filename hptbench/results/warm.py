@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _METHODS = "hptbench.methods."
 TOLD: Mapping[str, str] = {
     f"{_METHODS}start_from.StartFrom": "configurations to begin with",
+    f"{_METHODS}ablr.ABLR": "past tasks",
     f"{_METHODS}bounding_box.BoundingBox": "past tasks",
     f"{_METHODS}quantile_transfer.QuantileTransfer": "past tasks",
     f"{_METHODS}rgpe.RGPE": "past tasks",
