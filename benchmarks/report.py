@@ -48,7 +48,8 @@ def write(folder: Path, jobs: int, tasks: int = TASKS) -> None:
                     key | {
                         "job": i, "trial": i, "source": None, "start": 0.0, "stop": 1.0, "trained": None, "units": 1.0,
                         "units_from_zero": 1.0, "began": float(i), "ended": i + 1.0, "worker": 0, "cost": 1.0,
-                        "cpu": None, "memory": None, "energy": None, "status": "ok", "message": "", "value": value[i],
+                        "cpu": None, "memory": None, "energy": None, "gpu": None,
+                        "gpu_energy": None, "status": "ok", "message": "", "value": value[i],
                         "values": [value[i]], "constraints": [], "test": value[i] * rng.normal(1, 0.02),
                         "hidden": "{}", "config": json.dumps({f"p{j}": x[i, j] for j in range(PARAMETERS)}),
                         "note": "{}",
@@ -64,6 +65,7 @@ def write(folder: Path, jobs: int, tasks: int = TASKS) -> None:
                     "simulation": "{}", "task_identity": "{}", "space": json.dumps(space), "jobs": n, "failed": 0,
                     "full_evals": float(n), "wall": 1.0, "ask": 0.01, "tell": 0.01, "peak_memory": 100.0, "load": 0.5,
                     "device": "made up", "versions": "{}", "commit": None, "hypotheses": None,
+                    "licence": None, "advice": None, "budget_reason": None, "states": None,
                 }  # fmt: skip
                 assert row.keys() == {column.name for column in RUNS}
                 (run / "run.json").write_text(json.dumps(row))

@@ -56,7 +56,7 @@ Settings (name=value; + adds what the configuration does not name):
   simulation.spread=0   how unequal simulated workers are: standard deviation of their log slowness
   budget=small          tiny (5 full evaluations), small (20), large (100); or each limit:
   budget.max_full_evals=20 budget.max_jobs=null budget.max_time=null budget.cpu_hours=null budget.energy_kwh=null
-                        a run ends at the first limit reached
+                        a run ends at the first limit reached; budget.reason='…': why so long, in your words
   executor=processes    processes (one run per core), serial, lockstep (batched), live (real time), and on a
                         Ray cluster ray and ray_live: executor.address=auto; docs/CLUSTER.md
   clock=auto            units (time in full evaluations), cost (seconds), auto

@@ -390,6 +390,20 @@ class Together(Protocol):
         ...
 
 
+COMPUTED = "no data set, computed"
+"""Licence of a task that needs nobody's data: a function, a generator, a simulation."""
+
+
+@runtime_checkable
+class HasLicence(Protocol):
+    """A task that knows under which licence its data are; no part of its identity, as it changes no outcome."""
+
+    @property
+    def licence(self) -> str | None:
+        """As the data's source states it, or COMPUTED. None: it states none."""
+        ...
+
+
 @runtime_checkable
 class HasFront(Protocol):
     """A task of several objectives that may know their true front; what has none is scaled by a study's results."""

@@ -25,7 +25,6 @@ from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.identity import as_json, class_of, digest, encoded, provenance
 from hptbench.journal import Journal, journaled
-from hptbench.ledger import units
 from hptbench.live import live
 from hptbench.protocol import (
     Advice,
@@ -33,6 +32,7 @@ from hptbench.protocol import (
     Clock,
     GoesOn,
     HasFront,
+    HasLicence,
     Job,
     Method,
     Outcome,
@@ -46,6 +46,7 @@ from hptbench.protocol import (
     Traits,
 )
 from hptbench.results.registered import registered
+from hptbench.results.rows import advice_row, job_row
 from hptbench.results.schema import JOBS, RUNS, table
 from hptbench.simulate import PLAIN, Run, Simulation, simulate
 from hptbench.states import States
@@ -74,6 +75,10 @@ class Plan:
     simulation: Simulation = PLAIN
     advice: Advice = field(default_factory=Advice)
     """From meta-learning, for the method."""
+    learnt_from: int = 0
+    """Trainings on other tasks that the advice was learnt from."""
+    budget_reason: str | None = None
+    """Why the budget is as large as it is, in the author's words."""
 
     @property
     def problem(self) -> Problem:
@@ -333,11 +338,12 @@ def _finish(
 
     key: dict[str, Any] = {"task": plan.task.name, "method": plan.label, "seed": plan.seed, "run": plan.id}
     high = plan.task.fidelity.high if plan.task.fidelity else 1.0
-    rows = [key | _job_row(record, high) for record in records]
+    rows = [key | job_row(record, high) for record in records]
     write_whole(plan.folder / "jobs.parquet", lambda path: pq.write_table(table(JOBS, rows), path, compression="zstd"))
     front = plan.task.front if isinstance(plan.task, HasFront) else None
     row: dict[str, Any] = key | {
         "unit": plan.task.unit,
+        "licence": plan.task.licence if isinstance(plan.task, HasLicence) else None,
         "version": plan.task.version,
         "objective": plan.task.objectives[0],
         "objectives": list(plan.task.objectives),
@@ -350,7 +356,9 @@ def _finish(
         "method_class": class_of(plan.method),
         "hyperparameters": as_json(plan.hyperparameters),
         "provenance": provenance(plan.method),
+        "advice": advice_row(plan.advice, plan.learnt_from),
         "budget": as_json(plan.protocol["budget"]),
+        "budget_reason": plan.budget_reason,
         "workers": plan.workers,
         "clock": str(plan.protocol["clock"]),
         "limits": as_json(plan.protocol["limits"]),
@@ -373,37 +381,3 @@ def _finish(
     }
     table(RUNS, [row])  # or the study could never be collected again
     write_whole(plan.folder / "run.json", lambda path: path.write_text(as_json(row) + "\n", encoding="utf-8"))
-
-
-def _job_row(record: Record, high: float) -> dict[str, Any]:
-    job, outcome = record.job, record.outcome
-    ok = outcome.status is Status.OK
-    last = outcome.curve[-1] if ok else None
-    return {
-        "job": job.id,
-        "trial": job.trial,
-        "source": job.proposal.source,
-        "start": job.start,
-        "stop": job.stop,
-        "trained": outcome.trained,
-        "units": units(job, outcome.trained, high),
-        "units_from_zero": (job.stop if outcome.trained is None else outcome.trained) / high,
-        "began": record.began,
-        "ended": record.ended,
-        "worker": record.worker,
-        "cost": outcome.cost,
-        "cpu": outcome.cpu,
-        "memory": outcome.memory,
-        "energy": outcome.energy,
-        "gpu": outcome.gpu,
-        "gpu_energy": outcome.gpu_energy,
-        "status": str(outcome.status),
-        "message": outcome.message,
-        "value": last.values[0] if last else None,
-        "values": list(last.values) if last else None,
-        "constraints": list(last.constraints) if last else None,
-        "test": outcome.hidden.get("test") if ok else None,
-        "hidden": as_json(dict(outcome.hidden)),
-        "config": as_json(dict(job.proposal.config)),
-        "note": as_json(dict(job.proposal.note)),
-    }

@@ -8,7 +8,8 @@ from hptbench import registry
 from hptbench.errors import UserError
 from hptbench.protocol import Advice, Method, Task
 
-NO_ADVICE = Advice()
+NO_ADVICE: tuple[Advice, int] = (Advice(), 0)
+"""An advice, and how many trainings it was learnt from."""
 
 
 def started(label: str, method: Method) -> Method:
@@ -25,8 +26,9 @@ def started(label: str, method: Method) -> Method:
     return warm
 
 
-def advice_of(task: Task) -> Advice:
-    """What the recommender that comes with the package says of a task, without the task's own family."""
+def advice_of(task: Task) -> tuple[Advice, int]:
+    """What the recommender that comes with the package says of a task, without the task's own family; and from how many
+    trainings it was learnt."""
     from hptbench.meta.tasks import advice_for
 
     return advice_for(task)

@@ -27,6 +27,7 @@ def formatted(c: Comparison, form: str, study: str, command: str) -> str:
 def _json(c: Comparison, study: str, command: str) -> str:
     methods = {
         m: {
+            "began": c.warm.get(m, "cold"),
             "mean_rank": c.ranks[i], "aggregate": c.aggregates.estimate[i], "low": c.aggregates.low[i],
             "high": c.aggregates.high[i], "overtuning": c.overtuning.get(m),
         }
@@ -46,7 +47,7 @@ def _json(c: Comparison, study: str, command: str) -> str:
         "study": study, "command": command, "score": c.scores.name, "units": c.units, "seeds": c.seeds,
         "scores": {m: c.scores.matrix[m].to_numpy() for m in c.methods},
         "dropped": c.scores.dropped, "filled": c.scores.filled, "unequal": c.unequal,
-        "where": c.where,
+        "where": c.where, "budgets": [json.loads(text) for text in c.budgets], "budget_reasons": c.reasons,
         "registered": c.registration and {"when": c.registration.when, "sha": c.registration.sha},
         "hypotheses": [dataclasses.asdict(tested) for tested in c.hypotheses],
         "exploratory": {
@@ -56,7 +57,7 @@ def _json(c: Comparison, study: str, command: str) -> str:
             "seed_effect": c.seed_effect, "informative_units": c.informative,
         },
         "sentences": {
-            "warnings": conclusions.warnings(c), "planned": conclusions.planned(c),
+            "horizon": conclusions.horizon(c), "warnings": conclusions.warnings(c), "planned": conclusions.planned(c),
             "exploratory": conclusions.explored(c), "overtuning": conclusions.overtuned(c),
             "power": conclusions.power(c),
         },
@@ -78,7 +79,14 @@ def _plain(value: Any) -> Any:
 
 
 def _markdown(c: Comparison, study: str, command: str) -> str:
-    lines = [f"# {study}: {len(c.methods)} methods on {len(c.units)} data set(s)", "", f"Made by `{command}`.", ""]
+    lines = [
+        f"# {study}: {len(c.methods)} methods on {len(c.units)} data set(s)",
+        "",
+        f"Made by `{command}`.",
+        "",
+        conclusions.horizon(c),
+        "",
+    ]
     lines += [f"**{warning}**\n" for warning in conclusions.warnings(c)]
     if c.registration:
         lines += [f"## Hypotheses registered on {c.registration.when} UTC ({c.registration.sha})", ""]
@@ -99,7 +107,14 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
 
 def _latex(c: Comparison, study: str, command: str) -> str:
     """Two tables for booktabs; hypotheses and warnings as comments above them."""
-    notes = [command, *conclusions.warnings(c), *conclusions.planned(c), *conclusions.explored(c), conclusions.power(c)]
+    notes = [
+        command,
+        conclusions.horizon(c),
+        *conclusions.warnings(c),
+        *conclusions.planned(c),
+        *conclusions.explored(c),
+        conclusions.power(c),
+    ]
     parts, label = [f"% {note}" for note in notes if note], re.sub("[^a-zA-Z0-9]+", "-", study)
     for name, (head, rows), text in (
         ("methods", conclusions.method_rows(c), conclusions.caption(c)),

@@ -128,7 +128,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     """All runs of the study that ``cfg`` describes, checked; nothing is written."""
     tasks: list[Task] = _made(cfg, "suite", list)
     check_names(tasks)
-    budget = Budget(**_plain(cfg.budget, "budget", Budget))
+    budget, reason = _budget(cfg.budget)
     limits = Limits(**_plain(cfg.limits, "limits", Limits))
     simulation = Simulation(**_plain(cfg.simulation, "simulation", Simulation, words=(MEASURED,)))
     if live and simulation != PLAIN:
@@ -146,10 +146,12 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
         advice = advice_of(task) if warm else NO_ADVICE
         for label, method in methods.items():
             plan = Plan(task, label, method, seeds[0], budget, cfg.workers, clock, limits, study, live, simulation)
-            plan = replace(plan, advice=advice if label in warm else NO_ADVICE)
+            told, trainings = advice if label in warm else NO_ADVICE
+            plan = replace(plan, advice=told, learnt_from=trainings, budget_reason=reason)
             if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
                 one = Budget(max_jobs=1)
                 plan = replace(plan, budget=one, workers=1, clock=Clock.UNITS, live=False, simulation=PLAIN)
+                plan = replace(plan, budget_reason=None)
             check_resources(plan.budget, task, plan.isolated)
             plan.simulation.check_clock(plan.clock)
             check_clock(plan.budget, Clock.COST if plan.live else plan.clock)
@@ -188,14 +190,24 @@ def _warm(cfg: DictConfig) -> set[str]:
     return {str(label) for label in cfg.get("method") or {}} - {DEFAULT} if cfg.meta == "auto" else set()
 
 
-def _plain(node: Any, name: str, cls: Any, words: Sequence[str] = ()) -> dict[str, Any]:
-    """The fields of ``cls`` that ``node`` sets: numbers, nulls or one of ``words``."""
+def _budget(node: Any) -> tuple[Budget, str | None]:
+    """The limits of a run, and why they are what they are: ``budget.reason``, no part of the protocol."""
+    reason = node.get("reason") if isinstance(node, DictConfig) else None
+    if reason is not None and not (isinstance(reason, str) and reason.strip()):
+        raise UserError(f"expected budget.reason to say in words why a run is as long as it is, got {reason!r}")
+    given = _plain(node, "budget", Budget, notes=("reason",))
+    return Budget(**given), " ".join(reason.split()) if reason else None
+
+
+def _plain(node: Any, name: str, cls: Any, words: Sequence[str] = (), notes: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of ``cls`` that ``node`` sets: numbers, nulls or one of ``words``; without its ``notes``."""
     values = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
     known = list(cls.__dataclass_fields__)
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UserError(f"expected {name} to map {', '.join(known)} to numbers, got {values!r}")
+    values = {key: value for key, value in values.items() if key not in notes}
     for key, value in values.items():
         if key not in known:
             raise unknown(f"setting of {name}", key, known)

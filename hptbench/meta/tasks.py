@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,15 @@ _SAME = {"breast_cancer": "wdbc", "diabetes": "diabetes_sklearn", "digits": "opt
 """scikit-learn's data sets under the names of the past."""
 
 
-def advice_for(task: Task, trained: Trained | None = None, n: int = CONFIGS) -> Advice:
+class Advised(NamedTuple):
+    """What the past says of a task."""
+
+    advice: Advice
+    trainings: int
+    """On other data sets that it was learnt from."""
+
+
+def advice_for(task: Task, trained: Trained | None = None, n: int = CONFIGS) -> Advised:
     """What the past says of a task of the families ``dataset``, ``openml``, ``evaluated`` or ``surrogate``.
 
     Left out of the past are the data set, its family (the store's index names it), and all families with a data set of
@@ -51,9 +60,11 @@ def advice_for(task: Task, trained: Trained | None = None, n: int = CONFIGS) -> 
             f"{task.name}"
         )
     rest = trained.without(relatives(trained, task, x, (task.learner, kind)))
+    known = rest.past(task.learner, kind)
+    trainings = len(known.data) * len(known.configs)
     if task.space == past.space:
-        return advise(rest.past(task.learner, kind), rest.autos[kind], x, n)
-    return _inside(advise(rest.past(task.learner, kind), rest.autos[kind], x, len(past.configs)), task.space, n)
+        return Advised(advise(known, rest.autos[kind], x, n), trainings)
+    return Advised(_inside(advise(known, rest.autos[kind], x, len(past.configs)), task.space, n), trainings)
 
 
 def relatives(

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hptbench.report.data import Data
-from hptbench.report.summary import complete, compute, verdict
+from hptbench.report.summary import complete, compute, licences, reasons, verdict
+from hptbench.results.conclusions import reason_words
 from hptbench.results.table import DEFAULT, RANDOM
 
 Answer = Literal["yes", "partly", "no", "author"]
@@ -104,9 +105,10 @@ def _experiments(data: Data) -> Iterator[Item]:
     yield Item("Tabular or surrogate benchmarks for depth?", *_cheap(data))
     yield Item(
         "Performance over time, and how the longest time was chosen?",
-        "author",
+        "yes" if (why := reasons(data)) else "author",
         f"Curves over the whole budget are in `report`; budget of a run: "
-        f"{'; '.join(sorted(runs['budget'].unique()))}. Why so long is for the author to say.",
+        f"{'; '.join(sorted(runs['budget'].unique()))}. "
+        + (reason_words(why) if why else "Why so long is for the author to say (`budget.reason`)."),
     )
     yield Item(
         "Total compute and kind of resources?",
@@ -171,7 +173,7 @@ def _claims(data: Data) -> Iterator[Item]:
     yield Item(
         "Creators of data, code and models cited, and their licences named?",
         "author",
-        f"Data sets or functions used: {', '.join(sorted(data.runs['unit'].unique()))}.",
+        f"Data sets or functions by licence, as their sources state it: {_licences(data)}. Say what you cite.",
     )
     yield Item("Consent of the people whose data are used, where it is needed?", "author", "Say how it was obtained.")
     yield Item("Personal or offensive content in the data?", "author", "Say whether there is any.")
@@ -179,6 +181,10 @@ def _claims(data: Data) -> Iterator[Item]:
     yield Item("What is new included, or its address given?", "author", "Give it.")
     yield Item("Crowds or human subjects: instructions, risks, pay?", "author", "Where there were any.")
     yield Item("Theory: all assumptions stated, all proofs given?", "author", "Where there is any.")
+
+
+def _licences(data: Data) -> str:
+    return "; ".join(f"{name}: {', '.join(units)}" for name, units in licences(data).items())
 
 
 def _nas_code(data: Data) -> Iterator[Item]:
@@ -265,6 +271,13 @@ def _pitfalls(data: Data) -> Iterator[Item]:
         + (f" ({', '.join(f'{status} {n}' for status, n in lost.items())})" if len(lost) else "")
         + "; they are told as infinitely bad, and charged what they took.",
     )
+    unpriced = [method for method, what in data.warm.items() if "not recorded" in what]
+    yield Item(
+        "Methods that began with knowledge of other tasks or of good configurations told apart, and its cost stated?",
+        "partly" if unpriced else "yes",
+        "No method did." if not data.warm else
+        f"A block of their own in `compare` and `report`: {'; '.join(f'{m}: {w}' for m, w in data.warm.items())}.",
+    )  # fmt: skip
     hidden = bool(jobs["test"].notna().any())
     yield Item(
         "Test data outside of all tuning?",

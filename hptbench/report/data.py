@@ -20,6 +20,7 @@ from hptbench.results.registered import registered
 from hptbench.results.regret import Axis, evaluations
 from hptbench.results.schema import KEY, Measure
 from hptbench.results.table import DEFAULT, Accounting, Anchor, Missing, final_table, per_run
+from hptbench.results.warm import warm_started
 from hptbench.space import Floats, Space, from_json
 from hptbench.stats.overtuning import Overtuning
 
@@ -168,6 +169,11 @@ class Data:
         if isinstance(self._comparison, str):
             return overtuned(*self._compared)
         return self._comparison.overtuning
+
+    @cached_property
+    def warm(self) -> Mapping[str, str]:
+        """Methods that did not begin cold -> with what they began."""
+        return warm_started(self.runs[self.runs["method"] != DEFAULT])
 
     @cached_property
     def ranked(self) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def _summary(made: Page) -> Iterable[str]:
         if c is not None:
             yield from _planned(c)
             score = f" Ranks: {c.scores.name}, over {len(c.units)} data set(s), seeds averaged first."
-        yield _table(*methods_table(made.data, said), f"Methods, the best first.{score}", swatch=True)
+        yield from _methods(made.data, said, score)
         if c is not None:
             yield from _tests(c)
         yield "<details><summary>Each task in numbers</summary>"
@@ -188,6 +188,19 @@ def _summary(made: Page) -> Iterable[str]:
         listed = "".join(f"<dt>{_text(what)}</dt><dd>{_text(value)}</dd>" for what, value in facts(made.data))
         yield f'<h2 id="compared">What was compared</h2><dl class="facts">{listed}</dl>'
     yield "</section>"
+
+
+def _methods(data: Data, said: Verdict, score: str) -> Iterable[str]:
+    """Those that began cold, and then the others."""
+    head, cold = methods_table(data, said)
+    words = f"Methods, the best first.{score}"
+    if not data.warm:
+        yield _table(head, cold, words, swatch=True)
+        return
+    knew = "; ".join(f"{method}: {what}" for method, what in data.warm.items())
+    began = f"Warm-started: what they knew before their runs is in no budget here ({knew})"
+    blocks = (("Began cold", cold), (began, methods_table(data, said, warm=True)[1]))
+    yield _table(head, [], f"{words} Ranks are over both blocks.", swatch=True, blocks=blocks)
 
 
 def _planned(c: Comparison) -> Iterable[str]:
@@ -250,16 +263,33 @@ def _trials(data: Data, rows: int) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, swatch: bool = False) -> str:
+def _table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    caption: str,
+    swatch: bool = False,
+    blocks: Sequence[tuple[str, Sequence[Sequence[str]]]] = (),
+) -> str:
+    """``blocks``: more rows, each under a heading; those without rows are left out."""
     heads = "".join(f'<th scope="col">{_text(name)}</th>' for name in head)
-    body = []
-    for row in rows:
-        first = f'<td class="first" data-swatch="{_text(row[0])}">' if swatch else "<td>"
-        body.append(f"<tr>{first}{_text(row[0])}</td>" + "".join(f"<td>{_text(v)}</td>" for v in row[1:]) + "</tr>")
+    bodies = [_rows(rows, swatch)] if rows else []
+    for heading, part in blocks:
+        if part:
+            over = f'<tr><th class="block" scope="rowgroup" colspan="{len(head)}">{_text(heading)}</th></tr>'
+            bodies.append(over + _rows(part, swatch))
+    body = "".join(f"<tbody>{lines}</tbody>" for lines in bodies)
     return (
         f'<p class="caption">{_text(caption)}</p><div class="wide"><table><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
+        f"{body}</table></div>"
     )
+
+
+def _rows(rows: Sequence[Sequence[str]], swatch: bool) -> str:
+    lines = []
+    for row in rows:
+        first = f'<td class="first" data-swatch="{_text(row[0])}">' if swatch else "<td>"
+        lines.append(f"<tr>{first}{_text(row[0])}</td>" + "".join(f"<td>{_text(v)}</td>" for v in row[1:]) + "</tr>")
+    return "".join(lines)
 
 
 def _note(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from hptbench.results.comparison import ALPHA, Comparison
 from hptbench.results.table import DEFAULT
 from hptbench.stats.power import units_needed
 
+NOT_STATED = "not stated"
 _UNKNOWN = "not known"
 
 
@@ -67,7 +67,8 @@ def _headline(found: Verdict, c: Comparison) -> str:
     methods = list(ranks)
     data_sets = _count(units, "data set")
     tied = [name for name in methods if name != best and math.isclose(ranks[name], ranks[best])]
-    whom = f"{best} (tied with {_some(tied)})" if tied else best
+    began = " (warm-started)" if best in c.warm else ""
+    whom = f"{best}{began}" + (f" (tied with {_some(tied)})" if tied else "")
     lead = f"{whom} has the best mean rank, {ranks[best]:.2f} of {len(methods)} methods over {data_sets}"
     others = [name for name in methods if name != best]
     if not beaten:
@@ -119,7 +120,8 @@ def facts(data: Data) -> list[tuple[str, str]]:
         ("Methods", f"{len(data.methods)}: {_some(data.methods, 24)}{reference}"),
         ("Tasks", f"{len(data.tasks)} of {units} (or functions): {_some(data.tasks)}"),
         ("Seeds", f"{len(seeds)}: {listed}; {same}"),
-        ("Budget of a run", " or ".join(_budget(text) for text in runs["budget"].unique()[:4])),
+        ("Budget of a run", f"{' or '.join(_budget(text) for text in runs['budget'].unique()[:4])}. "
+                            f"{conclusions.reason_words(reasons(data))}"),
         ("Workers, clock", time),
         ("Protocol", f"{one} ({', '.join(sorted(p[:8] for p in protocols_known)[:4])}"
                      f"{', …' if len(protocols_known) > 4 else ''}): equal task, space, splits, limits"
@@ -130,6 +132,7 @@ def facts(data: Data) -> list[tuple[str, str]]:
         ("Jobs", f"{len(data.jobs):,} in {len(data.runs):,} runs, {int((data.jobs['status'] != 'ok').sum()):,} failed"),
         ("Compute", compute(data)),
         ("Green", green(data)),
+        ("Licences of data", "; ".join(f"{name}: {_some(units)}" for name, units in licences(data).items())),
         ("Machine", "; ".join(sorted(data.runs["device"].dropna().unique())[:3]) or _UNKNOWN),
     ]  # fmt: skip
 
@@ -146,14 +149,21 @@ def _clock(clocks: str) -> str:
 
 
 def _budget(text: object) -> str:
-    if not isinstance(text, str):
-        return _UNKNOWN
-    words = {
-        "max_full_evals": "full evaluations", "max_jobs": "jobs", "max_time": "s", "cpu_hours": "h of processors",
-        "energy_kwh": "kWh",
-    }  # fmt: skip
-    limits = {name: limit for name, limit in json.loads(text).items() if limit is not None}
-    return ", at most ".join(f"{limit:g} {words[name]}" for name, limit in limits.items())
+    return conclusions.budget_words(text) if isinstance(text, str) else _UNKNOWN
+
+
+def reasons(data: Data) -> list[str]:
+    """Why a run is as long as it is, in the author's words."""
+    return sorted(set(data.runs["budget_reason"].dropna()))
+
+
+def licences(data: Data) -> dict[str, list[str]]:
+    """Licence of the data -> the data sets that are under it; "not stated" last."""
+    stated = data.runs[["unit", "licence"]].drop_duplicates().sort_values(["licence", "unit"])
+    out: dict[str, list[str]] = {}
+    for unit, licence in stated.itertuples(index=False, name=None):
+        out.setdefault(licence if isinstance(licence, str) else NOT_STATED, []).append(str(unit))
+    return out
 
 
 def compute(data: Data) -> str:
@@ -185,8 +195,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.2g} s"
 
 
-def methods_table(data: Data, found: Verdict) -> tuple[list[str], list[list[str]]]:
-    """Headings and a row per method, the best mean rank first."""
+def methods_table(data: Data, found: Verdict, warm: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Headings and a row per method that began cold, or of those that did not; the best mean rank first."""
     table = data.table
     asked = table[table["method"].isin(data.methods)]
     best = asked.groupby("task")[data.measure].transform("min")
@@ -203,11 +213,17 @@ def methods_table(data: Data, found: Verdict) -> tuple[list[str], list[list[str]
     ]
     rows, c = [], found.comparison
     ranks = dict(zip(c.methods, c.ranks.tolist(), strict=True)) if c else {}
-    for i, method in enumerate(data.ranked):
+    for method in (m for m in data.ranked if (m in data.warm) is warm):
         own = asked[asked["method"] == method]
         runs = of_runs.get_group(method)
         thought = (runs["ask"] + runs["tell"]).sum() / max(runs["jobs"].sum(), 1)
-        shown = "–" if i == 0 or method not in ranks else "yes" if method in found.beaten else "not shown"
+        shown = (
+            "–"
+            if method in (data.ranked[0], found.best) or method not in ranks
+            else "yes"
+            if method in found.beaten
+            else "not shown"
+        )
         rank = f"{ranks[method]:.2f}" if method in ranks else "–"
         done = f"{int(own['runs'].sum())} of {int(own['expected'].sum())}"
         jobs = max(int(own["jobs"].sum()), 1)

@@ -38,6 +38,7 @@ _PLAIN = '{"overhead": 0.0, "spread": 0.0}'
 EARLIER: Mapping[str, Any] = {
     "constraints": [], "front": None, "optimum": None, "simulation": _PLAIN, "hypotheses": None, "load": None,
     "states": None,
+    "licence": None, "advice": None, "budget_reason": None,
 }  # fmt: skip
 """What columns of runs were, before runs had them."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hptbench.results.comparison import ALPHA, DRAWS, Comparison, Tested
@@ -45,6 +47,13 @@ def warnings(c: Comparison) -> list[str]:
     out = []
     if c.unequal:
         out.append(f"Runs were allowed to differ in: {', '.join(c.unequal)}. They are not under one protocol.")
+    if c.warm:
+        began = "; ".join(f"{method}: {what}" for method, what in c.warm.items())
+        cold = "" if len(c.warm) < len(c.methods) else " No method began cold."
+        out.append(
+            f"Warm-started, in a block of their own: {began}. No budget here counts what that cost; ranks and tests "
+            f"against cold methods show what such knowledge is worth, too.{cold}"
+        )
     if c.where and c.registration:
         out.append(f"Hypotheses were registered for the whole study, and are tested on {' '.join(c.where)} alone.")
     if c.scores.dropped:
@@ -54,6 +63,32 @@ def warnings(c: Comparison) -> list[str]:
     if c.scores.anchor == "none" and len(c.units) > 1:
         out.append("Losses as they are: signed ranks, differences and aggregates mix the scales of the tasks.")
     return out
+
+
+def name_of(c: Comparison, method: str) -> str:
+    """The method, and whether it did not begin cold."""
+    return f"{method} (warm)" if method in c.warm else method
+
+
+def horizon(c: Comparison) -> str:
+    """How long a run is, and why."""
+    limits = " or ".join(map(budget_words, c.budgets)) or "not known"
+    return f"Budget of a run: {limits}. {reason_words(c.reasons)}"
+
+
+def reason_words(reasons: Sequence[str]) -> str:
+    """Why a run is so long, as a sentence."""
+    return f"Why so long: {'; '.join(reasons)}." if reasons else "Why so long is not said (budget.reason)."
+
+
+def budget_words(text: str) -> str:
+    """Limits of a run, given as JSON."""
+    words = {
+        "max_full_evals": "full evaluations", "max_jobs": "jobs", "max_time": "s", "cpu_hours": "h of processors",
+        "energy_kwh": "kWh",
+    }  # fmt: skip
+    limits = {name: limit for name, limit in json.loads(text).items() if limit is not None}
+    return ", at most ".join(f"{limit:g} {words[name]}" for name, limit in limits.items())
 
 
 def planned(c: Comparison) -> list[str]:
@@ -107,14 +142,17 @@ def power(c: Comparison) -> str:
 
 
 def method_rows(c: Comparison) -> tuple[list[str], list[list[str]]]:
-    """The table of methods: its head, and a row per method from the best mean rank to the worst."""
-    head = ["method", "mean rank", {"iqm": "IQM"}.get(c.aggregate, c.aggregate)]
+    """The table of methods: its head, and a row per method from the best mean rank to the worst; those that did not
+    begin cold come after all that did."""
+    head = ["method", *(["began"] if c.warm else []), "mean rank", {"iqm": "IQM"}.get(c.aggregate, c.aggregate)]
     head += ["overtuned", "worse than default"] if c.overtuning else []
     rows = []
-    for i in c.order:
+    cold, warm = c.blocks
+    for i in (*cold, *warm):
         estimate, low, high = (float(part[i]) for part in c.aggregates)
         interval = "" if math.isnan(low) else f" [{low:.4g}, {high:.4g}]"
-        row = [c.methods[i], f"{c.ranks[i]:.2f}", f"{estimate:.4g}{interval}"]
+        began = [["cold"], ["warm"]][i in warm] if c.warm else []
+        row = [c.methods[i], *began, f"{c.ranks[i]:.2f}", f"{estimate:.4g}{interval}"]
         if c.overtuning:
             found = c.overtuning.get(c.methods[i])
             row.append(f"{found.any:.0%} ({found.severe:.0%})" if found else "–")

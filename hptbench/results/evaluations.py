@@ -17,6 +17,7 @@ from hptbench.errors import UserError
 from hptbench.files import write_whole
 from hptbench.results.collect import Study
 from hptbench.results.schema import EVALUATIONS
+from hptbench.store.layout import NONE_STATED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,7 +205,7 @@ def _hours(rows: pd.DataFrame, curves: bool) -> float:
 
 
 def _licence(licences: Mapping[str, str], data: str) -> str:
-    return licences.get(data, "").replace("|", "/") or "none stated"
+    return licences.get(data, "").replace("|", "/") or NONE_STATED
 
 
 def _settings(runs: pd.DataFrame) -> list[str]:

@@ -83,6 +83,12 @@ JOBS = (
 RUNS = (
     *RUN_KEY,
     Column("unit", "string", "", "data set or function behind the task; tasks of one unit are not independent"),
+    Column(
+        "licence",
+        "string",
+        "",
+        "licence of the data as their source states it, or that there are none; null: not stated",
+    ),
     Column("version", "int64", "", "version of the task"),
     Column("objective", "string", "", "name of the first objective"),
     Column("objectives", "list<string>", "", "names of all objectives"),
@@ -102,7 +108,14 @@ RUNS = (
     Column("method_class", "string", "", "the class behind the label"),
     Column("hyperparameters", "string", "", "JSON: the method's own hyperparameters"),
     Column("provenance", "string", "", "how they were chosen: 'default', or JSON of what was changed"),
+    Column(
+        "advice",
+        "string",
+        "",
+        "JSON: how much meta-learning told the method before the run, learnt from how many trainings; null: nothing",
+    ),
     Column("budget", "string", "", "JSON: limits of the run"),
+    Column("budget_reason", "string", "", "why it is as large as it is, in the author's words; null: not said"),
     Column("workers", "int64", "", "workers of the run"),
     Column("clock", "string", "", "units (time in full evaluations) or cost (seconds); 'live': real time"),
     Column("limits", "string", "", "JSON: what one job may take"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.store.layout import ROLES, SPLIT_COLUMNS, Card
+from hptbench.store.layout import NONE_STATED, ROLES, SPLIT_COLUMNS, Card
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ def to_frame(dataset: Any, target: str, kind: str) -> tuple[pd.DataFrame, Card]:
         "data_id": int(dataset.dataset_id),
         "openml_name": dataset.name,
         "version": int(dataset.version),
-        "licence": dataset.licence or "none stated",
+        "licence": dataset.licence or NONE_STATED,
         "citation": dataset.citation,
         "url": dataset.url,
         "task_type": kind,

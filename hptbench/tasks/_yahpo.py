@@ -131,6 +131,15 @@ KNOWN: Mapping[str, Layout] = {
 """Those of yahpo_gym 1.0.2 (Apache-2.0)."""
 
 
+def licence(path: Path) -> str | None:
+    """What the file LICENSE of yahpo_data says, in a line; None if there is none."""
+    file = path / "LICENSE"
+    if not file.is_file():
+        return None
+    lines = [line.strip(" ;") for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return next((line for line in lines if "licensed under" in line.lower()), lines[0] if lines else None)
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A folder that has been read."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Config, Space
 from hptbench.spacefile import space_from_yaml
@@ -48,6 +48,7 @@ class BBOBTask:
 
     constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
+    licence: ClassVar[str] = COMPUTED
     objectives: ClassVar[tuple[str, ...]] = ("loss",)
     measured: ClassVar[bool] = False
     fidelity: ClassVar[None] = None

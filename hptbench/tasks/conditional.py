@@ -13,7 +13,7 @@ import ConfigSpace as CS
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.rng import entropy, stream
 from hptbench.space import Config, Space
@@ -71,6 +71,7 @@ class ConditionalTask:
     """None: as described."""
 
     version: ClassVar[int] = 1
+    licence: ClassVar[str] = COMPUTED
     objectives: ClassVar[tuple[str, ...]] = ("loss",)
     constraints: ClassVar[tuple[str, ...]] = ()
     fidelity: ClassVar[Fidelity | None] = None

@@ -149,6 +149,10 @@ class DatasetTask:
         return self.data
 
     @property
+    def licence(self) -> str | None:
+        return _data.licence(self.data, self.store)
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         return _metrics.objectives(self._type, self.metric, self.learner, self._learner.probabilities)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.learners import FRACTION, Learner, Model, Table, TaskType, find_learner, quiet_single_thread
-from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Space
 from hptbench.tasks import _data, _metrics
@@ -109,6 +109,10 @@ class DriftingTask:
     @property
     def unit(self) -> str:
         return f"{self.stream}_{self.drift}" if self.data is None else self.data
+
+    @property
+    def licence(self) -> str | None:
+        return COMPUTED if self.data is None else _data.licence(self.data, self.store)
 
     @property
     def objectives(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Config, Floats, Space
 from hptbench.spacefile import packaged_space
+from hptbench.store.layout import NONE_STATED
 from hptbench.tasks._metrics import METRICS
 from hptbench.tasks._parquet import read_parquet
 
@@ -78,6 +79,15 @@ class EvaluatedTask:
     @property
     def unit(self) -> str:
         return self.data
+
+    @property
+    def licence(self) -> str | None:
+        """As the card beside the table states it."""
+        card = Path(self.path).expanduser().with_suffix(".md")
+        lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+        found = next((line for line in lines if line.startswith(f"| {self.data} | ")), None)
+        stated = found.split(" | ")[1].strip() if found else ""
+        return None if stated in ("", NONE_STATED) else stated
 
     @property
     def space(self) -> Space:

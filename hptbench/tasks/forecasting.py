@@ -115,6 +115,10 @@ class ForecastingTask:
         return self.data
 
     @property
+    def licence(self) -> str | None:
+        return _series.licence(self.data, self.path)
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         return (self.metric,)
 

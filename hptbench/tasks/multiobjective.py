@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from hptbench.errors import UserError
-from hptbench.protocol import JSON, Fidelity, Front, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Fidelity, Front, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.rng import entropy, stream
 from hptbench.space import Space
@@ -47,6 +47,7 @@ class MultiobjectiveTask:
     as it was published."""
 
     version: ClassVar[int] = 1
+    licence: ClassVar[str] = COMPUTED
     constraints: ClassVar[tuple[str, ...]] = ()
     fidelity: ClassVar[Fidelity | None] = None
     measured: ClassVar[bool] = False

@@ -14,7 +14,7 @@ import numpy as np
 from hptbench import rng
 from hptbench.errors import UserError, unknown
 from hptbench.learners import quiet_single_thread
-from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.recommenders import Factors, Feedback, Interactions, Recommender, find_recommender
 from hptbench.registry import task
 from hptbench.space import Space
@@ -102,6 +102,10 @@ class RecommenderTask:
     @property
     def unit(self) -> str:
         return self.data
+
+    @property
+    def licence(self) -> str | None:
+        return COMPUTED if self.path is None else None
 
     @property
     def objectives(self) -> tuple[str, ...]:

@@ -75,6 +75,15 @@ class SurrogateTask:
         return self.data
 
     @property
+    def licence(self) -> str | None:
+        """Of the surrogate, as its card states it; the data set is no part of it."""
+        import yaml
+
+        card = self._folder / "card.yaml"
+        stated = yaml.safe_load(card.read_text(encoding="utf-8")).get("licence") if card.is_file() else None
+        return f"{stated} (the surrogate)" if stated else None
+
+    @property
     def space(self) -> Space:
         return self._group.space
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
-from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Config, Space
 from hptbench.spacefile import space_from_yaml
@@ -35,6 +35,7 @@ class SyntheticTask:
     """How many of the others are integers, likewise."""
 
     version: ClassVar[int] = 1
+    licence: ClassVar[str] = COMPUTED
     objectives: ClassVar[tuple[str, ...]] = ("loss",)
     constraints: ClassVar[tuple[str, ...]] = ()
     measured: ClassVar[bool] = False

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from hptbench.errors import unknown
-from hptbench.protocol import JSON, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Config, Space
 from hptbench.spacefile import space_from_yaml
@@ -29,6 +29,7 @@ class SyntheticConstrainedTask:
     function: str
 
     version: ClassVar[int] = 1
+    licence: ClassVar[str] = COMPUTED
     objectives: ClassVar[tuple[str, ...]] = ("loss",)
     fidelity: ClassVar[None] = None
     measured: ClassVar[bool] = False

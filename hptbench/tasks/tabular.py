@@ -82,6 +82,10 @@ class TabularTask:
         return _tables.find(self.benchmark, self.data).units[self.data]
 
     @property
+    def licence(self) -> str | None:
+        return _tables.licence()
+
+    @property
     def space(self) -> Space:
         return _tables.space(self.benchmark)
 

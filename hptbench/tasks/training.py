@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.rng import entropy, stream
 from hptbench.space import Config, Floats, Space
@@ -68,6 +68,7 @@ class TrainingTask:
     compare members only, easier for those that model what an interval brings."""
 
     version: ClassVar[int] = 1
+    licence: ClassVar[str] = COMPUTED
     constraints: ClassVar[tuple[str, ...]] = ()
     measured: ClassVar[bool] = False
 

@@ -104,6 +104,10 @@ class YahpoTask:
         return {"task_id": "openml-", "OpenML_task_id": "openml-task-"}.get(column, "") + str(self.instance)
 
     @property
+    def licence(self) -> str | None:
+        return _yahpo.licence(Path(str(self.path)))
+
+    @property
     def space(self) -> Space:
         return self._read.space
 

@@ -33,7 +33,7 @@ def past(trained: Trained) -> Past:
 
 
 def test_a_surrogate_s_own_data_set_is_left_out() -> None:
-    advice = advice_for(SurrogateTask("vehicle", "knn"))
+    advice = advice_for(SurrogateTask("vehicle", "knn")).advice
     assert len(advice.configs) == 8
     assert advice.past
     assert "vehicle" not in [past.name for past in advice.past]
@@ -108,7 +108,7 @@ def test_nothing_is_learnt_from_the_tasks_own_family(
         return forget(self, families)
 
     monkeypatch.setattr(Trained, "without", without)
-    advice = advice_for(task, trained)
+    advice = advice_for(task, trained).advice
     assert "f07" in left_out[0]
     family = dict(
         zip(trained.past("knn", "classification").data, trained.past("knn", "classification").families, strict=True)
@@ -118,7 +118,7 @@ def test_nothing_is_learnt_from_the_tasks_own_family(
         {key: _poisoned(past, "f07") for key, past in trained.pasts.items()},
         {"classification": trained.autos["classification"]},
     )
-    assert advice_for(task, poisoned) == advice
+    assert advice_for(task, poisoned).advice == advice
 
 
 def _poisoned(past: Past, family: str) -> Past:
@@ -145,7 +145,7 @@ def test_bundled_data_sets_are_known_under_other_names(name: str, same: str) -> 
     kind = "classification" if name == "breast_cancer" else "regression"
     past = trained.past(learner, kind)
     assert same in past.data
-    advice = advice_for(DatasetTask(data=name, learner=learner), trained)
+    advice = advice_for(DatasetTask(data=name, learner=learner), trained).advice
     assert same not in {task.name for task in advice.past}
     assert len(advice.configs) == 8
 
@@ -160,7 +160,7 @@ def test_a_narrower_space_takes_what_fits(trained: Trained) -> None:
         "weights": {"type": "categorical", "choices": ["uniform", "distance"]},
         "p": {"type": "categorical", "choices": [1, 2]},
     }
-    advice = advice_for(DatasetTask(data="iris", learner="knn", space=wide))  # type: ignore[arg-type]
+    advice = advice_for(DatasetTask(data="iris", learner="knn", space=wide)).advice  # type: ignore[arg-type]
     assert advice.configs
     assert all(config["n_neighbors"] <= 20 for config in advice.configs)  # type: ignore[operator]
     assert not advice.prior

@@ -193,3 +193,10 @@ def test_networks_need_every_epoch(curves_table: Path, tmp_path: Path) -> None:
     frame[frame["fidelity"] != 2].to_parquet(tmp_path / "t.parquet")
     with pytest.raises(UserError, match=r"expected every epoch of neural_mlp on d, got epochs \[1.0, 3.0\]"):
         EvaluatedTask(str(tmp_path / "t.parquet"), "d", "neural_mlp")
+
+
+def test_the_card_beside_the_table_states_licences(table: Path) -> None:
+    task = EvaluatedTask(str(table), "d", "random_forest")
+    assert task.licence is None
+    table.with_suffix(".md").write_text("| data set | licence | learners |\n|---|---|---|\n| d | CC0 | 1 |\n")
+    assert task.licence == "CC0"

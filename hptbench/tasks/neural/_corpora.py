@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from hptbench.errors import UserError, unknown
 from hptbench.rng import entropy, stream
 
+LICENCE = "PSF-2.0 (text that ships with Python)"
 Symbols = NDArray[np.int64]
 _SPACE, _LAST = 32, 126
 SYMBOLS = _LAST - _SPACE + 2

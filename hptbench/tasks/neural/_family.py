@@ -73,6 +73,10 @@ class Neural(Trainings):
         return self.data
 
     @property
+    def licence(self) -> str | None:
+        return self.rows.licence
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         return self.rows.objectives
 

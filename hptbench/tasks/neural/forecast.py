@@ -92,6 +92,10 @@ class NeuralForecast(Trainings):
         return self.data
 
     @property
+    def licence(self) -> str | None:
+        return self.rolling.licence
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         return self.rolling.objectives
 

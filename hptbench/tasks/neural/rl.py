@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
+from hptbench.protocol import COMPUTED, JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.rng import entropy, stream
 from hptbench.space import Space
@@ -64,6 +64,7 @@ class NeuralRL:
 
     constraints: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 2
+    licence: ClassVar[str] = COMPUTED
     measured: ClassVar[bool] = True
     together: ClassVar[int] = 256
     tile: ClassVar[int] = 16

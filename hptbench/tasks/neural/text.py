@@ -70,6 +70,10 @@ class NeuralText(Trainings):
         return self.data
 
     @property
+    def licence(self) -> str | None:
+        return _corpora.LICENCE
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         return ("bits_per_character",)
 
