@@ -20,8 +20,8 @@ SHORT = {"is_a_frozen_recipe", "proposes_plain_values_in_the_space", "is_pure", 
 """Of methods that think long, the fast tests have these alone: proposals lie in the space, and a run repeats itself
 without clock and global random state."""
 AS_GP = {
-    "ablr", "bananas", "bore", "bounding_box", "curve_prior", "dyhpo", "ehvi", "freeze_thaw", "hebo", "on_rungs", "parego",
-    "pibo", "quantile_transfer", "turbo",
+    "ablr", "bananas", "bore", "bounding_box", "curve_prior", "dyhpo", "ehvi", "freeze_thaw", "hebo", "on_rungs",
+    "parego", "pibo", "quantile_transfer", "turbo",
 }  # fmt: skip
 """Think tens of milliseconds about each job. ``gp``, ``rf``, ``mobster`` (on rungs) and ``rgpe`` (from past tasks)
 stand for them in the fast tests."""
