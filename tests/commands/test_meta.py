@@ -12,7 +12,6 @@ from known_past import made
 from hptbench.commands.shell import dispatch
 from hptbench.meta.artefact import load
 from hptbench.meta.features import VERSION
-from hptbench.tasks import _data
 
 QUICK = ["suite=smoke", "budget=tiny", "seeds=1", "executor=serial", "limits.seconds=null", "limits.memory_mb=null"]
 
@@ -54,7 +53,6 @@ def test_features_of_a_store(tmp_path: Path) -> None:
         X.assign(target=np.where(X["a"] > 0, "p", "q")).to_parquet(tmp_path / f"{name}.parquet")
     index = pd.DataFrame({"name": ["one", "two"], "task_type": "classification", "family": ["same", ""]})
     index.to_csv(tmp_path / "index.csv", index=False)
-    _data.read_index.cache_clear()
     assert dispatch(["meta", "features", "--store", str(tmp_path), "--out", "f.parquet"]) == 0
     found = pd.read_parquet("f.parquet")
     assert found["family"].tolist() == ["same", "two"]

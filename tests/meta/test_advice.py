@@ -85,14 +85,7 @@ def store(tmp_path: Path, family: str) -> str:
     pd.DataFrame([{"name": "mine", "task_type": "classification", "family": family}]).to_csv(
         tmp_path / "index.csv", index=False
     )
-    meta_tasks_cache_clear()
     return str(tmp_path)
-
-
-def meta_tasks_cache_clear() -> None:
-    from hptbench.tasks import _data
-
-    _data.read_index.cache_clear()
 
 
 def test_nothing_is_learnt_from_the_tasks_own_family(
