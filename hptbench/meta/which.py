@@ -28,7 +28,7 @@ DEFAULT = "gp"
 RANDOM = "random"
 """What a method must be clearly ahead of."""
 _NEAREST = 12
-"""Problems that are asked, at most."""
+"""Problems that are asked, at most; more if others are as near as the last of them."""
 _FEWEST = 6
 """Without so many there is no evidence."""
 _FAR = 1.0
@@ -68,7 +68,8 @@ def shape_of(space: Space) -> tuple[float, float, float]:
 def which_method(space: Space, budget: int, path: Path = SHIPPED) -> Which:
     """The method with the best mean rank after about ``budget`` evaluations on the published problems with the most
     similar spaces; as it is chosen because it ranks first, that favours it. A method is clearly behind another one if
-    the 95 % interval (Student's t) of their mean difference of ranks says so. ``path``: what ``meta methods`` wrote.
+    the 95 % interval (Student's t, not corrected for the number of methods) of their mean difference of ranks says so.
+    ``path``: what ``meta methods`` wrote.
     UserError for a budget below 1, or a file that is none."""
     if budget < 1:
         raise UserError(f"expected a budget of 1 evaluation at least, got {budget}")
@@ -79,7 +80,8 @@ def which_method(space: Space, budget: int, path: Path = SHIPPED) -> Which:
         return _none(f"published results are of {counts[0]} to {counts[-1]} evaluations, not of about {budget}")
     known = [one for one in problems if at in one["at"]]
     distances = np.array([math.dist(shape_of(space), one["shape"]) for one in known])
-    near = [known[i] for i in np.argsort(distances, kind="stable")[:_NEAREST] if distances[i] <= _FAR]
+    far = min(_FAR, np.sort(distances)[:_NEAREST][-1])
+    near = [known[i] for i in np.argsort(distances, kind="stable") if distances[i] <= far]
     if len(near) < _FEWEST:
         return _none(f"of the published problems {len(near)} have a space like this one, fewer than {_FEWEST}")
     methods = sorted(set.intersection(*(set(one["scores"]) for one in near)))
@@ -91,7 +93,7 @@ def which_method(space: Space, budget: int, path: Path = SHIPPED) -> Which:
     best = order[0]
     behind = t_interval(ranks - ranks[:, [best]]).low > 0
     close = [methods[j] for j in order[1:] if not behind[j]]
-    if RANDOM in close:
+    if RANDOM in (methods[best], *close) or RANDOM not in methods:
         return _none(f"after {at} evaluations no method is clearly ahead of random search on the {len(near)} published "
                      "problems with the most similar spaces")  # fmt: skip
     text = (
@@ -113,6 +115,8 @@ def _load(path: Path) -> list[Any]:
         whole = json.loads(path.read_text(encoding="utf-8"))
         if whole["format"] != FORMAT:
             raise ValueError(f"format {whole['format']}")
+        if not whole["problems"]:
+            raise ValueError("no problems")
         return list(whole["problems"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +27,9 @@ def evidence(folders: Sequence[Path]) -> str:
 
     Only methods of the registry that need no further package and have runs on every task of their study. The same
     published files give the same text. UserError for a folder where nothing was published, a study that trained to
-    lower fidelities, or one of less than 10 evaluations."""
+    lower fidelities, one of less than 10 evaluations, or a problem of two studies."""
     own = {name for name, cls in registry.methods().items() if not cls.traits.requires}  # type: ignore[attr-defined]
-    problems = []
+    problems: dict[str, dict[str, Any]] = {}
     for folder in folders:
         found = read(folder)
         fine = ranked(found, found.runs).fine
@@ -41,13 +42,17 @@ def evidence(folders: Sequence[Path]) -> str:
         shapes = {str(task): shape_of(from_json(text)) for task, text in tasks["space"].items()}
         methods = [method for method in fine.methods if method in own]
         columns = [fine.methods.index(method) for method in methods]
+        if twice := sorted(set(fine.units) & set(problems)):
+            raise UserError(
+                f"expected each problem in one study, got {', '.join(twice)} again in {folder}; leave one of them out"
+            )
         for u, unit in enumerate(fine.units):
             of_unit = [shapes[str(task)] for task in tasks.index[tasks["unit"] == unit]]
             scores = np.stack([fine.after(float(n))[u, columns] for n in at], axis=1).round(_DIGITS)
-            problems.append({
+            problems[unit] = {
                 "study": folder.resolve().name, "problem": unit, "at": at,
                 "shape": np.mean(of_unit, axis=0).round(_DIGITS).tolist(),
                 "scores": dict(zip(methods, scores.tolist(), strict=True)),
-            })  # fmt: skip
-    lines = ",\n".join(json.dumps(one) for one in problems)
+            }  # fmt: skip
+    lines = ",\n".join(json.dumps(one) for one in problems.values())
     return f'{{"format": {FORMAT}, "problems": [\n{lines}\n]}}\n'

@@ -38,6 +38,7 @@ def made(tmp_path: Path) -> Path:
             "gp": [-2.0 if numbers else -0.5, -2.0 if numbers else -0.6],
             "tpe": [-1.0, -3.0 if numbers else -1.0],
             "rf": [-0.5 if numbers else -2.0, -0.7 if numbers else -3.0],
+            "random": [0.0, 0.0],
         }
         problems.append({
             "study": "s", "problem": f"p{i}", "at": [25, 100], "shape": [2.0 + i % 2 / 2, float(not numbers), 0.0],
@@ -86,6 +87,27 @@ def test_what_is_not_ahead_of_random_search_is_no_evidence(made: Path) -> None:
     assert "no method is clearly ahead of random search" in found.text
 
 
+@pytest.mark.parametrize("random", [-9.0, None])
+def test_where_random_search_is_best_or_unknown_nothing_is_ahead_of_it(made: Path, random: float | None) -> None:
+    whole = json.loads(made.read_text())
+    for one in whole["problems"]:
+        del one["scores"]["random"]
+        if random is not None:
+            one["scores"]["random"] = [random, random]
+    made.write_text(json.dumps(whole))
+    found = which_method(floats(5), 25, made)
+    assert (found.method, found.evidence) == (DEFAULT, False)
+    assert "no method is clearly ahead of random search" in found.text
+
+
+def test_problems_that_are_equally_near_are_asked_all_or_not_at_all(made: Path) -> None:
+    whole = json.loads(made.read_text())
+    for one in whole["problems"]:
+        one["shape"] = [2.0, 0.0, 0.0]
+    made.write_text(json.dumps(whole))
+    assert len(which_method(floats(4), 25, made).problems) == 16
+
+
 def test_what_overlaps_is_named(made: Path) -> None:
     whole = json.loads(made.read_text())
     for i, one in enumerate(whole["problems"]):
@@ -106,9 +128,10 @@ def test_the_shape_of_a_space() -> None:
 def test_wrong_questions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="budget of 1"):
         which_method(floats(2), 0)
-    (tmp_path / "m.json").write_text('{"format": 9, "problems": []}')
-    with pytest.raises(UserError, match="meta methods"):
-        which_method(floats(2), 25, tmp_path / "m.json")
+    for i, text in enumerate(('{"format": 9, "problems": []}', '{"format": 1, "problems": []}', "[]")):
+        (tmp_path / f"{i}.json").write_text(text)
+        with pytest.raises(UserError, match="meta methods"):
+            which_method(floats(2), 25, tmp_path / f"{i}.json")
 
 
 def test_what_ships_answers_and_names_methods_that_can_be_used() -> None:
@@ -127,3 +150,9 @@ def test_what_ships_is_made_of_the_published_results(tmp_path: Path) -> None:
 def test_a_folder_without_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch(["meta", "methods", str(tmp_path)]) == 2
     assert "missing or damaged" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_problem_is_not_counted_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dispatch(["meta", "methods", str(RESULTS), str(RESULTS), "--out", str(tmp_path / "m.json")]) == 2
+    assert "expected each problem in one study, got ackley6" in capsys.readouterr().err
