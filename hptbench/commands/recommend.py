@@ -10,7 +10,7 @@ python -m hptbench recommend data=openml/31 store=DIR evaluate=8
   budget=8           how many configurations you can afford to try; at most 25 are printed. Where it is given, also
                      which method to tune with, by published results
   evaluate=0         train so many, at most 25, one after the other, each chosen when it is known what those before it
-                     (and their learners' defaults) are worth
+                     and their learners' defaults, which are trained besides, are worth
   kind=              classification or regression; default: what the target looks like
   encoding=utf-8     of a text file
   store=DIR          for openml/ID; default: HPTBENCH_STORE
@@ -33,6 +33,7 @@ _SETTINGS = {
     "data": "", "target": "", "learner": "", "budget": "", "evaluate": "0", "kind": "", "encoding": "utf-8",
     "store": "", "format": "text",
 }  # fmt: skip
+_LOSSES = ("validation", "test")
 
 
 def main(argv: list[str]) -> int:
@@ -70,7 +71,8 @@ def main(argv: list[str]) -> int:
     if scores:
         print("\nEvaluated, lower is better (a third of the rows that do not test validates, a quarter tests):")
         for one in scores:
-            losses = f"validation {one['validation']:.4g}   test {one['test']:.4g}"
+            parts = (f"{name} {'none' if one[name] is None else format(one[name], '.4g')}" for name in _LOSSES)
+            losses = "   ".join(parts) + (f"   ({one['message']})" if one["message"] else "")
             print(f"  {one['what']:26} {losses}   {one['seconds']:.2g} s   {json.dumps(one['config'])}")
     if then:
         print(f"\nThese known, to try next: {then.ranked[0].learner} {json.dumps(dict(then.ranked[0].config))}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,9 @@ from hptbench.learners import find_learner
 from hptbench.meta.evaluate import evaluate
 from hptbench.meta.frames import cleaned
 from hptbench.meta.recommend import Advisor
+from hptbench.protocol import Job, Outcome, Point
 from hptbench.spacefile import packaged_space
+from hptbench.tasks.dataset import DatasetTask
 
 
 def frame(n: int = 200) -> pd.DataFrame:
@@ -91,6 +95,33 @@ def test_what_is_recommended_can_be_tried() -> None:
     assert min(one["test"] for one in scores[1:]) < scores[0]["test"]  # its default's log loss is bad
 
 
+@pytest.mark.parametrize("how", ["raises", "nan"])
+def test_a_training_that_fails_is_the_worst_result_and_the_next_is_tried(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated = DatasetTask.evaluate
+
+    def evaluate_some(task: DatasetTask, jobs: list[Job]) -> list[Outcome]:
+        [outcome] = evaluated(task, jobs)
+        if jobs[0].id != 1:
+            return [outcome]
+        if how == "raises":
+            raise ArithmeticError("it diverged")
+        return [replace(outcome, curve=(Point(jobs[0].stop, (math.nan,)),))]
+
+    monkeypatch.setattr(DatasetTask, "evaluate", evaluate_some)
+    frame().to_csv(tmp_path / "d.csv", index=False)
+    words = [f"data={tmp_path / 'd.csv'}", "target=y", "learner=decision_tree", "evaluate=2"]
+    assert main([*words, "format=json"]) == 0
+    default, failed, other = json.loads(capsys.readouterr().out)["evaluated"]
+    assert failed["validation"] is None
+    assert ("ArithmeticError: it diverged" if how == "raises" else "is not finite") in failed["message"]
+    assert default["validation"] > 0 < other["validation"]
+    if how == "raises":
+        assert main(words) == 0
+        assert "validation none   test none   " in capsys.readouterr().out
+
+
 def test_the_command_prints_what_one_can_paste(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame().to_csv(tmp_path / "d.csv", index=False)
     assert main([f"data={tmp_path / 'd.csv'}", "target=y", "learner=knn", "budget=3"]) == 0
@@ -119,7 +150,10 @@ def test_the_command_prints_what_one_can_paste(tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["data=x.csv", "target=y", "evaluate=99"], "at most 25, got 99"),
+        (["data=x.csv", "target=y", "evaluate=26"], "at most 25, got 26"),
+        (["data=x.csv", "target=y", "evaluate=-1"], "evaluate to be a whole number >= 0, got '-1'"),
+        (["data=x.csv", "target=y", "evaluate=abc"], "evaluate to be a whole number >= 0, got 'abc'"),
+        (["data=x.csv", "target=y", "budget=0"], "budget to be a whole number >= 1, got '0'"),
         (["data=x.csv"], "set target=COLUMN"),
         (["target=y"], "set data=FILE"),
         (["x.csv"], "expected settings such as"),
