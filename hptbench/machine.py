@@ -143,7 +143,7 @@ class CardJoules:
 
     def total(self) -> float | None:
         """Joules so far; None where they cannot be read."""
-        now = self._read()
+        now = self._read() if self._began else []  # looking for a driver that is not there takes time
         if not now or len(now) != len(self._began):
             return None
         return sum(after - before for after, before in zip(now, self._began, strict=True)) / 1e3
