@@ -29,9 +29,9 @@ SYNCS = 16
 """Journals synced to the disk at a time."""
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _LOCK_SECONDS = 10.0
+"""A killed process may take a moment to let go of its journal."""
 _MOSTLY_NONE = ("cpu", "memory", "trained", "energy", "gpu", "gpu_energy")
 """Of an outcome what a log holds only if it is known."""
-"""A killed process may take a moment to let go of its journal."""
 
 
 class Log:

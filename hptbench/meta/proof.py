@@ -60,7 +60,7 @@ def prove(
     unit), ``members`` (of auto and adaptive) and ``excluded`` (near-duplicates).
 
     ``auto`` chooses its members anew for each family, from what the others say of all learners of the kind. ``tell`` is
-    called with each family. UserError without two families."""
+    called with each family. UserError with fewer than three families of a kind."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
