@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -77,7 +77,7 @@ class Budget:
     cpu_hours: float | None = None
     """Processor time of the jobs, of those that were killed their worker's time. Needs jobs on workers of their own."""
     energy_kwh: float | None = None
-    """Energy of the processors while jobs ran, each job's added up: at least what they took. Needs a readable meter."""
+    """Energy of processors and cards while jobs ran, each job's added up: at least what they took. Needs a meter."""
 
     def __post_init__(self) -> None:
         limits = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -233,12 +233,7 @@ class Outcome:
 
     def bare(self) -> Outcome:
         """Without the state."""
-        if self.state is None:
-            return self
-        return Outcome(
-            self.status, self.curve, self.cost, self.hidden, None, self.message, self.cpu, self.memory, self.trained,
-            self.energy, self.gpu, self.gpu_energy,
-        )  # fmt: skip
+        return self if self.state is None else replace(self, state=None)
 
 
 def check_outcome(outcome: Outcome, objectives: int, constraints: int) -> None:
@@ -391,17 +386,8 @@ class Together(Protocol):
 
 
 COMPUTED = "no data set, computed"
-"""Licence of a task that needs nobody's data: a function, a generator, a simulation."""
-
-
-@runtime_checkable
-class HasLicence(Protocol):
-    """A task that knows under which licence its data are; no part of its identity, as it changes no outcome."""
-
-    @property
-    def licence(self) -> str | None:
-        """As the data's source states it, or COMPUTED. None: it states none."""
-        ...
+"""What a task has as ``licence`` that needs nobody's data: a function, a generator, a simulation. Others have that of
+their data, as the source states it, or None; it is no part of the identity, as it changes no outcome."""
 
 
 @runtime_checkable

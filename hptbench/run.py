@@ -32,7 +32,6 @@ from hptbench.protocol import (
     Clock,
     GoesOn,
     HasFront,
-    HasLicence,
     Job,
     Method,
     Outcome,
@@ -343,7 +342,7 @@ def _finish(
     front = plan.task.front if isinstance(plan.task, HasFront) else None
     row: dict[str, Any] = key | {
         "unit": plan.task.unit,
-        "licence": plan.task.licence if isinstance(plan.task, HasLicence) else None,
+        "licence": getattr(plan.task, "licence", None),
         "version": plan.task.version,
         "objective": plan.task.objectives[0],
         "objectives": list(plan.task.objectives),

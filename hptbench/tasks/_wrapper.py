@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.protocol import JSON, Fidelity, Front, HasFront, HasLicence, Job, Outcome, Task, Together
+from hptbench.protocol import JSON, Fidelity, Front, HasFront, Job, Outcome, Task, Together
 from hptbench.registry import tasks
 from hptbench.rng import entropy, stream
 from hptbench.space import Config, Space
@@ -85,7 +85,7 @@ class Wrapper:
 
     @property
     def licence(self) -> str | None:
-        return self.inner.licence if isinstance(self.inner, HasLicence) else None
+        return getattr(self.inner, "licence", None)
 
     def identity(self) -> dict[str, JSON]:
         own = {"wrapper": self.wrapper, "revision": self.revision, **self.settings}
