@@ -17,27 +17,22 @@ Losses are transformed as in :mod:`hptbench.methods._surrogate`, of each task on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.methods._acquisition import LogEI
-from hptbench.methods._maximise import Maximiser
-from hptbench.methods._modelled import Modelled
-from hptbench.methods._past import past_of
+from hptbench.methods._from_past import FromPast
 from hptbench.methods._surrogate import kept, transformed
-from hptbench.models.embedding import Embedding
 from hptbench.models.shared_features import Regression, SharedFeatures
-from hptbench.protocol import Problem, Proposal, Report, Traits
+from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Floats
+from hptbench.space import Floats
 
 _FEWEST = 3
 """Successes from which on this task has a regression of its own."""
-_NEAR = 10
 
 
 @method("ablr")
@@ -71,20 +66,16 @@ class ABLR:
         return _Search(self, problem, rng)
 
 
-class _Search(Modelled):
+class _Search(FromPast):
     def __init__(self, method: ABLR, problem: Problem, rng: np.random.Generator) -> None:
-        super().__init__(problem, rng, initial=0)
-        self._method, self._embed = method, Embedding(problem.space)
-        self._maximise = Maximiser(problem.space, method.candidates, method.starts)
-        past = past_of(problem, "ablr")
-        self._tried = np.concatenate([task.u for task in past])
-        self._past = [self._seen(task.u, task.losses) for task in past]
-        self._belief: Belief | None = None
+        super().__init__("ablr", problem, rng, False, method.candidates, method.starts)
+        self._method = method
+        self._past = [self._seen(task.u, task.losses) for task in self._tasks]
         self._own = False
         """Whether the network knows of this task."""
         if self._varies:
             self._network = SharedFeatures(
-                self._past[0][0].shape[1], len(past), rng.spawn(1)[0], method.layers, method.width
+                self._past[0][0].shape[1], len(self._past), rng.spawn(1)[0], method.layers, method.width
             )
             self._network.train(self._past, method.iterations)
 
@@ -94,48 +85,28 @@ class _Search(Modelled):
         rows = kept(targets, self._method.max_points)
         return self._embed(u[rows]), targets[rows]
 
-    def tell(self, reports: Sequence[Report]) -> None:
-        super().tell(reports)
-        self._belief = None
-
-    def _candidates(self, pending: Sequence[Proposal]) -> Iterator[Config]:
-        if not self._varies:
-            return super()._candidates(pending)
-        return self.promising(self.space.encode([proposal.config for proposal in pending]))
-
-    def promising(self, pending: Floats) -> Iterator[Config]:
-        if self._belief is None:
-            self._belief = self._believed()
-        belief = self._belief.expecting(self._embed(pending)) if len(pending) else self._belief
-        seen = self.history.u if len(self.history) else self._tried
-        means = belief.predict(self._embed(seen))[0]
-        acquisition = LogEI(belief, means.min(axis=0), self._embed)
-        near = seen[np.argsort(means[:, 0], kind="stable")[:_NEAR]]
-        for batch in self._maximise(acquisition, near, self.rng):
-            yield from self.space.decode(batch)
-
-    def _believed(self) -> Belief:
+    def believed(self) -> Regressions:
         values, network = self.history.values[:, 0], self._network
         if np.isfinite(values).sum() < _FEWEST:
-            return Belief(network, [network.regression(x, y, t) for t, (x, y) in enumerate(self._past)])
+            return Regressions(network, [network.regression(x, y, t) for t, (x, y) in enumerate(self._past)])
         own = self._seen(self.history.u, values)
         if not self._own:
             network.add_task()
             self._own = True
         network.train([*self._past, own], self._method.refine)
-        return Belief(network, [network.regression(*own, len(self._past))])
+        return Regressions(network, [network.regression(*own, len(self._past))])
 
 
-class Belief:
+class Regressions:
     """The mean of independent regressions on the features of a network; of one, what that one says."""
 
     def __init__(self, network: SharedFeatures, regressions: Sequence[Regression]) -> None:
         self._network, self._regressions = network, regressions
 
-    def expecting(self, x: Floats) -> Belief:
+    def expecting(self, x: Floats) -> Regressions:
         """The same after targets at ``x``, (m, D), that are as each regression expects them."""
         phi = self._network.features(x)
-        return Belief(self._network, [one.expecting(phi) for one in self._regressions])
+        return Regressions(self._network, [one.expecting(phi) for one in self._regressions])
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:
         """Means (m, 1) and variances (m,)."""

@@ -25,28 +25,23 @@ are transformed as in :mod:`hptbench.methods._surrogate`, of each task on its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.methods._acquisition import LogEI
-from hptbench.methods._maximise import Maximiser
-from hptbench.methods._modelled import Modelled
-from hptbench.methods._past import past_of
+from hptbench.methods._from_past import FromPast
 from hptbench.methods._surrogate import Surrogate, transformed
-from hptbench.models.embedding import Embedding
 from hptbench.models.gp import GP, Priors
-from hptbench.protocol import Problem, Proposal, Report, Traits
+from hptbench.protocol import Problem, Traits
 from hptbench.registry import method
-from hptbench.space import Config, Floats
+from hptbench.space import Floats
 
 _DILUTED = 0.95
 _FEWEST = 3
 """Observations from which on models are weighted."""
-_NEAR = 10
 
 
 @method("rgpe")
@@ -73,43 +68,19 @@ class RGPE:
         return _Search(self, problem, rng)
 
 
-class _Search(Modelled):
+class _Search(FromPast):
     def __init__(self, method: RGPE, problem: Problem, rng: np.random.Generator) -> None:
-        super().__init__(problem, rng, initial=0)
-        self._method, self._embed = method, Embedding(problem.space, warp=True)
-        self._maximise = Maximiser(problem.space, method.candidates, method.starts)
+        super().__init__("rgpe", problem, rng, True, method.candidates, method.starts)
+        self._method = method
         self._own = self._surrogate()
-        past = past_of(problem, "rgpe")
-        self._tried = np.concatenate([task.u for task in past])
         self._past = (
-            [self._surrogate().fit(task.u, transformed(task.losses)).gp for task in past] if self._varies else []
+            [self._surrogate().fit(task.u, transformed(task.losses)).gp for task in self._tasks] if self._varies else []
         )
-        self._ensemble: Ensemble | None = None
 
     def _surrogate(self) -> Surrogate:
         return Surrogate(self._embed, Priors(), self._method.max_points)
 
-    def tell(self, reports: Sequence[Report]) -> None:
-        super().tell(reports)
-        self._ensemble = None
-
-    def _candidates(self, pending: Sequence[Proposal]) -> Iterator[Config]:
-        if not self._varies:
-            return super()._candidates(pending)
-        return self.promising(self.space.encode([proposal.config for proposal in pending]))
-
-    def promising(self, pending: Floats) -> Iterator[Config]:
-        if self._ensemble is None:
-            self._ensemble = self._weighted()
-        ensemble = self._ensemble.expecting(self._embed(pending)) if len(pending) else self._ensemble
-        seen = self.history.u if len(self.history) else self._tried
-        means = ensemble.predict(self._embed(seen))[0]
-        acquisition = LogEI(ensemble, means.min(axis=0), self._embed)
-        near = seen[np.argsort(means[:, 0], kind="stable")[:_NEAR]]
-        for batch in self._maximise(acquisition, near, self.rng):
-            yield from self.space.decode(batch)
-
-    def _weighted(self) -> Ensemble:
+    def believed(self) -> Ensemble:
         values = self.history.values[:, 0]
         if np.isfinite(values).sum() < _FEWEST:
             return Ensemble(self._past, np.full(len(self._past), 1 / len(self._past)))

@@ -15,7 +15,7 @@ from hptbench import registry
 from hptbench.errors import UserError
 from hptbench.methods._past import Past
 from hptbench.methods._surrogate import kept, transformed
-from hptbench.methods.ablr import ABLR, Belief
+from hptbench.methods.ablr import ABLR, Regressions
 from hptbench.methods.bounding_box import BoundingBox, box_of
 from hptbench.methods.quantile_transfer import Copula, QuantileTransfer, scores
 from hptbench.methods.rgpe import RGPE, Ensemble, misranked, ranking_weights
@@ -158,7 +158,7 @@ def test_gradients_are_slopes() -> None:
     copula = Copula(gps[0], lambda x: (np.full(len(x), 0.7), np.full(len(x), 2.0)))  # type: ignore[arg-type]
     ensemble = Ensemble([*gps, gps[0]], np.array([0.75, 0.25, 0.0]))
     network = SharedFeatures(2, 2, rng, width=6)
-    belief = Belief(network, [network.regression(x := rng.random((4, 2)), x[:, k], k) for k in (0, 1)])
+    belief = Regressions(network, [network.regression(x := rng.random((4, 2)), x[:, k], k) for k in (0, 1)])
     pending = np.array([[0.9, 0.9]])
     for process in (ensemble, copula, ensemble.expecting(pending), belief, belief.expecting(pending)):
         at = np.array([[0.4, 0.6]])
