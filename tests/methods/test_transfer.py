@@ -130,9 +130,9 @@ def test_features_are_the_same_whatever_way_round_losses_are() -> None:
     problem = Problem(SPACE, ("loss",), None, Budget(max_jobs=99), advice=FAMILY)
     search = ABLR(iterations=5, refine=2).begin(problem, np.random.default_rng(0))
     search.tell(told[:2])
-    assert len(search._believed()._regressions) == 4
+    assert len(search.believed()._regressions) == 4
     search.tell(told[2:])
-    [own] = search._believed()._regressions
+    [own] = search.believed()._regressions
     assert own.y == pytest.approx(transformed(Shifted(1).loss(u)))
 
 
@@ -192,7 +192,7 @@ def test_a_past_task_with_the_wrong_order_loses_its_weight() -> None:
     u = SPACE.sample(np.random.default_rng(1), 8)
     values = Shifted(100).loss(u)
     search.tell([report(config, float(value)) for config, value in zip(SPACE.decode(u), values, strict=True)])
-    parts = dict(search._weighted()._parts)
+    parts = dict(search.believed()._parts)
     assert search._past[1] not in parts
     assert parts[search._past[0]] > 0.2
 
