@@ -126,7 +126,7 @@ class Advisor:
         pasts, place, past, x = self._pasts, self._place, self._past, self._x
         tried, losses = [self._number(one) for one, _ in results], [_loss(loss) for _, loss in results]
         if len(set(tried)) < len(tried):
-            raise UserError("expected one result of each configuration, got two of one")
+            raise UserError("expected one result of each configuration, got two of one; keep one of them")
         strength = Adaptive().strength
         weights = adapted(past, self._weights, tried, losses, strength)
         own = []
@@ -162,13 +162,16 @@ class Advisor:
             if past.learner == one.learner and past.configs[c] == one.config:
                 return number
         raise UserError(
-            f"expected results of configurations that were recommended, got one of {one.learner} {dict(one.config)}"
+            f"expected results of configurations that were recommended, got one of {one.learner} {dict(one.config)}; give "
+            "those of Recommendation.ranked, as they are"
         )
 
 
 def _loss(loss: float) -> float:
     if math.isnan(loss):
-        raise UserError("expected losses of results to be numbers, or inf for failures, got nan")
+        raise UserError(
+            "expected losses of results to be numbers, or inf for failures, got nan; leave out what was not tried"
+        )
     return float(loss)
 
 
