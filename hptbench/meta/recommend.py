@@ -162,8 +162,8 @@ class Advisor:
             if past.learner == one.learner and past.configs[c] == one.config:
                 return number
         raise UserError(
-            f"expected results of configurations that were recommended, got one of {one.learner} {dict(one.config)}; give "
-            "those of Recommendation.ranked, as they are"
+            f"expected results of configurations that were recommended, got one of {one.learner} "
+            f"{dict(one.config)}; give those of Recommendation.ranked, as they are"
         )
 
 
