@@ -30,7 +30,7 @@ SYNCS = 16
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _LOCK_SECONDS = 10.0
 """A killed process may take a moment to let go of its journal."""
-_MOSTLY_NONE = ("cpu", "memory", "trained", "energy", "gpu", "gpu_energy")
+_MOSTLY_NONE = ("cpu", "memory", "trained", "energy", "gpu", "gpu_energy", "left")
 """Of an outcome what a log holds only if it is known."""
 
 

@@ -206,8 +206,7 @@ class Outcome:
 
     status: Status
     curve: tuple[Point, ...]
-    """Points of this segment in increasing fidelity; the last one counts. May be empty if the
-    job failed."""
+    """Points of this segment in increasing fidelity; the last one counts. May be empty if the job failed."""
     cost: float
     """Worker time of this segment, seconds, > 0."""
     hidden: Mapping[str, float] = field(default_factory=dict)
@@ -223,13 +222,14 @@ class Outcome:
     trained: float | None = None
     """Fidelity at which the training was stopped early. Charged is what lies between the segment's start and it:
     nothing if that was in an earlier segment. The curve goes on to the segment's end, level. None: not stopped."""
-
     energy: float | None = None
     """Energy of all processors of the machine during the job, joules, whatever else ran there; None: not readable."""
     gpu: float | None = None
     """Seconds of a graphics card: the job's time, or its share of that of jobs trained together, if it was on one."""
     gpu_energy: float | None = None
     """Energy of all NVIDIA cards of the machine during the job, joules, as :attr:`energy`."""
+    left: float | None = None
+    """Size of the state as its worker pickled it, 10^6 bytes. None: there is none, or the job had no worker."""
 
     def bare(self) -> Outcome:
         """Without the state."""

@@ -10,6 +10,7 @@ import fcntl
 import math
 import multiprocessing as mp
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -167,11 +168,18 @@ def _serve_jobs(connection: Connection, task: Task) -> None:
             outcomes = evaluate_here(task, jobs)
             if len(jobs) == 1:  # what several take together is nobody's own
                 outcomes = [replace(outcomes[0], cpu=meter.cpu(), memory=meter.peak_memory_mb())]
-            connection.send((outcomes, machine.peak_memory_mb()))
+            connection.send(([_weighed(outcome) for outcome in outcomes], machine.peak_memory_mb()))
         except UserError as error:
             connection.send(error)
         except ValueError as error:  # of the task itself, not of a training
             connection.send(RuntimeError(f"{task.name}: {error}"))
+
+
+def _weighed(outcome: Outcome) -> Outcome:
+    """With the size of its state, as :class:`hptbench.states.States` writes it."""
+    if outcome.state is None:
+        return outcome
+    return replace(outcome, left=len(pickle.dumps(outcome.state, pickle.HIGHEST_PROTOCOL)) / 1e6)
 
 
 def _made_again(task: Task, work: Sequence[tuple[Job, Sequence[Job]]]) -> list[Job]:

@@ -18,6 +18,7 @@ from hptbench.methods.random import RandomSearch
 from hptbench.protocol import Budget, Clock, Job, Outcome, Point, Proposal, Record, Status
 from hptbench.report.summary import green
 from hptbench.simulate import simulate
+from hptbench.states import States
 from hptbench.testing.methods import drive, problem_of
 from hptbench.testing.problems import Bowl
 from hptbench.workers import Limits, Pool
@@ -155,7 +156,7 @@ def test_a_run_without_such_limits_is_what_it_always_was() -> None:
     assert Budget(max_jobs=3, cpu_hours=1).to_json()["cpu_hours"] == 1.0
     outcome = Outcome(Status.OK, (Point(1.0, (0.5,)),), 1.0)
     assert "energy" not in outcome_entry(outcome)
-    known = replace(outcome, energy=3.5, gpu=2.0, gpu_energy=4.5)
+    known = replace(outcome, energy=3.5, gpu=2.0, gpu_energy=4.5, left=0.25)
     assert outcome_of(outcome_entry(known)) == known == known.bare()
     with pytest.raises(UserError, match=r"budget\.energy_kwh > 0"):
         Budget(energy_kwh=0)
@@ -176,6 +177,26 @@ def test_the_energy_of_a_job_is_measured_from_when_it_began(tmp_path: Path, monk
     with Pool(Bowl(), 1, Limits(seconds=60)) as pool:
         [outcome] = pool.evaluate([job])
     assert outcome.energy == outcome.gpu_energy == 20.0, "both meters take from the same ticks"
+
+
+class Leaving(Bowl):
+    """A bowl whose trainings leave as many bytes as their job's number says, times 100,000."""
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        left = [b"x" * (100_000 * job.id) or None for job in jobs]
+        return [replace(outcome, state=state) for outcome, state in zip(super().evaluate(jobs), left, strict=True)]
+
+
+def test_the_size_of_the_state_that_a_job_leaves_is_what_it_takes_on_the_disk(tmp_path: Path) -> None:
+    jobs = [Job(i, i, Proposal(Bowl().space.default()), 0.0, 1.0, (1, 2, 3, 4)) for i in range(3)]
+    with Pool(Leaving(), 1, Limits(seconds=60)) as pool:
+        outcomes = pool.evaluate(jobs)
+    states = States(tmp_path / "states")
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        states.keep(job.id, outcome.state, 1.0, 0.5)
+    sizes = {int(path.stem): path.stat().st_size / 1e6 for path in (tmp_path / "states").iterdir()}
+    assert [outcome.left for outcome in outcomes] == [None, sizes[1], sizes[2]]
+    assert sizes[2] > 0.2
 
 
 def test_limits_that_cannot_be_kept_are_refused(

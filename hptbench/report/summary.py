@@ -175,7 +175,9 @@ def compute(data: Data) -> str:
     )
     cards = data.jobs["gpu"].sum()
     on_cards = f", {_duration(cards)} of graphics cards" if cards > 0 else ""
-    return f"{_duration(wall)} of runs, {_duration(thought)} of thinking, {jobs}{on_cards}"
+    left = data.jobs["left"].sum()
+    states = f", {left:,.3g} MB of states to go on from" if left > 0 else ""
+    return f"{_duration(wall)} of runs, {_duration(thought)} of thinking, {jobs}{on_cards}{states}"
 
 
 def green(data: Data) -> str:

@@ -31,7 +31,7 @@ class Study:
     """Folders of runs that have begun, but not finished."""
 
 
-_LATER = ("cpu", "memory", "energy", "gpu", "gpu_energy", "constraints", "trained")
+_LATER = ("cpu", "memory", "energy", "gpu", "gpu_energy", "left", "constraints", "trained")
 """Columns that runs of earlier versions lack: null."""
 _PLAIN = '{"overhead": 0.0, "spread": 0.0}'
 """The simulation of runs of versions that knew no other."""

@@ -40,6 +40,7 @@ def job_row(record: Record, high: float) -> dict[str, Any]:
         "energy": outcome.energy,
         "gpu": outcome.gpu,
         "gpu_energy": outcome.gpu_energy,
+        "left": outcome.left,
         "status": str(outcome.status),
         "message": outcome.message,
         "value": last.values[0] if last else None,

@@ -69,6 +69,9 @@ JOBS = (
         "gpu", "double", "s", "time on a graphics card, or the share of jobs trained together; null: on none", False
     ),
     Column("gpu_energy", "double", "J", "energy of the machine's NVIDIA cards during the job, as energy", False),
+    Column(
+        "left", "double", "MB", "size of the state that the job left to go on from; null: none, or no worker", False
+    ),
     Column("status", "string", "", "ok, failed, timeout, memory or nan"),
     Column("message", "string", "", "why it failed, or why there is no test score"),
     Column("value", "double", "objective", "first objective at the end of the segment, minimised; null if failed"),

@@ -13,6 +13,7 @@ Each is a job of Hydra's launcher in a folder of its own, named by the number of
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import count, groupby
 from numbers import Real
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from hptbench.tuner import Tuner
 
 _log = logging.getLogger(__name__)
+_APART = ("JoblibLauncher", "LocalLauncher", "SlurmLauncher")
+"""Launchers whose jobs are processes of their own."""
+_DIED = ("UncompletedJobError",)
+"""What launchers (submitit's) raise for a job whose process has died; one that raised returns its exception."""
 JOURNAL, FIXED, RESULTS = "hptbench.jsonl", "hptbench_fixed.json", "optimization_results.yaml"
 
 
@@ -69,7 +74,10 @@ class Settings:
     """Full evaluations."""
     seed: int = 0
     max_batch_size: int = 1
-    """Jobs that the launcher is given at a time, and waits for."""
+    """Jobs that the launcher has at a time."""
+    asynchronous: bool = False
+    """The next job begins as soon as one has ended, instead of when the whole batch has. Needs a launcher whose jobs
+    are processes of their own: ``joblib``, ``submitit_local``, ``submitit_slurm``."""
     direction: str = "minimize"
     """Or ``maximize``."""
     objectives: list[str] = field(default_factory=lambda: ["value"])
@@ -114,25 +122,67 @@ class HptbenchSweeper(Sweeper):
             raise HydraException(str(error)) from error
 
     def _sweep(self, arguments: list[str], folder: Path) -> list[Sequence[JobReturn]]:
+        if self.settings.asynchronous:
+            self._check_apart()
         overrides = _Overrides(self._parsed(arguments), self.settings.params)
         if not overrides.space:
+            self.validate_batch_is_legal([overrides.of({})])
             [job] = self._launch([overrides.of({})], 0)
             return [[job]]
         _check_fixed(overrides.fixed, folder)
         with self._tuner(overrides.space, folder) as tuner:
-            returns: list[Sequence[JobReturn]] = []
-            jobs = tuner.pending[: self.settings.max_batch_size] or tuner.ask(self.settings.max_batch_size)
-            while jobs:
-                done: list[JobReturn] = []
-                for _, part in groupby(zip(jobs, count(), strict=False), key=lambda pair: pair[0].id - pair[1]):
-                    together = [one for one, _ in part]  # a launcher numbers its jobs one after the other
-                    done += self._launch([self._overrides(overrides, one) for one in together], together[0].id)
-                for asked, returned in zip(jobs, done, strict=True):
-                    self._tell(tuner, asked, returned)
-                returns.append(done)
-                jobs = tuner.pending[: self.settings.max_batch_size] or tuner.ask(self.settings.max_batch_size)
+            returns = (self._asynchronously if self.settings.asynchronous else self._in_batches)(tuner, overrides)
             self._conclude(tuner, folder)
             return returns
+
+    def _in_batches(self, tuner: "Tuner", overrides: "_Overrides") -> list[Sequence[JobReturn]]:
+        returns: list[Sequence[JobReturn]] = []
+        while jobs := tuner.pending[: self.settings.max_batch_size] or tuner.ask(self.settings.max_batch_size):
+            done: list[JobReturn] = []
+            for _, part in groupby(zip(jobs, count(), strict=False), key=lambda pair: pair[0].id - pair[1]):
+                together = [one for one, _ in part]  # a launcher numbers its jobs one after the other
+                done += self._launch([self._overrides(overrides, one) for one in together], together[0].id)
+            for asked, returned in zip(jobs, done, strict=True):
+                self._tell(tuner, asked, returned)
+            returns.append(done)
+        return returns
+
+    def _asynchronously(self, tuner: "Tuner", overrides: "_Overrides") -> list[Sequence[JobReturn]]:
+        """A thread for each job under way, which waits for the launcher; this one alone asks and tells the tuner."""
+        n = self.settings.max_batch_size
+        begun = tuner.pending
+        returns: list[Sequence[JobReturn]] = []
+        running: dict[Future[Sequence[JobReturn]], Suggestion] = {}
+        with ThreadPoolExecutor(n) as threads:
+            while True:
+                free = n - len(running)
+                jobs, begun = begun[:free], begun[free:]
+                for job in [*jobs, *(tuner.ask(free - len(jobs)) if free > len(jobs) else [])]:
+                    running[threads.submit(self._launch, [self._overrides(overrides, job)], job.id)] = job
+                if not running:
+                    return returns
+                for ended in sorted(wait(running, return_when=FIRST_COMPLETED).done, key=lambda one: running[one].id):
+                    job, done = running.pop(ended), ended.result()
+                    self._tell(tuner, job, done[0])
+                    returns.append(done)
+
+    def _check_apart(self) -> None:
+        """HydraException unless the launcher's jobs are processes of their own: then several calls may be under way."""
+        kind = type(self.launcher).__name__
+        if kind not in _APART:
+            raise HydraException(
+                "hydra.sweeper.asynchronous=true: expected hydra/launcher=joblib, submitit_local or submitit_slurm, "
+                f"whose jobs are processes of their own, got {kind}"
+            )
+        settings: Any = getattr(self.launcher, "joblib", None)
+        if settings is not None:
+            import joblib
+
+            if joblib.effective_n_jobs(settings.get("n_jobs")) == 1:
+                raise HydraException(
+                    "hydra.sweeper.asynchronous=true: expected hydra.launcher.n_jobs > 1, got 1, with which joblib "
+                    "starts no processes"
+                )
 
     def _tuner(self, space: Mapping[str, Any], folder: Path) -> "Tuner":
         from hptbench.errors import unknown
@@ -165,12 +215,18 @@ class HptbenchSweeper(Sweeper):
             more[axis.override] = int(job.fidelity) if axis.integer else job.fidelity
             if axis.load is not None and axis.save is not None:
                 more |= {axis.load: job.load and str(job.load), axis.save: job.save and str(job.save)}
-        return overrides.of(job.config) + [f"{name}={_text(value)}" for name, value in more.items()]
+        made = overrides.of(job.config) + [f"{name}={_text(value)}" for name, value in more.items()]
+        self.validate_batch_is_legal([made])
+        return made
 
     def _launch(self, batch: list[list[str]], first: int) -> Sequence[JobReturn]:
         assert self.launcher is not None, "setup comes first"
-        self.validate_batch_is_legal(batch)
-        return self.launcher.launch(batch, initial_job_idx=first)
+        try:
+            return self.launcher.launch(batch, initial_job_idx=first)
+        except Exception as error:
+            if len(batch) > 1 or type(error).__name__ not in _DIED:
+                raise
+            return [JobReturn(overrides=batch[0], status=JobStatus.FAILED, _return_value=error)]
 
     def _tell(self, tuner: "Tuner", job: "Suggestion", returned: JobReturn) -> None:
         """Of a job that has ended. HydraException if it returned no number: that is a mistake of the application."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 
@@ -19,6 +21,14 @@ def app(cfg: DictConfig) -> float:
         Path(cfg.save).write_text(str(cfg.epochs))
     with open(os.environ["CALLS"], "a") as file:
         file.write(f"{cfg.get('epochs', 1) - done}\n")
+    if cfg.get("waits"):  # the first job for the second one after it: there is none in a batch of two
+        number = HydraConfig.get().job.num
+        if number == 2:
+            Path(cfg.waits).touch()
+        while number == 0 and not Path(cfg.waits).exists():
+            time.sleep(0.05)
+        if number == 3 and cfg.get("dies"):
+            os._exit(9)
     if len(Path(os.environ["CALLS"]).read_text().splitlines()) == int(os.environ.get("DIE_AT", "0")):
         os._exit(9)
     if cfg.get("kind") == "it's bad":

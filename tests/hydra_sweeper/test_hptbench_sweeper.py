@@ -148,6 +148,7 @@ def test_spaces_in_the_configuration_and_on_the_command_line(
         (["hydra.sweeper.direction=up", "foo=1,2"], "unknown direction 'up'"),
         (["foo=interval(3, 1)"], "expected interval"),
         (["+hydra.sweeper.params={foo: {type: flaot}}"], "Did you mean 'float'"),
+        (["hydra.sweeper.asynchronous=true", "foo=1,2"], "processes of their own, got BasicLauncher"),
     ],
 )
 def test_what_cannot_be_is_said(
@@ -196,3 +197,33 @@ def test_killed_and_started_again_with_fidelity_checkpoints_and_failures(tmp_pat
     assert {str(result.status) for result in history} == {"ok", "failed"}
     assert found["best_evaluated_params"]["+kind"] == "'fine'"
     assert (tmp_path / "sweep" / str(history[-1].job.id) / ".hydra").is_dir()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("launcher", "dies"), [("joblib", False), ("submitit_local", False), ("submitit_local", True)])
+def test_asynchronously_a_job_begins_as_soon_as_another_has_ended(tmp_path: Path, launcher: str, dies: bool) -> None:
+    pytest.importorskip(
+        f"hydra_plugins.hydra_{launcher.split('_')[0]}_launcher", reason="the extra `launchers` is missing"
+    )
+    words = [
+        f"hydra/launcher={launcher}", "hydra.sweeper.asynchronous=true", "hydra.sweeper.max_batch_size=2",
+        "hydra.sweeper.method=tpe", "hydra.sweeper.budget=6", "+x=interval(-5,5)", f"+waits={tmp_path}/two",
+        *(["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []), *(["+dies=true"] if dies else []),
+    ]  # fmt: skip
+    program(tmp_path, *words)  # the first job waits for the third, with which no batch of two would ever end
+    with Tuner.load(tmp_path / "sweep" / JOURNAL) as tuner:
+        history = tuner.history
+    assert {result.job.id for result in history} == set(range(6))
+    assert history[0].job.id == 1, "the first job ends after the third has begun"
+    lost = {result.job.id for result in history if str(result.status) == "failed"}
+    assert lost == ({3} if dies else set()), "the job whose process died, and no other"
+    assert results(tmp_path / "sweep")["jobs"] == 6
+
+
+def test_asynchronously_joblib_needs_processes(
+    hydra_restore_singletons: Any, hydra_sweep_runner: TSweepRunner, tmp_path: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra `launchers` is missing")
+    words = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "hydra.sweeper.asynchronous=true", "foo=1,2"]
+    with pytest.raises(HydraException, match="n_jobs > 1"), sweep(hydra_sweep_runner, tmp_path, *words):
+        pass
