@@ -195,6 +195,11 @@ class Driver:
 
 def coroutine(plan: Plan, driver: Driver) -> Generator[Sequence[Job], Sequence[Outcome], None]:
     """A simulated run with its files: yields the jobs to evaluate, is sent their outcomes."""
+
+    def sync(journal: Journal) -> None:
+        if plan.task.measured or journal.due:
+            driver.sync(journal)
+
     with _opened(plan, driver) as opened:
         if plan.finished:  # by somebody else, who had the journal until now
             return
@@ -202,7 +207,7 @@ def coroutine(plan: Plan, driver: Driver) -> Generator[Sequence[Job], Sequence[O
             opened.timed, plan.problem, plan.key, plan.clock, plan.simulation, opened.thought, opened.states
         )
         run = _watched(simulated, plan.problem, driver.tick)
-        opened.finish((yield from journaled(run, opened.journal, driver.sync)))
+        opened.finish((yield from journaled(run, opened.journal, sync)))
 
 
 def execute(plan: Plan, driver: Driver) -> None:
@@ -253,6 +258,7 @@ def _opened(plan: Plan, driver: Driver) -> Generator[_Opened, None, None]:
         states = States(*((plan.folder / "states", journal.logged) if plan.keeps_states and not plan.finished else ()))
 
         def finish(records: list[Record]) -> None:
+            journal.sync()
             states.clear()
             wall, sha = time.perf_counter() - began, hypotheses.sha if hypotheses else None
             _finish(plan, records, timed, wall, driver, sha, states.peak_mb)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from studies import do, plans
 
+from hptbench import journal
 from hptbench.errors import UserError
 from hptbench.executors.serial import Serial
 from hptbench.protocol import Budget, Traits
@@ -75,6 +76,24 @@ def test_tables_have_every_column_of_the_schema(tmp_path: Path) -> None:
     assert json.loads(first["hidden"]).keys() == {"test"}
     assert json.loads(first["config"])
     assert study.runs["provenance"].eq("default").all()
+
+
+@pytest.mark.parametrize(("measured", "syncs"), [(False, 1), (True, 3)])
+def test_jobs_that_are_looked_up_are_not_synced_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: bool, syncs: int
+) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def watched(fd: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    monkeypatch.setattr(journal, "_DUE_S", 60.0)
+    do(Serial(), plans(tmp_path, tasks=[Bowl(measured=measured)], seeds=[0], budget=Budget(max_jobs=8)))
+    assert synced.count("journal.jsonl") == syncs, "one for each of three batches, or one at the end"
+    assert synced.index("journal.jsonl") < synced.index(next(name for name in synced if "run.json" in name))
 
 
 def test_units_keep_both_accountings(tmp_path: Path) -> None:
