@@ -82,7 +82,7 @@ def test_a_run_that_asks_for_less_is_refused(tmp_path: Path) -> None:
 def _hold(path: Path, ready: object, done: object) -> None:
     with Journal(path, "r1"):
         ready.set()  # type: ignore[attr-defined]
-        done.wait(30)  # type: ignore[attr-defined]
+        done.wait(120)  # type: ignore[attr-defined]
 
 
 def test_two_processes_cannot_write_one_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_two_processes_cannot_write_one_journal(tmp_path: Path, monkeypatch: pyt
     other = context.Process(target=_hold, args=(path, ready, done))
     other.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(120)
         monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
         with pytest.raises(UserError, match="in use by another process"):
             Journal(path, "r1")
@@ -108,7 +108,7 @@ def test_the_lock_of_a_killed_process_is_gone_with_it(tmp_path: Path) -> None:
     ready, done = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(path, ready, done))
     other.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     other.kill()
     began = time.monotonic()
     Journal(path, "r1").close()
