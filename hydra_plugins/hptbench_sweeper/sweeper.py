@@ -13,17 +13,20 @@ Each is a job of Hydra's launcher in a folder of its own, named by the number of
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import count, groupby
 from numbers import Real
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString
 from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
@@ -148,23 +151,45 @@ class HptbenchSweeper(Sweeper):
         return returns
 
     def _asynchronously(self, tuner: "Tuner", overrides: "_Overrides") -> list[Sequence[JobReturn]]:
-        """A thread for each job under way, which waits for the launcher; this one alone asks and tells the tuner."""
-        n = self.settings.max_batch_size
-        begun = tuner.pending
+        """A thread for each job under way waits for the launcher; this one alone composes, asks and tells.
+
+        After an error nothing begins any more; what is under way is waited for and told. Ctrl-C waits for nothing."""
+        n, begun, running = self.settings.max_batch_size, tuner.pending, 0
         returns: list[Sequence[JobReturn]] = []
-        running: dict[Future[Sequence[JobReturn]], Suggestion] = {}
-        with ThreadPoolExecutor(n) as threads:
-            while True:
-                free = n - len(running)
-                jobs, begun = begun[:free], begun[free:]
-                for job in [*jobs, *(tuner.ask(free - len(jobs)) if free > len(jobs) else [])]:
-                    running[threads.submit(self._launch, [self._overrides(overrides, job)], job.id)] = job
-                if not running:
-                    return returns
-                for ended in sorted(wait(running, return_when=FIRST_COMPLETED).done, key=lambda one: running[one].id):
-                    job, done = running.pop(ended), ended.result()
+        errors: list[Exception] = []
+        ended: SimpleQueue[tuple[Suggestion, Sequence[JobReturn] | BaseException]] = SimpleQueue()
+
+        def launch(job: "Suggestion", made: list[str]) -> None:
+            try:
+                ended.put((job, self._launch([made], job.id)))
+            except BaseException as error:
+                ended.put((job, error))
+
+        # Launchers copy Hydra's state for each job. OmegaConf takes configurations apart while it copies them, and two
+        # threads at it leave them apart: so it is copied once.
+        state = Singleton.get_state()
+        with patch.object(Singleton, "get_state", lambda: state):
+            while running or not errors:
+                try:
+                    if not errors:
+                        free = n - running
+                        jobs, begun = begun[:free], begun[free:]
+                        for job in [*jobs, *(tuner.ask(free - len(jobs)) if free > len(jobs) else [])]:
+                            made = self._overrides(overrides, job)
+                            Thread(target=launch, args=(job, made), daemon=True).start()
+                            running += 1
+                        if not running:
+                            return returns
+                    job, done = ended.get()
+                    running -= 1
+                    if isinstance(done, BaseException):
+                        raise done
                     self._tell(tuner, job, done[0])
                     returns.append(done)
+                except Exception as error:
+                    _log.error(f"no job begins any more; {running} under way: {type(error).__name__}: {error}")
+                    errors.append(error)
+        raise errors[0]
 
     def _check_apart(self) -> None:
         """HydraException unless the launcher's jobs are processes of their own: then several calls may be under way."""
@@ -180,8 +205,8 @@ class HptbenchSweeper(Sweeper):
 
             if joblib.effective_n_jobs(settings.get("n_jobs")) == 1:
                 raise HydraException(
-                    "hydra.sweeper.asynchronous=true: expected hydra.launcher.n_jobs > 1, got 1, with which joblib "
-                    "starts no processes"
+                    "hydra.sweeper.asynchronous=true: expected hydra.launcher.n_jobs > 1, got "
+                    f"{settings.get('n_jobs')}, with which joblib starts no processes here"
                 )
 
     def _tuner(self, space: Mapping[str, Any], folder: Path) -> "Tuner":

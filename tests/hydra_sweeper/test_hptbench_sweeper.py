@@ -3,14 +3,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import yaml
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import (
@@ -22,7 +27,7 @@ from hydra.version import VersionBase
 
 from hptbench.errors import UserError
 from hptbench.tuner import Tuner
-from hydra_plugins.hptbench_sweeper.sweeper import JOURNAL, RESULTS, HptbenchSweeper, _check_fixed
+from hydra_plugins.hptbench_sweeper.sweeper import JOURNAL, RESULTS, HptbenchSweeper, _check_fixed, _Overrides
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Future Hydra versions"),
@@ -227,3 +232,92 @@ def test_asynchronously_joblib_needs_processes(
     words = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "hydra.sweeper.asynchronous=true", "foo=1,2"]
     with pytest.raises(HydraException, match="n_jobs > 1"), sweep(hydra_sweep_runner, tmp_path, *words):
         pass
+
+
+class SlurmLauncher:
+    """Stands in for one whose jobs are processes elsewhere; ``launched``: the jobs, in the order of their beginning."""
+
+    def __init__(self, work: Callable[[int], Any]) -> None:
+        self._work, self.launched, self.states = work, [], []
+
+    def launch(self, batch: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        self.launched.append(initial_job_idx)
+        self.states.append(Singleton.get_state())
+        [overrides] = batch
+        value = self._work(initial_job_idx)
+        return [JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=value)]
+
+
+@contextmanager
+def asynchronous(folder: Path, work: Callable[[int], Any], n: int = 2) -> Iterator[tuple[Any, Any, Tuner]]:
+    """A sweep of six jobs to be begun, its launcher, its tuner."""
+    sweeper: Any = HptbenchSweeper(fidelity={}, method="random", budget=6, max_batch_size=n, asynchronous=True)
+    sweeper.launcher = launcher = SlurmLauncher(work)
+    sweeper.validate_batch_is_legal = lambda batch: None
+    with sweeper._tuner({"foo": {"type": "float", "lower": -5, "upper": 5}}, folder) as tuner:
+        yield partial(sweeper._asynchronously, tuner, _Overrides([], {})), launcher, tuner
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_asynchronously_all_jobs_are_done_once_with_one_copy_of_the_state_of_hydra(tmp_path: Path, n: int) -> None:
+    before = Singleton.get_state
+    with asynchronous(tmp_path, float, n) as (sweep, launcher, tuner):
+        assert len(sweep()) == 6
+        assert sorted(launcher.launched) == list(range(6))
+        assert {result.job.id: result.value for result in tuner.history} == {i: i for i in range(6)}
+    assert len(set(map(id, launcher.states))) == 1, "copied by threads, it would be taken apart"
+    assert Singleton.get_state is before
+
+
+def test_asynchronously_what_was_pending_is_done_first(tmp_path: Path) -> None:
+    with asynchronous(tmp_path, float) as (_, _, tuner):
+        asked = tuner.ask(2)
+        tuner.tell(asked[0], 0.0)
+    with asynchronous(tmp_path, float) as (sweep, launcher, tuner):
+        sweep()
+        assert launcher.launched[0] == asked[1].id
+        assert sorted(launcher.launched) == list(range(1, 6)), "and what was told is not done again"
+        assert len(tuner.history) == 6
+
+
+def broken() -> None:
+    raise RuntimeError("no such partition")
+
+
+@pytest.mark.parametrize(("wrong", "message"), [(lambda: None, "to return 1 number"), (broken, "no such partition")])
+def test_asynchronously_an_error_waits_for_what_is_under_way(
+    tmp_path: Path, wrong: Callable[[], Any], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(job: int) -> Any:
+        if job == 1:
+            return wrong()
+        end = time.monotonic() + 10
+        while not caplog.messages and time.monotonic() < end:
+            time.sleep(0.01)
+        return 0.5
+
+    with asynchronous(tmp_path, work) as (sweep, launcher, tuner):
+        with pytest.raises((HydraException, RuntimeError), match=message):
+            sweep()
+        assert sorted(launcher.launched) == [0, 1], "nothing begins any more"
+        assert [result.job.id for result in tuner.history] == [0]
+        assert [job.id for job in tuner.pending] == [1]
+    assert "1 under way" in caplog.messages[0]
+
+
+def test_asynchronously_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
+    for_ever = Event()
+
+    def work(job: int) -> float:
+        if job == 0:
+            raise KeyboardInterrupt
+        for_ever.wait(60)
+        return 0.0
+
+    with asynchronous(tmp_path, work) as (sweep, _, tuner):
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            sweep()
+        assert time.monotonic() - began < 30
+        assert len(tuner.pending) == 2
+    for_ever.set()
