@@ -49,7 +49,7 @@ def write(folder: Path, jobs: int, tasks: int = TASKS) -> None:
                         "job": i, "trial": i, "source": None, "start": 0.0, "stop": 1.0, "trained": None, "units": 1.0,
                         "units_from_zero": 1.0, "began": float(i), "ended": i + 1.0, "worker": 0, "cost": 1.0,
                         "cpu": None, "memory": None, "energy": None, "gpu": None,
-                        "gpu_energy": None, "status": "ok", "message": "", "value": value[i],
+                        "gpu_energy": None, "left": None, "status": "ok", "message": "", "value": value[i],
                         "values": [value[i]], "constraints": [], "test": value[i] * rng.normal(1, 0.02),
                         "hidden": "{}", "config": json.dumps({f"p{j}": x[i, j] for j in range(PARAMETERS)}),
                         "note": "{}",

@@ -16,7 +16,7 @@ from hptbench.errors import UserError
 from hptbench.journal import Journal, journaled, outcome_entry, outcome_of
 from hptbench.methods.random import RandomSearch
 from hptbench.protocol import Budget, Clock, Job, Outcome, Point, Proposal, Record, Status
-from hptbench.report.summary import green
+from hptbench.report.summary import compute, green
 from hptbench.simulate import simulate
 from hptbench.states import States
 from hptbench.testing.methods import drive, problem_of
@@ -219,6 +219,14 @@ def test_the_line_green_says_what_was_measured_and_of_how_many_jobs() -> None:
         "2 kWh of the machine's graphics cards while 1 jobs ran"
     )
     assert "not measured" in green(SimpleNamespace(jobs=jobs * float("nan")))  # type: ignore[arg-type]
+
+
+def test_the_line_compute_says_how_large_the_states_were_that_jobs_left() -> None:
+    runs = pd.DataFrame({"wall": [60.0], "ask": [1.0], "tell": [1.0]})
+    jobs = pd.DataFrame({"cpu": [90.0, 30.0], "cost": 1.0, "gpu": None, "left": [2.5, None]})
+    said = "1.0 min of runs, 2 s of thinking, 2.0 min of processors in jobs"
+    assert compute(SimpleNamespace(runs=runs, jobs=jobs.assign(left=None))) == said  # type: ignore[arg-type]
+    assert compute(SimpleNamespace(runs=runs, jobs=jobs)) == f"{said}, 2.5 MB of states to go on from"  # type: ignore[arg-type]
 
 
 def test_only_time_on_a_card_is_a_cards() -> None:
