@@ -13,7 +13,8 @@ Run methods on a suite of tasks with repeated seeds, and compare them:
 
   python -m hptbench +method=bohb                     BOHB (and random search) on the default suite
   python -m hptbench '+method=[hyperband,bohb]' seeds=10
-  python -m hptbench +method=bohb method.bohb.eta=4   a method's own hyperparameters
+  python -m hptbench +method=bohb method.bohb.eta=4   a method's own hyperparameters, and how they were chosen:
+      method.bohb.provenance='{paper: WHICH}' or '{tuned: {on: [digits], cost: 12 h of processors}}'
   python -m hptbench '+method=[random,bohb]' +method@method.bohb4=bohb method.bohb4.eta=4
   python -m hptbench +experiment=quick                a whole study from conf/experiment/
   python -m hptbench +method=random suite=store suite.path=DIR 'suite.data=[credit_g,vehicle]'

@@ -33,7 +33,7 @@ from hptbench.results.published import is_published, read
 from hptbench.results.ranking import COARSE, Ranking, ranked
 from hptbench.results.regret import FLOOR
 from hptbench.results.table import USED
-from hptbench.stats import bayes, overtuning
+from hptbench.stats import aggregate, bayes, overtuning
 from hptbench.stats.intervals import t_interval
 from hptbench.stats.power import detectable
 from hptbench.stats.ranks import critical_difference, mean_ranks
@@ -87,7 +87,7 @@ def package() -> Numbers:
         "package.suites": str(len(list((ROOT / "conf" / "suite").glob("*.yaml")))),
         "package.learners": str(len(learners())),
         "package.alpha": f"{comparison.ALPHA:g}",
-        "package.bootstrap": f"{comparison.DRAWS:,}",
+        "package.bootstrap": f"{aggregate.DRAWS:,}",
         "package.level": f"{100 * inspect.signature(t_interval).parameters['level'].default:g}",
         "package.posterior": f"{bayes.DRAWS:,}",
         "package.mixed": str(comparison.MIXED_UNITS),

@@ -25,6 +25,7 @@ from hptbench.errors import UserError, unknown
 from hptbench.executors import Broken, Executor, check_whole
 from hptbench.ledger import check_clock
 from hptbench.protocol import Budget, Clock, Method, Task
+from hptbench.provenance import FIELD, stated
 from hptbench.results.collect import collect
 from hptbench.results.registered import parsed, register
 from hptbench.results.table import DEFAULT
@@ -139,6 +140,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     check_whole("workers", cfg.workers)
     study = _folder(cfg)
     warm = _warm(cfg)
+    said = _stated(cfg, methods)
     methods = {label: started(label, method) if label in warm else method for label, method in methods.items()}
     plans = []
     for task in tasks:
@@ -148,6 +150,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
             plan = Plan(task, label, method, seeds[0], budget, cfg.workers, clock, limits, study, live, simulation)
             told, trainings = advice if label in warm else NO_ADVICE
             plan = replace(plan, advice=told, learnt_from=trainings, budget_reason=reason)
+            plan = replace(plan, stated=said.get(label, {}))
             if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
                 one = Budget(max_jobs=1)
                 plan = replace(plan, budget=one, workers=1, clock=Clock.UNITS, live=False, simulation=PLAIN)
@@ -170,7 +173,8 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
     for label, node in chosen.items():
         if not isinstance(node, DictConfig) or "_target_" not in node:
             raise UserError(f"method.{label} has settings, but no method: choose it with +method={label}")
-        method = instantiate(node, _convert_="object")
+        own = OmegaConf.masked_copy(node, [str(key) for key in node if key != FIELD])
+        method = instantiate(own, _convert_="object")
         if not isinstance(method, Method) or not is_dataclass(method):
             raise UserError(f"expected method.{label} to be a method (docs/RULES.md), got {node['_target_']}")
         methods[str(label)] = method
@@ -181,6 +185,16 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
         if name not in methods:
             methods[name] = registry.find("method", name)()
     return methods
+
+
+def _stated(cfg: DictConfig, methods: Mapping[str, Method]) -> dict[str, Mapping[str, Any]]:
+    """How the hyperparameters of the chosen methods were chosen, by label."""
+    out = {}
+    for label, node in (cfg.get("method") or {}).items():
+        given = node.get(FIELD)
+        plain = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
+        out[str(label)] = stated(str(label), methods[str(label)], plain)
+    return out
 
 
 def _warm(cfg: DictConfig) -> set[str]:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from hptbench.provenance import by_method, is_said
 from hptbench.report.data import Data
 from hptbench.report.summary import complete, compute, licences, reasons, verdict
-from hptbench.results.conclusions import reason_words
+from hptbench.results import conclusions
 from hptbench.results.table import DEFAULT, RANDOM
 
 Answer = Literal["yes", "partly", "no", "author"]
@@ -108,7 +109,7 @@ def _experiments(data: Data) -> Iterator[Item]:
         "yes" if (why := reasons(data)) else "author",
         f"Curves over the whole budget are in `report`; budget of a run: "
         f"{'; '.join(sorted(runs['budget'].unique()))}. "
-        + (reason_words(why) if why else "Why so long is for the author to say (`budget.reason`)."),
+        + (conclusions.reason_words(why) if why else "Why so long is for the author to say (`budget.reason`)."),
     )
     yield Item(
         "Total compute and kind of resources?",
@@ -241,14 +242,12 @@ def _nas_comparison(data: Data) -> Iterator[Item]:
 
 
 def _nas_details(data: Data) -> Iterator[Item]:
-    runs = data.runs[data.runs["method"] != DEFAULT].drop_duplicates("method")
-    changed = {m: p for m, p in zip(runs["method"], runs["provenance"], strict=True) if p != "default"}
+    found = by_method(data.runs[data.runs["method"] != DEFAULT])
     yield Item(
         "How were the methods' own hyperparameters chosen, and what did that cost?",
-        "author" if changed else "yes",
-        "All are the package's defaults." if not changed else
-        f"Changed: {'; '.join(f'{m}: {p}' for m, p in sorted(changed.items()))}. Say how, on what data, at what cost.",
-    )  # fmt: skip
+        "author" if any(not is_said(text) for texts in found.values() for text in texts) else "yes",
+        " ".join([conclusions.origins(found), *conclusions.chosen_warnings(found, sorted(set(data.runs["unit"])))]),
+    )
     yield Item(
         "Time of the whole search, end to end?", "yes", f"{compute(data)}; per run in `runs.parquet` (wall, ask, tell)."
     )

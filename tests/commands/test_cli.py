@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -137,6 +138,19 @@ def test_methods_compared_with_themselves_under_labels(tmp_path: Path) -> None:
     runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet")
     assert set(runs["method"]) == {"bohb", "bohb4", "default"}
     assert set(runs[runs["method"] == "bohb4"]["provenance"]) == {'{"changed": {"eta": 4}}'}
+
+
+def test_how_hyperparameters_were_chosen_is_recorded_and_changes_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("+method=[tpe_hyperopt,hyperband]", "method.hyperband.eta=4", "baselines=[]", *QUICK)
+    ok(*words, "method.hyperband.provenance={tuned: {on: [iris], cost: 2 h of processors}}")
+    runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet").set_index("method")["provenance"]
+    assert set(runs["hyperband"]) == {'{"changed": {"eta": 4}, "tuned": {"cost": "2 h of processors", "on": ["iris"]}}'}
+    assert all(json.loads(text)["paper"].startswith("the defaults of hyperopt") for text in runs["tpe_hyperopt"])
+    assert "hyperband was tuned on iris, which it is" in " ".join(capsys.readouterr().out.split())
+    ok(*words)  # nothing to do again: it is no part of a run's id
+    assert "finished before" in capsys.readouterr().err
 
 
 def test_the_plus_before_method_may_be_left_out(tmp_path: Path) -> None:
