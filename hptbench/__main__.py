@@ -29,6 +29,8 @@ Commands (the first word; none means run):
   speedup RESULTS       time to a target and use of the workers, by number of workers; --help
   report RESULTS        one page of figures and conclusions; --watch follows a study that runs; --help
   checklist RESULTS     the check-lists of AutoML-Conf and NAS, filled from the logs
+  reproduce write RESULTS --out DIR | check DIR [--smoke]
+                        a folder from which others run a study again, and see whether they get the same; --help
   export RESULTS --to optuna | deepcave | ioh | carps
                         a study in the format of another tool
   import FILE --out RESULTS

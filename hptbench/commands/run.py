@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from hptbench import registry
 from hptbench.check import check_names, check_pair, check_resources, clock_for
 from hptbench.commands._advice import NO_ADVICE, advice_of, started
+from hptbench.commands._reproduction import keep
 from hptbench.commands._shard import shard_of
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
@@ -70,6 +71,7 @@ def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]
     """Do what is left of the study, or of a shard of it; (its runs, those that broke, which have been shown)."""
     shard = shard_of(cfg.shard)
     plans, executor = planned(cfg)
+    keep(plans[0].study, cfg)
     node = cfg.get("hypotheses")
     given = OmegaConf.to_container(node, resolve=True) if isinstance(node, ListConfig) else node or []
     if found := register(plans[0].study, parsed(given), list(dict.fromkeys(plan.label for plan in plans))):

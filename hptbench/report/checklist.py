@@ -152,7 +152,15 @@ def _code(data: Data) -> Iterator[Item]:
         + f"; versions of {len(versions)} packages in `runs.parquet`, Python {versions.get('python', 'not known')}. "
         "That the code is published is for the author to see to.",
     )
-    yield Item("A minimal example that replicates results?", "author", "Name a command and the result to expect.")
+    again = (data.study.folder / "configs").is_dir()
+    yield Item(
+        "A minimal example that replicates results?",
+        "yes" if again else "author",
+        "`python -m hptbench reproduce write STUDY --out DIR`: what was run, exact versions, the results to expect, "
+        "and a test of a minute that compares bit for bit. Say where it is published."
+        if again
+        else "Name a command and the result to expect.",
+    )
     yield Item("Code of sufficient quality, documented, runnable by others?", "author", "Answer for your own code.")
     yield Item(
         "Raw results released?",
