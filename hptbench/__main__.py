@@ -65,6 +65,8 @@ Settings (name=value; + adds what the configuration does not name):
   clock=auto            units (time in full evaluations), cost (seconds), auto
   limits.seconds=600 limits.memory_mb=8000
                         what one real training may take
+  'ablation={bohb: {eta: [2, 4]}}'
+                        run bohb also with each of these changes by itself, as bohb_eta_2 and bohb_eta_4
   'baselines=[random]'  run beside the methods; [] for none
   reference=true        evaluate each task's default configuration, too
   space.LEARNER.PARAMETER.upper=…

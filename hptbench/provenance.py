@@ -29,7 +29,8 @@ _LONGEST = 60
 
 
 def stated(label: str, method: Method, given: Any) -> Mapping[str, Any]:
-    """What the author says of ``method``, checked: nothing, ``paper``, or ``tuned`` with ``on`` and ``cost``.
+    """What the author says of ``method``, checked: nothing, ``paper``, or ``tuned`` with ``on`` and ``cost``;
+    ``ablation`` of a variant that ``ablation=`` made.
 
     UserError for anything else, and for "default" where hyperparameters differ from the defaults."""
     where = f"method.{label}.{FIELD}"
@@ -42,6 +43,8 @@ def stated(label: str, method: Method, given: Any) -> Mapping[str, Any]:
         return {}
     if isinstance(given, Mapping) and set(given) == {"paper"} and _is_text(given["paper"]):
         return {"paper": " ".join(given["paper"].split())}
+    if isinstance(given, Mapping) and set(given) == {"ablation"} and _is_text(given["ablation"]):
+        return dict(given)
     tuned = given.get("tuned") if isinstance(given, Mapping) and set(given) == {"tuned"} else None
     if isinstance(tuned, Mapping) and set(tuned) == {"on", "cost"}:
         on = [tuned["on"]] if isinstance(tuned["on"], str) else tuned["on"]
@@ -76,6 +79,8 @@ def words(text: str) -> str:
     parts = [changed or "the defaults"]
     if "paper" in known:
         parts.append(f"from {known['paper']}")
+    if "ablation" in known:
+        parts.append(f"one change of {known['ablation']}")
     if "tuned" in known:
         parts.append(f"tuned on {', '.join(known['tuned']['on'])} at a cost of {known['tuned']['cost']}")
     return ", ".join(parts) if is_said(text) else f"{changed}, how chosen is not said"
@@ -83,7 +88,7 @@ def words(text: str) -> str:
 
 def is_said(text: str) -> bool:
     """The value of the column tells where changed hyperparameters come from."""
-    return text == DEFAULT or not {"paper", "tuned", "imported"}.isdisjoint(json.loads(text))
+    return text == DEFAULT or not {"paper", "tuned", "ablation", "imported"}.isdisjoint(json.loads(text))
 
 
 def tuned_on(text: str) -> list[str]:

@@ -223,7 +223,8 @@ def claims(path: Path, out: Path) -> Numbers:
     ]
     head = r"\begin{longtable}{p{.53\linewidth}p{.24\linewidth}p{.15\linewidth}}"
     caption = rf"\caption{{{escaped(name)}: claims of papers, tested by our own runs.}}\label{{tab:{name}}}\\"
-    lines = [head, caption, r"\toprule", r"claim & paper & verdict \\", r"\midrule", r"\endhead"]
+    columns = [r"\toprule", r"claim & paper & verdict \\", r"\midrule"]
+    lines = [head, caption, *columns, r"\endfirsthead", *columns, r"\endhead"]  # a label on each page would be several
     _write(out / f"{name}.tex", [*lines, *rows, r"\bottomrule", r"\end{longtable}"])
     verdicts = [str(one["verdict"]) for one in entries.values()]
     numbers = {"claims": len(entries), "runs": sum(one["runs"] for one in entries.values())}

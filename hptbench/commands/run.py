@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hptbench import registry
 from hptbench.check import check_names, check_pair, check_resources, clock_for
+from hptbench.commands._ablation import configured
 from hptbench.commands._advice import NO_ADVICE, advice_of, started
 from hptbench.commands._reproduction import keep
 from hptbench.commands._shard import shard_of
@@ -167,7 +168,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
 
 def _methods(cfg: DictConfig) -> dict[str, Method]:
     """The chosen methods by label, then the baselines, then the reference."""
-    chosen = cfg.get("method") or {}
+    chosen = configured(cfg)
     if not chosen:
         names = ", ".join(registry.methods())
         raise UserError(f"no method chosen: add one with +method=NAME, or several with +method=[A,B]. Known: {names}")
@@ -192,10 +193,10 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
 def _stated(cfg: DictConfig, methods: Mapping[str, Method]) -> dict[str, Mapping[str, Any]]:
     """How the hyperparameters of the chosen methods were chosen, by label."""
     out = {}
-    for label, node in (cfg.get("method") or {}).items():
+    for label, node in configured(cfg).items():
         given = node.get(FIELD)
         plain = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
-        out[str(label)] = stated(str(label), methods[str(label)], plain)
+        out[label] = stated(label, methods[label], plain)
     return out
 
 
@@ -203,7 +204,7 @@ def _warm(cfg: DictConfig) -> set[str]:
     """The labels of the methods that begin with advice: with ``meta=auto`` all that were chosen."""
     if cfg.meta not in ("none", "auto"):
         raise unknown("meta", cfg.meta, ("none", "auto"))
-    return {str(label) for label in cfg.get("method") or {}} - {DEFAULT} if cfg.meta == "auto" else set()
+    return set(configured(cfg)) - {DEFAULT} if cfg.meta == "auto" else set()
 
 
 def _budget(node: Any) -> tuple[Budget, str | None]:

@@ -136,7 +136,10 @@ def _ablations(data: Data) -> tuple[Answer, str]:
     several = [", ".join(sorted(labels)) for labels in of_class if len(labels) > 1]
     if several:
         return "yes", f"Settings of one method are compared: {'; '.join(several)}."
-    return "author", "No method was run with several settings in this study (`+method@method.other=NAME` does)."
+    return (
+        "author",
+        "No method was run with several settings in this study (`ablation={NAME: {SETTING: [VALUES]}}` does).",
+    )
 
 
 def _code(data: Data) -> Iterator[Item]:

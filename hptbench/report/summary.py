@@ -265,5 +265,8 @@ def problems(data: Data) -> list[str]:
         if not row["without"] and math.isnan(row[data.measure]):
             out.append(f"{row['method']} on {row['task']}: no finite {data.measure} score of what a run recommends.")
         if row["runs"] < row["expected"]:
-            out.append(f"{row['method']} on {row['task']}: {row['expected'] - row['runs']} run(s) are missing.")
+            here = data.runs[(data.runs["method"] == row["method"]) & (data.runs["task"] == row["task"])]
+            lacking = [str(seed) for seed in data.seeds if seed not in set(here["seed"])]
+            out.append(f"{row['method']} on {row['task']}: {row['expected'] - row['runs']} run(s) are missing"
+                       f" (seed {_some(lacking)}).")  # fmt: skip
     return out

@@ -105,21 +105,6 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
     assert found.high[0] - found.low[0] == pytest.approx(2 * 1.96 * error, rel=0.03)
 
 
-def covered(statistic: str, units: int, seeds: int, studies: int) -> float:
-    """How often the interval holds the value that a very long study would have: units with different spreads."""
-    rng = stream(entropy("planted", statistic, units, seeds))
-    centre, spread = np.linspace(0, 1, units)[:, None], np.linspace(0.1, 0.4, units)[:, None]
-    truth = float(AGGREGATES[statistic](centre + spread * rng.normal(size=(units, 100_000))))
-    y = centre[:, None] + spread[:, None] * rng.normal(size=(units, studies, seeds))
-    found = bootstrap(y, AGGREGATES[statistic], rng, draws=800)  # studies in the place of methods
-    return float(((found.low <= truth) & (truth <= found.high)).mean())
-
-
-@pytest.mark.parametrize(("statistic", "seeds"), [("iqm", 5), ("iqm", 10), ("mean", 5), ("mean", 10)])
-def test_intervals_cover(statistic: str, seeds: int) -> None:
-    assert 0.92 <= covered(statistic, 6, seeds, 600) <= 0.98
-
-
 def test_profiles() -> None:
     rng = stream(entropy("profile"))
     y = rng.uniform(size=(5, 2, 8))
