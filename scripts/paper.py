@@ -167,8 +167,8 @@ def _numbers(found: Ranking, last: str) -> Numbers:
         "behind": _names(m for m in methods if m in behind),
         "open": _names(m for m in methods if m not in ahead | behind | {found.reference}),
         "friedman": escaped(friedman_sentence(found.friedman)),
-        "cpu.best": f"{cpu[methods[0]]:.2g}",
-        "cpu.most": f"{cpu[list(methods)].max():.2g}",
+        "cpu.best": _two_digits(cpu[methods[0]]),
+        "cpu.most": _two_digits(cpu[list(methods)].max()),
         "cpu.most.name": _name(str(cpu[list(methods)].idxmax())),
         "cpu.total": f"{(runs['ask'] + runs['tell']).sum() / 3600:.1f}",
         "power": escaped(power_sentence(units, detectable(units, comparisons=tests), tests)),
@@ -211,6 +211,11 @@ def _problems(found: Ranking) -> Figure:
     panel = Panel((cells,), Axis("", "category", found.methods), Axis("", "category", found.fine.units))
     caption = "Scores of methods on problems; the colour compares within a problem."
     return Figure("problems", "Each problem", caption, "A grid of problems and methods.", (panel,))
+
+
+def _two_digits(value: float) -> str:
+    """Two digits that count, without an exponent."""
+    return f"{float(f'{value:.2g}'):,g}"
 
 
 def claims(path: Path, out: Path) -> Numbers:
@@ -331,7 +336,7 @@ def _percent(estimate: float, low: float, high: float) -> str:
 
 
 def _name(method: str) -> str:
-    return rf"\texttt{{{escaped(method)}}}"
+    return rf"\code{{{escaped(method)}}}"
 
 
 def _names(methods: Iterable[str]) -> str:
