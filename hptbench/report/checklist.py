@@ -93,7 +93,7 @@ def _experiments(data: Data) -> Iterator[Item]:
     yield Item(
         "Uncertainty reported?",
         "yes" if repeats > 1 else "no",
-        "`compare` and `report` give 95 % t intervals of means over seeds."
+        "`compare` and `report` give 95 % t intervals of means over seeds, and of aggregates stratified bootstraps."
         if repeats > 1
         else "One seed: no intervals.",
     )
@@ -108,7 +108,7 @@ def _experiments(data: Data) -> Iterator[Item]:
         "Performance over time, and how the longest time was chosen?",
         "yes" if (why := reasons(data)) else "author",
         f"Curves over the whole budget are in `report`; budget of a run: "
-        f"{'; '.join(sorted(runs['budget'].unique()))}. "
+        f"{'; '.join(map(conclusions.budget_words, sorted(runs['budget'].dropna().unique()))) or 'not known'}. "
         + (conclusions.reason_words(why) if why else "Why so long is for the author to say (`budget.reason`)."),
     )
     yield Item(
