@@ -13,7 +13,8 @@ Run methods on a suite of tasks with repeated seeds, and compare them:
 
   python -m hptbench +method=bohb                     BOHB (and random search) on the default suite
   python -m hptbench '+method=[hyperband,bohb]' seeds=10
-  python -m hptbench +method=bohb method.bohb.eta=4   a method's own hyperparameters
+  python -m hptbench +method=bohb method.bohb.eta=4   a method's own hyperparameters, and how they were chosen:
+      method.bohb.provenance='{paper: WHICH}' or '{tuned: {on: [digits], cost: 12 h of processors}}'
   python -m hptbench '+method=[random,bohb]' +method@method.bohb4=bohb method.bohb4.eta=4
   python -m hptbench +experiment=quick                a whole study from conf/experiment/
   python -m hptbench +method=random suite=store suite.path=DIR 'suite.data=[credit_g,vehicle]'
@@ -28,6 +29,8 @@ Commands (the first word; none means run):
   speedup RESULTS       time to a target and use of the workers, by number of workers; --help
   report RESULTS        one page of figures and conclusions; --watch follows a study that runs; --help
   checklist RESULTS     the check-lists of AutoML-Conf and NAS, filled from the logs
+  reproduce write RESULTS --out DIR | check DIR [--smoke]
+                        a folder from which others run a study again, and see whether they get the same; --help
   export RESULTS --to optuna | deepcave | ioh | carps
                         a study in the format of another tool
   import FILE --out RESULTS
@@ -62,6 +65,8 @@ Settings (name=value; + adds what the configuration does not name):
   clock=auto            units (time in full evaluations), cost (seconds), auto
   limits.seconds=600 limits.memory_mb=8000
                         what one real training may take
+  'ablation={bohb: {eta: [2, 4]}}'
+                        run bohb also with each of these changes by itself, as bohb_eta_2 and bohb_eta_4
   'baselines=[random]'  run beside the methods; [] for none
   reference=true        evaluate each task's default configuration, too
   space.LEARNER.PARAMETER.upper=…

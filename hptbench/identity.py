@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from hptbench.protocol import Method
-
 
 def encoded(thing: Any, where: str) -> Any:
     """``thing`` as JSON that says all that it is: dataclasses as their class and fields.
@@ -32,16 +30,6 @@ def encoded(thing: Any, where: str) -> Any:
     if thing is None or isinstance(thing, str | bool | int | float):
         return thing
     raise TypeError(f"{where}: expected numbers, text, lists, mappings or dataclasses, got {type(thing).__name__}")
-
-
-def provenance(method: Method) -> str:
-    """'default', or JSON of the hyperparameters that differ from the class's own."""
-    changed = {}
-    for f in dataclasses.fields(method):  # type: ignore[arg-type]
-        default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
-        if getattr(method, f.name) != default:
-            changed[f.name] = encoded(getattr(method, f.name), f.name)
-    return as_json({"changed": changed}) if changed else "default"
 
 
 def class_of(thing: object) -> str:

@@ -96,7 +96,15 @@ def _add_methods() -> None:
 
     store = ConfigStore.instance()
     for name, cls in methods().items():
-        store.store(group="method", name=name, node=node_of(cls), package=f"method.{name}", provider="hptbench")
+        store.store(group="method", name=name, node=_method_node(cls), package=f"method.{name}", provider="hptbench")
+
+
+def _method_node(cls: type) -> Any:
+    """The node of a method: also how its hyperparameters were chosen (:mod:`hptbench.provenance`)."""
+    node = node_of(cls)
+    return dataclasses.make_dataclass(
+        node.__name__, [("provenance", Any, dataclasses.field(default=None))], bases=(node,)
+    )
 
 
 def node_of(cls: type) -> Any:

@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hptbench import machine
+from hptbench import machine, provenance
 from hptbench.errors import UserError
 from hptbench.files import write_whole
-from hptbench.identity import as_json, class_of, digest, encoded, provenance
+from hptbench.identity import as_json, class_of, digest, encoded
 from hptbench.journal import Journal, journaled
 from hptbench.live import live
 from hptbench.protocol import (
@@ -78,6 +78,8 @@ class Plan:
     """Trainings on other tasks that the advice was learnt from."""
     budget_reason: str | None = None
     """Why the budget is as large as it is, in the author's words."""
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    """How the method's hyperparameters were chosen: :func:`hptbench.provenance.stated`."""
 
     @property
     def problem(self) -> Problem:
@@ -360,7 +362,7 @@ def _finish(
         "protocol": digest(plan.protocol),
         "method_class": class_of(plan.method),
         "hyperparameters": as_json(plan.hyperparameters),
-        "provenance": provenance(plan.method),
+        "provenance": provenance.column(plan.method, plan.stated),
         "advice": advice_row(plan.advice, plan.learnt_from),
         "budget": as_json(plan.protocol["budget"]),
         "budget_reason": plan.budget_reason,

@@ -33,7 +33,7 @@ from hptbench.results.published import is_published, read
 from hptbench.results.ranking import COARSE, Ranking, ranked
 from hptbench.results.regret import FLOOR
 from hptbench.results.table import USED
-from hptbench.stats import bayes, overtuning
+from hptbench.stats import aggregate, bayes, overtuning
 from hptbench.stats.intervals import t_interval
 from hptbench.stats.power import detectable
 from hptbench.stats.ranks import critical_difference, mean_ranks
@@ -87,7 +87,7 @@ def package() -> Numbers:
         "package.suites": str(len(list((ROOT / "conf" / "suite").glob("*.yaml")))),
         "package.learners": str(len(learners())),
         "package.alpha": f"{comparison.ALPHA:g}",
-        "package.bootstrap": f"{comparison.DRAWS:,}",
+        "package.bootstrap": f"{aggregate.DRAWS:,}",
         "package.level": f"{100 * inspect.signature(t_interval).parameters['level'].default:g}",
         "package.posterior": f"{bayes.DRAWS:,}",
         "package.mixed": str(comparison.MIXED_UNITS),
@@ -167,8 +167,8 @@ def _numbers(found: Ranking, last: str) -> Numbers:
         "behind": _names(m for m in methods if m in behind),
         "open": _names(m for m in methods if m not in ahead | behind | {found.reference}),
         "friedman": escaped(friedman_sentence(found.friedman)),
-        "cpu.best": f"{cpu[methods[0]]:.2g}",
-        "cpu.most": f"{cpu[list(methods)].max():.2g}",
+        "cpu.best": _two_digits(cpu[methods[0]]),
+        "cpu.most": _two_digits(cpu[list(methods)].max()),
         "cpu.most.name": _name(str(cpu[list(methods)].idxmax())),
         "cpu.total": f"{(runs['ask'] + runs['tell']).sum() / 3600:.1f}",
         "power": escaped(power_sentence(units, detectable(units, comparisons=tests), tests)),
@@ -213,6 +213,11 @@ def _problems(found: Ranking) -> Figure:
     return Figure("problems", "Each problem", caption, "A grid of problems and methods.", (panel,))
 
 
+def _two_digits(value: float) -> str:
+    """Two digits that count, without an exponent."""
+    return f"{float(f'{value:.2g}'):,g}"
+
+
 def claims(path: Path, out: Path) -> Numbers:
     """Verdicts on claims of papers."""
     entries: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -223,7 +228,8 @@ def claims(path: Path, out: Path) -> Numbers:
     ]
     head = r"\begin{longtable}{p{.53\linewidth}p{.24\linewidth}p{.15\linewidth}}"
     caption = rf"\caption{{{escaped(name)}: claims of papers, tested by our own runs.}}\label{{tab:{name}}}\\"
-    lines = [head, caption, r"\toprule", r"claim & paper & verdict \\", r"\midrule", r"\endhead"]
+    columns = [r"\toprule", r"claim & paper & verdict \\", r"\midrule"]
+    lines = [head, caption, *columns, r"\endfirsthead", *columns, r"\endhead"]  # a label on each page would be several
     _write(out / f"{name}.tex", [*lines, *rows, r"\bottomrule", r"\end{longtable}"])
     verdicts = [str(one["verdict"]) for one in entries.values()]
     numbers = {"claims": len(entries), "runs": sum(one["runs"] for one in entries.values())}
@@ -330,7 +336,7 @@ def _percent(estimate: float, low: float, high: float) -> str:
 
 
 def _name(method: str) -> str:
-    return rf"\texttt{{{escaped(method)}}}"
+    return rf"\code{{{escaped(method)}}}"
 
 
 def _names(methods: Iterable[str]) -> str:

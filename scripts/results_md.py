@@ -14,6 +14,7 @@ HEAD = """\
     results/<study>/jobs.parquet    a row per finished job
     results/<study>/runs.parquet    a row per finished run
     results/<study>/hypotheses.json what was registered before the study, if anything was (docs/STATISTICS.md)
+    results/<study>/configs/        what was run: the settings of each command, resolved; `reproduce` goes by them
     results/<study>/anytime.png     the incumbents over the budget, with its numbers in anytime.json
     results/<study>/report.html     the study as one page, by `report`; figures/ with its --figures
     results/<study>/attainment.png  what runs on tasks of two objectives attain, with its numbers in attainment.json

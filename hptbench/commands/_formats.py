@@ -27,7 +27,7 @@ def formatted(c: Comparison, form: str, study: str, command: str) -> str:
 def _json(c: Comparison, study: str, command: str) -> str:
     methods = {
         m: {
-            "began": c.warm.get(m, "cold"),
+            "began": c.warm.get(m, "cold"), "provenance": c.origins[m],
             "mean_rank": c.ranks[i], "aggregate": c.aggregates.estimate[i], "low": c.aggregates.low[i],
             "high": c.aggregates.high[i], "overtuning": c.overtuning.get(m),
         }
@@ -57,7 +57,8 @@ def _json(c: Comparison, study: str, command: str) -> str:
             "seed_effect": c.seed_effect, "informative_units": c.informative,
         },
         "sentences": {
-            "horizon": conclusions.horizon(c), "warnings": conclusions.warnings(c), "planned": conclusions.planned(c),
+            "horizon": conclusions.horizon(c), "hyperparameters": conclusions.origins(c.origins),
+            "warnings": conclusions.warnings(c), "planned": conclusions.planned(c),
             "exploratory": conclusions.explored(c), "overtuning": conclusions.overtuned(c),
             "power": conclusions.power(c),
         },
@@ -86,6 +87,8 @@ def _markdown(c: Comparison, study: str, command: str) -> str:
         "",
         conclusions.horizon(c),
         "",
+        conclusions.origins(c.origins),
+        "",
     ]
     lines += [f"**{warning}**\n" for warning in conclusions.warnings(c)]
     if c.registration:
@@ -110,6 +113,7 @@ def _latex(c: Comparison, study: str, command: str) -> str:
     notes = [
         command,
         conclusions.horizon(c),
+        conclusions.origins(c.origins),
         *conclusions.warnings(c),
         *conclusions.planned(c),
         *conclusions.explored(c),

@@ -18,13 +18,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hptbench import registry
 from hptbench.check import check_names, check_pair, check_resources, clock_for
+from hptbench.commands._ablation import configured
 from hptbench.commands._advice import NO_ADVICE, advice_of, started
+from hptbench.commands._reproduction import keep
 from hptbench.commands._shard import shard_of
 from hptbench.commands.tables import View, show
 from hptbench.errors import UserError, unknown
 from hptbench.executors import Broken, Executor, check_whole
 from hptbench.ledger import check_clock
 from hptbench.protocol import Budget, Clock, Method, Task
+from hptbench.provenance import FIELD, stated
 from hptbench.results.collect import collect
 from hptbench.results.registered import parsed, register
 from hptbench.results.table import DEFAULT
@@ -69,6 +72,7 @@ def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]
     """Do what is left of the study, or of a shard of it; (its runs, those that broke, which have been shown)."""
     shard = shard_of(cfg.shard)
     plans, executor = planned(cfg)
+    keep(plans[0].study, cfg)
     node = cfg.get("hypotheses")
     given = OmegaConf.to_container(node, resolve=True) if isinstance(node, ListConfig) else node or []
     if found := register(plans[0].study, parsed(given), list(dict.fromkeys(plan.label for plan in plans))):
@@ -139,6 +143,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
     check_whole("workers", cfg.workers)
     study = _folder(cfg)
     warm = _warm(cfg)
+    said = _stated(cfg, methods)
     methods = {label: started(label, method) if label in warm else method for label, method in methods.items()}
     plans = []
     for task in tasks:
@@ -148,6 +153,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
             plan = Plan(task, label, method, seeds[0], budget, cfg.workers, clock, limits, study, live, simulation)
             told, trainings = advice if label in warm else NO_ADVICE
             plan = replace(plan, advice=told, learnt_from=trainings, budget_reason=reason)
+            plan = replace(plan, stated=said.get(label, {}))
             if label == DEFAULT:  # one protocol, so that the reference is made once for all budgets
                 one = Budget(max_jobs=1)
                 plan = replace(plan, budget=one, workers=1, clock=Clock.UNITS, live=False, simulation=PLAIN)
@@ -162,7 +168,7 @@ def plans_of(cfg: DictConfig, methods: Mapping[str, Method], live: bool) -> list
 
 def _methods(cfg: DictConfig) -> dict[str, Method]:
     """The chosen methods by label, then the baselines, then the reference."""
-    chosen = cfg.get("method") or {}
+    chosen = configured(cfg)
     if not chosen:
         names = ", ".join(registry.methods())
         raise UserError(f"no method chosen: add one with +method=NAME, or several with +method=[A,B]. Known: {names}")
@@ -170,7 +176,8 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
     for label, node in chosen.items():
         if not isinstance(node, DictConfig) or "_target_" not in node:
             raise UserError(f"method.{label} has settings, but no method: choose it with +method={label}")
-        method = instantiate(node, _convert_="object")
+        own = OmegaConf.masked_copy(node, [str(key) for key in node if key != FIELD])
+        method = instantiate(own, _convert_="object")
         if not isinstance(method, Method) or not is_dataclass(method):
             raise UserError(f"expected method.{label} to be a method (docs/RULES.md), got {node['_target_']}")
         methods[str(label)] = method
@@ -183,11 +190,21 @@ def _methods(cfg: DictConfig) -> dict[str, Method]:
     return methods
 
 
+def _stated(cfg: DictConfig, methods: Mapping[str, Method]) -> dict[str, Mapping[str, Any]]:
+    """How the hyperparameters of the chosen methods were chosen, by label."""
+    out = {}
+    for label, node in configured(cfg).items():
+        given = node.get(FIELD)
+        plain = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
+        out[label] = stated(label, methods[label], plain)
+    return out
+
+
 def _warm(cfg: DictConfig) -> set[str]:
     """The labels of the methods that begin with advice: with ``meta=auto`` all that were chosen."""
     if cfg.meta not in ("none", "auto"):
         raise unknown("meta", cfg.meta, ("none", "auto"))
-    return {str(label) for label in cfg.get("method") or {}} - {DEFAULT} if cfg.meta == "auto" else set()
+    return set(configured(cfg)) - {DEFAULT} if cfg.meta == "auto" else set()
 
 
 def _budget(node: Any) -> tuple[Budget, str | None]:

@@ -43,6 +43,7 @@ def _command(argv: list[str]) -> int:
         "speedup": _speedup,
         "report": _report,
         "checklist": _checklist,
+        "reproduce": _reproduce,
         "export": _export,
         "import": _import,
         "list": _list,
@@ -169,6 +170,12 @@ def _report(argv: list[str]) -> int:
 
 def _checklist(argv: list[str]) -> int:
     from hptbench.commands.checklist import main
+
+    return main(argv)
+
+
+def _reproduce(argv: list[str]) -> int:
+    from hptbench.commands.reproduce import main
 
     return main(argv)
 

@@ -131,7 +131,8 @@ def _print_comparison(console: Console, c: Comparison) -> None:
         _bullets(console, conclusions.planned(c))
     title = "Exploratory comparison" if c.registration else "Comparison"
     console.print(f"[bold]{title}[/] over {len(c.units)} data set(s), measure: {c.scores.name}", highlight=False)
-    console.print(conclusions.horizon(c), highlight=False, style="dim", markup=False)
+    for line in (conclusions.horizon(c), conclusions.origins(c.origins)):
+        console.print(line, highlight=False, style="dim", markup=False)
     ranks = (f"{conclusions.name_of(c, c.methods[i])} {c.ranks[i]:.2f}" for i in c.order)
     console.print(f"Mean ranks: {', '.join(ranks)}", highlight=False)
     _print_table(console, _rows(conclusions.caption(c), *conclusions.method_rows(c)))

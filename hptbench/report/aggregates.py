@@ -10,11 +10,9 @@ from hptbench.plots.figure import BANDS, Axis, Figure, Mark, Panel
 from hptbench.report.data import Data
 from hptbench.results import conclusions
 from hptbench.rng import entropy, stream
-from hptbench.stats.aggregate import performance_profile
+from hptbench.stats.aggregate import PROFILE_DRAWS, performance_profile
 
 _POINTS = 50
-_DRAWS = 500
-"""Bootstrap samples: for pictures; publish tables with more."""
 
 
 def critical_differences(data: Data) -> Figure | None:
@@ -47,14 +45,16 @@ def profiles(data: Data) -> list[Figure]:
     found = c.scores
     scores = found.by_seed[:, [list(found.matrix.columns).index(method) for method in c.methods]]
     at = np.linspace(float(scores.min()), float(scores.max()), _POINTS)
-    share = performance_profile(scores, at, stream(entropy("report", "profiles")), draws=_DRAWS)
+    share = performance_profile(scores, at, stream(entropy("report", "profiles")))
     lines = []
     for j, name in enumerate(c.methods):
         columns = {"x": at, "y": share.estimate[j]}
         if c.seeds > 1 and len(c.methods) <= BANDS:
             columns |= {"low": share.low[j], "high": share.high[j]}
         lines.append(Mark("step", columns, name))
-    sure = f"bands: 95 % stratified bootstrap over seeds, {_DRAWS} draws" if c.seeds > 1 else "one seed: no intervals"
+    sure = "one seed: no intervals"
+    if c.seeds > 1:
+        sure = f"bands: 95 % stratified bootstrap over seeds, {PROFILE_DRAWS:,} resamples for each point"
     profile = Figure(
         "profiles", "How often a run is how good",
         f"Performance profiles: the share of runs whose final {found.name} is at most x. Higher is better; a line "

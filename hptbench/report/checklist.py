@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from hptbench.provenance import by_method, is_said
 from hptbench.report.data import Data
 from hptbench.report.summary import complete, compute, licences, reasons, verdict
-from hptbench.results.conclusions import reason_words
+from hptbench.results import conclusions
 from hptbench.results.table import DEFAULT, RANDOM
 
 Answer = Literal["yes", "partly", "no", "author"]
@@ -92,7 +93,7 @@ def _experiments(data: Data) -> Iterator[Item]:
     yield Item(
         "Uncertainty reported?",
         "yes" if repeats > 1 else "no",
-        "`compare` and `report` give 95 % t intervals of means over seeds."
+        "`compare` and `report` give 95 % t intervals of means over seeds, and of aggregates stratified bootstraps."
         if repeats > 1
         else "One seed: no intervals.",
     )
@@ -107,8 +108,8 @@ def _experiments(data: Data) -> Iterator[Item]:
         "Performance over time, and how the longest time was chosen?",
         "yes" if (why := reasons(data)) else "author",
         f"Curves over the whole budget are in `report`; budget of a run: "
-        f"{'; '.join(sorted(runs['budget'].unique()))}. "
-        + (reason_words(why) if why else "Why so long is for the author to say (`budget.reason`)."),
+        f"{'; '.join(map(conclusions.budget_words, sorted(runs['budget'].dropna().unique()))) or 'not known'}. "
+        + (conclusions.reason_words(why) if why else "Why so long is for the author to say (`budget.reason`)."),
     )
     yield Item(
         "Total compute and kind of resources?",
@@ -135,7 +136,10 @@ def _ablations(data: Data) -> tuple[Answer, str]:
     several = [", ".join(sorted(labels)) for labels in of_class if len(labels) > 1]
     if several:
         return "yes", f"Settings of one method are compared: {'; '.join(several)}."
-    return "author", "No method was run with several settings in this study (`+method@method.other=NAME` does)."
+    return (
+        "author",
+        "No method was run with several settings in this study (`ablation={NAME: {SETTING: [VALUES]}}` does).",
+    )
 
 
 def _code(data: Data) -> Iterator[Item]:
@@ -151,7 +155,15 @@ def _code(data: Data) -> Iterator[Item]:
         + f"; versions of {len(versions)} packages in `runs.parquet`, Python {versions.get('python', 'not known')}. "
         "That the code is published is for the author to see to.",
     )
-    yield Item("A minimal example that replicates results?", "author", "Name a command and the result to expect.")
+    again = (data.study.folder / "configs").is_dir()
+    yield Item(
+        "A minimal example that replicates results?",
+        "yes" if again else "author",
+        "`python -m hptbench reproduce write STUDY --out DIR`: what was run, exact versions, the results to expect, "
+        "and a test of a minute that compares bit for bit. Say where it is published."
+        if again
+        else "Name a command and the result to expect.",
+    )
     yield Item("Code of sufficient quality, documented, runnable by others?", "author", "Answer for your own code.")
     yield Item(
         "Raw results released?",
@@ -241,14 +253,12 @@ def _nas_comparison(data: Data) -> Iterator[Item]:
 
 
 def _nas_details(data: Data) -> Iterator[Item]:
-    runs = data.runs[data.runs["method"] != DEFAULT].drop_duplicates("method")
-    changed = {m: p for m, p in zip(runs["method"], runs["provenance"], strict=True) if p != "default"}
+    found = by_method(data.runs[data.runs["method"] != DEFAULT])
     yield Item(
         "How were the methods' own hyperparameters chosen, and what did that cost?",
-        "author" if changed else "yes",
-        "All are the package's defaults." if not changed else
-        f"Changed: {'; '.join(f'{m}: {p}' for m, p in sorted(changed.items()))}. Say how, on what data, at what cost.",
-    )  # fmt: skip
+        "author" if any(not is_said(text) for texts in found.values() for text in texts) else "yes",
+        " ".join([conclusions.origins(found), *conclusions.chosen_warnings(found, sorted(set(data.runs["unit"])))]),
+    )
     yield Item(
         "Time of the whole search, end to end?", "yes", f"{compute(data)}; per run in `runs.parquet` (wall, ask, tell)."
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hptbench.errors import UserError
+from hptbench.provenance import by_method
 from hptbench.report.data import Data
 from hptbench.results import conclusions
 from hptbench.results.comparison import ALPHA, Comparison
@@ -122,6 +123,7 @@ def facts(data: Data) -> list[tuple[str, str]]:
         ("Seeds", f"{len(seeds)}: {listed}; {same}"),
         ("Budget of a run", f"{' or '.join(_budget(text) for text in runs['budget'].unique()[:4])}. "
                             f"{conclusions.reason_words(reasons(data))}"),
+        ("Hyperparameters", conclusions.origins(by_method(runs)).removeprefix("Hyperparameters: ")),
         ("Workers, clock", time),
         ("Protocol", f"{one} ({', '.join(sorted(p[:8] for p in protocols_known)[:4])}"
                      f"{', …' if len(protocols_known) > 4 else ''}): equal task, space, splits, limits"
@@ -265,5 +267,8 @@ def problems(data: Data) -> list[str]:
         if not row["without"] and math.isnan(row[data.measure]):
             out.append(f"{row['method']} on {row['task']}: no finite {data.measure} score of what a run recommends.")
         if row["runs"] < row["expected"]:
-            out.append(f"{row['method']} on {row['task']}: {row['expected'] - row['runs']} run(s) are missing.")
+            here = data.runs[(data.runs["method"] == row["method"]) & (data.runs["task"] == row["task"])]
+            lacking = [str(seed) for seed in data.seeds if seed not in set(here["seed"])]
+            out.append(f"{row['method']} on {row['task']}: {row['expected'] - row['runs']} run(s) are missing"
+                       f" (seed {_some(lacking)}).")  # fmt: skip
     return out

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hptbench.errors import UserError
+from hptbench.provenance import by_method
 from hptbench.results.fronts import several, usable
 from hptbench.results.registered import Hypothesis, Registration
 from hptbench.results.resamples import Resampled, resampled
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 MIXED_UNITS = 5
 """Least number of data sets for a mixed model."""
-DRAWS = 10_000
-"""Resamples behind the intervals of aggregates."""
-IMPROVEMENT_DRAWS = 2_000
 SUPPORTED, NOT_SHOWN, CONTRADICTED = "supported", "not shown", "contradicted"
 
 
@@ -94,6 +92,8 @@ class Comparison:
     hypotheses: tuple[Tested, ...]
     warm: Mapping[str, str]
     """Methods that did not begin cold -> with what they began (:mod:`hptbench.results.warm`)."""
+    origins: Mapping[str, tuple[str, ...]]
+    """Methods -> how their hyperparameters were chosen: the column ``provenance`` of their runs."""
     budgets: tuple[str, ...]
     """JSON of the limits of a run, all that there are."""
     reasons: tuple[str, ...]
@@ -155,12 +155,8 @@ def compared(
         )
         for p in pairs
     }  # fmt: skip
-    improvement = {
-        (p.a, p.b): probability_of_improvement(
-            grid[:, at[p.a]], grid[:, at[p.b]], stream(entropy("improvement", p.a, p.b)), draws=IMPROVEMENT_DRAWS
-        )
-        for p in pairs
-    }
+    chances = probability_of_improvement(grid, stream(entropy("improvement")))
+    improvement = {(p.a, p.b): Interval(*(part[at[p.a], at[p.b]] for part in chances)) for p in pairs}
     hierarchies = _hierarchies(grid, methods, rope) if deeper else {}
     asked = runs[runs["method"] != DEFAULT]
     deep = seeds >= 2 and units >= MIXED_UNITS
@@ -176,7 +172,7 @@ def compared(
         pairs=pairs,
         detectable=detectable(units, comparisons=len(pairs)),
         aggregate=aggregate,
-        aggregates=bootstrap(grid, AGGREGATES[aggregate], stream(entropy("aggregate", aggregate)), draws=DRAWS),
+        aggregates=bootstrap(grid, AGGREGATES[aggregate], stream(entropy("aggregate", aggregate))),
         improvement=improvement,
         rope=rope,
         posteriors=posteriors,
@@ -189,6 +185,7 @@ def compared(
         registration=registration,
         hypotheses=tested,
         warm=warm_started(asked),
+        origins=by_method(asked),
         budgets=tuple(sorted(set(asked["budget"].dropna()))),
         reasons=tuple(sorted(set(asked["budget_reason"].dropna()))),
         unequal=tuple(unequal),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hptbench.results.comparison import ALPHA, DRAWS, Comparison, Tested
+from hptbench.provenance import is_said, tuned_on, words
+from hptbench.results.comparison import ALPHA, Comparison, Tested
+from hptbench.stats.aggregate import DRAWS
 from hptbench.stats.pairwise import Pair
 from hptbench.stats.words import (
     friedman_sentence,
@@ -54,6 +56,7 @@ def warnings(c: Comparison) -> list[str]:
             f"Warm-started, in a block of their own: {began}. No budget here counts what that cost; ranks and tests "
             f"against cold methods show what such knowledge is worth, too.{cold}"
         )
+    out += chosen_warnings(c.origins, c.units)
     if c.where and c.registration:
         out.append(f"Hypotheses were registered for the whole study, and are tested on {' '.join(c.where)} alone.")
     if c.scores.dropped:
@@ -68,6 +71,30 @@ def warnings(c: Comparison) -> list[str]:
 def name_of(c: Comparison, method: str) -> str:
     """The method, and whether it did not begin cold."""
     return f"{method} (warm)" if method in c.warm else method
+
+
+def origins(found: Mapping[str, Sequence[str]]) -> str:
+    """How the hyperparameters of the methods were chosen, as a sentence; ``found``: as in Comparison."""
+    other = [
+        f"{m} ({'; or '.join(filter(None, map(words, texts)))})" for m, texts in found.items() if any(map(words, texts))
+    ]
+    but = (
+        ("" if len(other) == len(found) else "defaults of their classes, but for ")
+        if other
+        else "the defaults of their classes"
+    )
+    return f"Hyperparameters: {but}{'; '.join(other)}."
+
+
+def chosen_warnings(found: Mapping[str, Sequence[str]], units: Sequence[str]) -> list[str]:
+    """Methods of which it is not said how their hyperparameters were chosen, and those tuned on what is compared."""
+    silent = [m for m, texts in found.items() if not all(map(is_said, texts))]
+    out = [f"How the changed hyperparameters of {', '.join(silent)} were chosen, and at what cost, is not said "
+           f"(method.{silent[0]}.provenance)."] if silent else []  # fmt: skip
+    for m, texts in found.items():
+        if same := sorted({name for text in texts for name in tuned_on(text)} & set(units)):
+            out.append(f"{m} was tuned on {', '.join(same)}, which it is compared on here: that favours it.")
+    return out
 
 
 def horizon(c: Comparison) -> str:
@@ -188,9 +215,10 @@ def _pair(c: Comparison, p: Pair) -> list[str]:
 def pairs_caption(c: Comparison) -> str:
     """What the numbers of the table of pairs are."""
     rope = "" if c.rope is None else f"; equivalent: within ±{c.rope:g} of the {c.scores.name}"
+    bootstrapped = f" (95 % stratified bootstrap, {DRAWS:,} resamples)" if c.seeds > 1 else ""
     rope += "; next: probabilities on the next data set, by the hierarchical test" if c.hierarchies else ""
     return (
         "each pair: data sets on which the first is better/tied/worse, Hodges–Lehmann difference with its unadjusted "
-        "95 % interval, chance that a run of the first is better, Wilcoxon signed-rank p, and Holm over "
+        f"95 % interval, chance that a run of the first is better{bootstrapped}, Wilcoxon signed-rank p, and Holm over "
         f"{len(c.pairs)} comparison(s){rope}"
     )

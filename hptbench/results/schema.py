@@ -110,7 +110,12 @@ RUNS = (
     ),
     Column("method_class", "string", "", "the class behind the label"),
     Column("hyperparameters", "string", "", "JSON: the method's own hyperparameters"),
-    Column("provenance", "string", "", "how they were chosen: 'default', or JSON of what was changed"),
+    Column(
+        "provenance",
+        "string",
+        "",
+        "how they were chosen: 'default', or JSON: changed, and as the author says paper, or tuned (on, cost)",
+    ),
     Column(
         "advice",
         "string",

@@ -30,12 +30,12 @@ from hptbench.results.schema import KEY
 from hptbench.results.table import DEFAULT, incumbent_curve
 from hptbench.rng import entropy, stream
 from hptbench.space import Floats
+from hptbench.stats.aggregate import DRAWS
 from hptbench.stats.run_lengths import ert, restricted_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RESAMPLES = 1000
 _LEVEL = 0.95
 
 
@@ -95,7 +95,7 @@ def speedups(times: pd.DataFrame) -> pd.DataFrame:
             of_runs = of_runs.sort_values("seed")
             time, reached = of_runs["time"].to_numpy(float), of_runs["reached"].to_numpy(float)
             rng = stream(entropy("speedup", str(task), str(method), int(str(workers))))
-            drawn = rng.integers(len(time), size=(RESAMPLES, len(time)))
+            drawn = rng.integers(len(time), size=(DRAWS, len(time)))
             resampled, mean = ert(time[drawn], reached[drawn]), float(ert(time, reached))
             if samples is None:
                 samples, first, fewest = resampled, mean, int(str(workers))

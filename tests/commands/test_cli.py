@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -137,6 +138,40 @@ def test_methods_compared_with_themselves_under_labels(tmp_path: Path) -> None:
     runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet")
     assert set(runs["method"]) == {"bohb", "bohb4", "default"}
     assert set(runs[runs["method"] == "bohb4"]["provenance"]) == {'{"changed": {"eta": 4}}'}
+
+
+def test_how_hyperparameters_were_chosen_is_recorded_and_changes_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("+method=[tpe_hyperopt,hyperband]", "method.hyperband.eta=4", "baselines=[]", *QUICK)
+    ok(*words, "method.hyperband.provenance={tuned: {on: [iris], cost: 2 h of processors}}")
+    runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet").set_index("method")["provenance"]
+    assert set(runs["hyperband"]) == {'{"changed": {"eta": 4}, "tuned": {"cost": "2 h of processors", "on": ["iris"]}}'}
+    assert all(json.loads(text)["paper"].startswith("the defaults of hyperopt") for text in runs["tpe_hyperopt"])
+    assert "hyperband was tuned on iris, which it is" in " ".join(capsys.readouterr().out.split())
+    ok(*words)  # nothing to do again: it is no part of a run's id
+    assert "finished before" in capsys.readouterr().err
+
+
+def test_an_ablation_changes_one_setting_at_a_time(tmp_path: Path) -> None:
+    ok("+method=hyperband", "ablation={hyperband: {eta: [2, 4], table: [hpbandster]}}", "baselines=[]", *QUICK)
+    runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet")
+    said = runs[runs["method"] != "default"].drop_duplicates("method").set_index("method")["provenance"]
+    assert said["hyperband"] == "default"
+    assert {m: json.loads(text) for m, text in said.drop("hyperband").items()} == {
+        f"hyperband_{name}_{value}": {"changed": {name: value}, "ablation": "hyperband"}
+        for name, value in (("eta", 2), ("eta", 4), ("table", "hpbandster"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("{hyperban: {eta: [2]}}", "hyperband"), ("{hyperband: {et: [2]}}", "eta"), ("{hyperband: {eta: 2}}", "a list of"),
+     ("{hyperband: {eta: [3]}}", "other values than"), ("{hyperband: {eta: [x]}}", "eta"), ("3", "be like")],
+)  # fmt: skip
+def test_an_ablation_that_makes_no_sense(capsys: pytest.CaptureFixture[str], given: str, said: str) -> None:
+    assert dispatch(["+method=hyperband", f"ablation={given}", *QUICK]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_the_plus_before_method_may_be_left_out(tmp_path: Path) -> None:

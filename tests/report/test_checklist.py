@@ -32,7 +32,7 @@ def test_what_the_logs_know_is_answered(study: Path) -> None:
     assert "too few data sets" in find(found, "Statistical significance").words
     assert find(found, "random search?").answer == "yes"
     assert find(found, "Tabular or surrogate benchmarks").answer == "yes"
-    assert find(found, "hyperparameters chosen").words.startswith("All are the package's defaults")
+    assert find(found, "hyperparameters chosen").words == "Hyperparameters: the defaults of their classes."
     assert find(found, "Crashes").words.startswith("0 of 116 jobs failed;")
     assert find(found, "Test data outside").answer == "yes"
     assert "of the runs of random, " in find(found, "Over-tuning").words

@@ -31,7 +31,7 @@ def study(units: int = 8, seeds: int = 3, shift: float = 0.3, sha: str | None = 
                 run_rows.append(
                     key | {"unit": f"t{u}", "objective": "error", "objectives": ["error"], "front": None, "high": 1.0,
                            "hypotheses": sha, "method_class": method, "hyperparameters": "{}", "advice": None,
-                           "budget": json.dumps({"max_jobs": jobs}), "budget_reason": None}
+                           "budget": json.dumps({"max_jobs": jobs}), "budget_reason": None, "provenance": "default"}
                 )  # fmt: skip
                 n = 1 if method == "default" else jobs
                 for i in range(n):

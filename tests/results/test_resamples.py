@@ -36,7 +36,7 @@ def study(units: int, splits: int, seeds: int = 2, spread: float = 0.02) -> Tabl
                         key | {"unit": f"d{u}", "objective": "error", "objectives": ["error"], "front": None,
                                "high": 1.0, "hypotheses": None, "task_identity": identity, "method_class": method,
                                "hyperparameters": "{}", "advice": None, "budget": '{"max_jobs": 1}',
-                               "budget_reason": None}
+                               "budget_reason": None, "provenance": "default"}
                     )  # fmt: skip
     return pd.DataFrame(jobs), pd.DataFrame(runs)
 

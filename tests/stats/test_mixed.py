@@ -10,15 +10,7 @@ import scipy.stats
 from hptbench.rng import entropy, stream
 from hptbench.stats.mixed import horizon_effect, informative_units, mixed_model, seed_effect
 from hptbench.stats.pairwise import holm
-
-
-def grid(
-    rng: np.random.Generator, units: int, effects: list[float], seeds: int, suits: float = 0.5, noise: float = 0.3
-) -> np.ndarray:
-    """Losses (units, methods, seeds): data sets differ, suit methods differently, and are noisy."""
-    shape = (units, len(effects))
-    cells = rng.normal(size=(units, 1)) + np.array(effects) + suits * rng.normal(size=shape)
-    return cells[:, :, None] + noise * rng.normal(size=(*shape, seeds))
+from hptbench.testing.planted import grid
 
 
 def statsmodels_fits(y: np.ndarray, interaction: bool) -> tuple[object, object]:
@@ -82,17 +74,6 @@ def test_two_methods_give_the_paired_t_test() -> None:
     assert abs(np.diff(found.effects)[0]) / found.standard_error == pytest.approx(abs(theirs.statistic))
 
 
-def test_levels() -> None:
-    """2,000 studies without a difference. F keeps 0.05 with 5 data sets; the likelihood ratio does not, and the model
-    that takes seeds for news about other data sets does not at all."""
-    rng = stream(entropy("planted", "mixed"))
-    found = [mixed_model(grid(rng, 5, [0, 0, 0], 4)) for _ in range(2000)]
-    plain = [mixed_model(grid(rng, 5, [0, 0, 0], 4), interaction=False) for _ in range(300)]
-    assert 0.04 <= np.mean([one.p <= 0.05 for one in found]) <= 0.06
-    assert np.mean([one.p_lr <= 0.05 for one in found]) > 0.07
-    assert np.mean([one.p <= 0.05 for one in plain]) > 0.3
-
-
 def test_planted_differences_are_found() -> None:
     rng = stream(entropy("planted", "effects"))
     found = [mixed_model(grid(rng, 20, [0, 0.6], 3)) for _ in range(200)]
@@ -119,8 +100,6 @@ def test_one_repeat_and_no_noise() -> None:
 
 def test_lucky_seeds_are_seen() -> None:
     rng = stream(entropy("mixed", "seeds"))
-    p = np.array([seed_effect(grid(rng, 6, [0, 0], 5)).p for _ in range(2000)])
-    assert 0.04 <= (p <= 0.05).mean() <= 0.06
     lucky = grid(rng, 6, [0, 0], 5) + rng.normal(size=(1, 2, 5))
     assert seed_effect(lucky).p < 1e-6
     check = seed_effect(lucky)
@@ -135,8 +114,6 @@ def test_units_that_tell_nothing_are_seen() -> None:
     p = informative_units(y)
     assert (p[:2] < 1e-6).all()
     assert p == pytest.approx(holm([scipy.stats.f_oneway(*unit).pvalue for unit in y]))
-    equal = [informative_units(rng.normal(size=(6, 3, 4))).min() for _ in range(400)]
-    assert np.mean(np.array(equal) <= 0.05) <= 0.075
     assert informative_units(np.ones((3, 2, 2))).tolist() == [1, 1, 1]
     assert np.isnan(informative_units(y[:, :, :1])).all()
 
@@ -144,8 +121,6 @@ def test_units_that_tell_nothing_are_seen() -> None:
 def test_horizons() -> None:
     """Methods that cross, and methods that keep their distance."""
     rng = stream(entropy("mixed", "horizons"))
-    p = [horizon_effect(rng.normal(size=(3, 8, 3, 2)) + rng.normal(size=(1, 8, 3, 1))).p for _ in range(2000)]
-    assert 0.04 <= np.mean(np.array(p) <= 0.05) <= 0.06
     cross = rng.normal(size=(2, 8, 2, 2)) + 3 * np.array([[1, -1], [-1, 1]])[:, None, :, None]
     check = horizon_effect(cross)
     assert check.p < 1e-4

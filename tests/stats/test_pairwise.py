@@ -121,17 +121,6 @@ def test_too_few_methods_or_columns() -> None:
         pairwise([[1.0, 2.0]], ["a", "b", "c"])
 
 
-@pytest.mark.parametrize("spread", [2, 10**6], ids=["ties", "no ties"])
-def test_level_of_one_test(spread: int) -> None:
-    draws = stream(entropy("level", spread)).integers(-spread, spread + 1, size=(4000, 12))
-    assert 0.03 < np.mean([signed_rank(d)[0] <= 0.05 for d in draws]) <= 0.06
-
-
-def test_level_of_the_family() -> None:
-    draws = stream(entropy("family")).normal(size=(400, 10, 4)).round(1)
-    assert np.mean([any(p.p_holm <= 0.05 for p in pairwise(x, "abcd")) for x in draws]) <= 0.06
-
-
 def test_a_reference_against_each_other_is_a_smaller_family() -> None:
     scores = np.random.default_rng(0).random((9, 4))
     names = ["a", "b", "c", "d"]

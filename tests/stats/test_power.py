@@ -32,25 +32,6 @@ def test_units_needed_are_needed_and_enough(methods: int) -> None:
         assert any(p.p_holm <= 0.05 for p in pairwise(best, [str(i) for i in range(methods)])) is reached
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("units", "effect", "comparisons"), [(8, 1.2, 1), (12, 0.8, 1), (20, 0.7, 1), (30, 0.5, 1), (20, 1.0, 6)]
-)
-def test_power_is_as_predicted(units: int, effect: float, comparisons: int) -> None:
-    """2,000 studies of Gaussian differences."""
-    rng = stream(entropy("planted", "power", units))
-    p = np.array([signed_rank(d)[0] for d in rng.normal(effect, 1, size=(2000, units))])
-    assert (p <= 0.05 / comparisons).mean() == pytest.approx(power(units, effect, comparisons), abs=0.05)
-
-
-def test_the_level_of_the_signed_rank_test_is_kept() -> None:
-    """2,000 studies of 10 data sets, with symmetric differences of heavy tails, and with ties."""
-    rng = stream(entropy("planted", "wilcoxon"))
-    heavy = rng.standard_t(2, size=(2000, 10))
-    for d in (heavy, np.rint(heavy)):
-        assert 0.02 <= np.mean([signed_rank(one)[0] <= 0.05 for one in d]) <= 0.06
-
-
 def test_units_for_and_detectable_invert_power() -> None:
     for effect in (0.4, 1.0, 3.0):
         units = units_for(effect, comparisons=3)

@@ -73,11 +73,10 @@ def test_scores_that_are_none(scores: object, what: str) -> None:
 
 
 @pytest.mark.parametrize("levels", [3, 1000], ids=["ties", "no ties"])
-def test_level_and_power(levels: int) -> None:
-    draws = stream(entropy("friedman", levels)).integers(levels, size=(1500, 10, 4))
-    assert 0.03 < np.mean([friedman(x).p <= 0.05 for x in draws]) <= 0.06
+def test_power(levels: int) -> None:
+    draws = stream(entropy("friedman", levels)).integers(levels, size=(300, 10, 4))
     better = draws - np.array([levels * 0.6, 0, 0, 0])
-    assert np.mean([friedman(x).p <= 0.05 for x in better[:300]]) > 0.8
+    assert np.mean([friedman(x).p <= 0.05 for x in better]) > 0.8
 
 
 @pytest.mark.parametrize(("alpha", "quantiles"), [
