@@ -58,7 +58,8 @@ Settings (name=value; + adds what the configuration does not name):
   simulation.overhead=0 seconds a method thinks per proposal while workers wait; measured: as long as it does
   simulation.spread=0   how unequal simulated workers are: standard deviation of their log slowness
   budget=small          tiny (5 full evaluations), small (20), large (100); or each limit:
-  budget.max_full_evals=20 budget.max_jobs=null budget.max_time=null budget.cpu_hours=null budget.energy_kwh=null
+  budget.max_full_evals=20 budget.max_jobs=null budget.max_time=null
+  budget.cpu_hours=null budget.gpu_hours=null budget.energy_kwh=null
                         a run ends at the first limit reached; budget.reason='…': why so long, in your words
   executor=processes    processes (one run per core), serial, lockstep (batched), live (real time), and on a
                         Ray cluster ray and ray_live: executor.address=auto; docs/CLUSTER.md

@@ -48,7 +48,7 @@ def budget_of(given: float | Budget | Mapping[str, Any]) -> Budget:
         given = made(Budget, given, "budget")
     if not isinstance(given, Budget):
         given = Budget(max_full_evals=numbers(given, 1, "budget to be a number of full evaluations")[0])
-    for name in ("max_time", "cpu_hours", "energy_kwh"):
+    for name in ("max_time", "cpu_hours", "gpu_hours", "energy_kwh"):
         if getattr(given, name) is not None:
             raise UserError(
                 f"expected a budget in full evaluations or jobs, got {name}: that is measured of a study's jobs alone; "

@@ -46,7 +46,7 @@ class Ledger:
         self._states = States() if states is None else states
         self._failed = Point(0.0, *((math.inf,) * len(names) for names in (problem.objectives, problem.constraints)))
         self.full_evals = 0.0
-        self._cpu_seconds = self._joules = 0.0
+        self._cpu_seconds = self._card_seconds = self._joules = 0.0
 
     def room(self, now: float, free: int) -> int:
         """How many of ``free`` workers may begin a job at ``now``."""
@@ -54,6 +54,8 @@ class Ledger:
         if b.max_time is not None and now >= b.max_time:
             return 0
         if b.cpu_hours is not None and self._cpu_seconds >= 3600 * b.cpu_hours:
+            return 0
+        if b.gpu_hours is not None and self._card_seconds >= 3600 * b.gpu_hours:
             return 0
         if b.energy_kwh is not None and self._joules >= 3.6e6 * b.energy_kwh:
             return 0
@@ -97,6 +99,7 @@ class Ledger:
         other, it leaves nothing to go on from, and it never ends a run."""
         outcome = self._judged(job, outcome)
         self._cpu_seconds += outcome.cost if outcome.cpu is None else outcome.cpu
+        self._card_seconds += self._on_cards(job, outcome)
         self._joules += self._energy(job, outcome)
         ok = outcome.status is Status.OK
         self._fates[job.id] = _DONE if ok else _FAILED
@@ -114,6 +117,17 @@ class Ledger:
             self.duration(bare, outcome), last.constraints,
         )  # fmt: skip
         return bare, outcome, report
+
+    def _on_cards(self, job: Job, outcome: Outcome) -> float:
+        """Seconds. Those of a job that failed may be unknown, and are then all that it took."""
+        if outcome.gpu is None and self._problem.budget.gpu_hours is not None:
+            if outcome.status is not Status.OK:
+                return outcome.cost
+            raise UserError(
+                f"budget.gpu_hours cannot be kept: expected job {job.id} on a graphics card, got one elsewhere; "
+                "train on one (docs/NEURAL.md), or limit the run by budget.cpu_hours or budget.max_full_evals"
+            )
+        return outcome.gpu or 0.0
 
     def _energy(self, job: Job, outcome: Outcome) -> float:
         """Joules. Of a job that failed they may be unknown, and count as none: its worker may have died early."""

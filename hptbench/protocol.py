@@ -14,8 +14,7 @@ from hptbench.errors import UserError
 from hptbench.space import Config, Space, Value
 
 State: TypeAlias = Any
-"""A training state (checkpoint); opaque to methods and runners, and only a cache: what it
-holds can be made again from ``Job.before``."""
+"""A training state (checkpoint), opaque to methods and runners; a cache: ``Job.before`` can make it again."""
 JSON: TypeAlias = Any
 
 
@@ -76,6 +75,8 @@ class Budget:
     max_jobs: int | None = None
     cpu_hours: float | None = None
     """Processor time of the jobs, of those that were killed their worker's time. Needs jobs on workers of their own."""
+    gpu_hours: float | None = None
+    """Time of the jobs on graphics cards (``Outcome.gpu``). Needs a task that trains on one."""
     energy_kwh: float | None = None
     """Energy of processors and cards while jobs ran, each job's added up: at least what they took. Needs a meter."""
 
@@ -94,9 +95,8 @@ class Budget:
 
     def to_json(self) -> dict[str, float | int | None]:
         """The limits by name; those on resources only if they are set, as a run without them is as it always was."""
-        resources = {"cpu_hours": self.cpu_hours, "energy_kwh": self.energy_kwh}
-        limits = {"max_time": self.max_time, "max_full_evals": self.max_full_evals, "max_jobs": self.max_jobs}
-        return limits | {name: limit for name, limit in resources.items() if limit is not None}
+        limits = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: limit for name, limit in limits.items() if limit is not None or name.startswith("max_")}
 
 
 @dataclass(frozen=True, slots=True)

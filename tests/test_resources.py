@@ -69,6 +69,21 @@ def run(path: Path, budget: Budget, task: Bowl) -> list[Record]:
         return drive(journaled(simulated, journal), task)
 
 
+class OnCards(Bowl):
+    """A bowl whose trainings take half an hour of a card each; from the fifth on they are elsewhere."""
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        where = [1800.0 if job.id < 4 else None for job in jobs]
+        return [replace(outcome, gpu=gpu) for outcome, gpu in zip(super().evaluate(jobs), where, strict=True)]
+
+
+def test_a_run_ends_when_its_time_on_cards_is_up_and_where_that_is_unknown_it_is_said(tmp_path: Path) -> None:
+    assert len(run(tmp_path / "one", Budget(max_jobs=10, gpu_hours=1.5), OnCards())) == 3
+    assert len(run(tmp_path / "two", Budget(max_jobs=10), OnCards())) == 10
+    with pytest.raises(UserError, match=r"budget\.gpu_hours cannot be kept: expected job 4 on a graphics card"):
+        run(tmp_path / "three", Budget(max_jobs=10, gpu_hours=8), OnCards())
+
+
 class Nvml(ModuleType):
     """NVIDIA's library as :class:`hptbench.machine.CardJoules` uses it, with two cards."""
 

@@ -112,7 +112,7 @@ def budget_words(text: str) -> str:
     """Limits of a run, given as JSON."""
     words = {
         "max_full_evals": "full evaluations", "max_jobs": "jobs", "max_time": "s", "cpu_hours": "h of processors",
-        "energy_kwh": "kWh",
+        "gpu_hours": "h of graphics cards", "energy_kwh": "kWh",
     }  # fmt: skip
     limits = {name: limit for name, limit in json.loads(text).items() if limit is not None}
     return ", at most ".join(f"{limit:g} {words[name]}" for name, limit in limits.items())
