@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.errors import UserError
-from hptbench.learners import TaskType, find_learner
+from hptbench.learners import TaskType, find_learner, learners
 from hptbench.meta.described import KEYS
 from hptbench.meta.features import VERSION
 from hptbench.space import Config, Floats, Mask, Space
 from hptbench.spacefile import packaged_space
+from hptbench.tasks._metrics import METRICS, objectives
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,23 +133,25 @@ def pasts(table: pd.DataFrame, described: pd.DataFrame, fewest: int = FEWEST) ->
     (:mod:`hptbench.meta.described`) say together.
 
     Only trainings with all the rows count, and data sets on which every configuration of the learner succeeded. The
-    loss is the learner's default metric: log_loss (error without probabilities) or rmse. Learners with fewer than
-    ``fewest`` such data sets are left out. UserError for tables that do not belong together."""
+    loss is the learner's default metric, log_loss (error without probabilities) or rmse, or else the first that the
+    table has. Where a table has no test losses of a learner at all, those on validation rows stand for them. Left out
+    are learners that are none of ours, those without their default or with nothing else, and those with fewer than
+    ``fewest`` such data sets. UserError for tables that do not belong together."""
     _check(table, described)
     full = table[(table["fidelity"] == table["fidelity"].max()) & (table["status"] == "ok")]
     known = described.set_index("data")
     names = tuple(str(name) for name in described if name not in KEYS)
     out: dict[Key, Past] = {}
-    for learner in sorted(full["learner"].astype(str).unique()):
+    for learner in sorted(set(full["learner"].astype(str)) & learners().keys()):
         for kind in sorted(find_learner(learner).spaces):
-            metric = _metric(learner, kind)
             rows = full[full["learner"].eq(learner) & full["data"].isin(known.index[known["kind"] == kind])]
-            if rows.empty or not {"validation_" + metric, "test_" + metric} <= set(rows):
+            metric = _metric(learner, kind, rows)
+            numbers = set(rows["configuration"])
+            if metric is None or 0 not in numbers or len(numbers) < 2:
                 continue
-            losses = [
-                rows.pivot(index="data", columns="configuration", values=part + metric).astype(float)
-                for part in ("validation_", "test_")
-            ]
+            parts = ["validation_" + metric, "test_" + metric]
+            parts[1] = parts[1] if rows[parts[1]].notna().any() else parts[0]
+            losses = [rows.pivot(index="data", columns="configuration", values=part).astype(float) for part in parts]
             whole = losses[0].notna().all(axis=1) & losses[1].notna().all(axis=1)
             if whole.sum() < fewest:
                 continue
@@ -177,10 +180,12 @@ def _check(table: pd.DataFrame, described: pd.DataFrame) -> None:
         raise UserError(f"expected meta-features of version {VERSION}, got {versions}; make them anew: meta features")
 
 
-def _metric(learner: str, kind: TaskType) -> str:
-    if kind == "regression":
-        return "rmse"
-    return "log_loss" if find_learner(learner).probabilities else "error"
+def _metric(learner: str, kind: TaskType, rows: pd.DataFrame) -> str | None:
+    """The loss that is looked at; None if there is none."""
+    default = objectives(kind, "", learner, find_learner(learner).probabilities)[0]
+    names = dict.fromkeys([default, *(metric.name for metric in METRICS[kind])])
+    there = [name for name in names if {"validation_" + name, "test_" + name} <= set(rows)]
+    return next((name for name in there if rows["validation_" + name].notna().any()), None)
 
 
 def _configs(rows: pd.DataFrame) -> tuple[Config, ...]:
