@@ -53,7 +53,7 @@ def read(path: Path, metric: str | None, columns: Sequence[str]) -> Found:
             if key in seen:
                 raise UserError(f"{where}: expected each evaluation once with a seed, got the one with {key[-1]} again")
             seen.add(key)
-        rows.append(Row(*names, config, **numbers))
+        rows.append(Row(names[0], names[1], config, **numbers))
     unused = {f"column {name}": len(frame) for name in map(str, frame) if name not in roles.values()}
     return Found(rows, how, {}, unused, {path.name: source(path, "evaluations")["sha256"]})
 

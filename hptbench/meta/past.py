@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hptbench.errors import UserError
 from hptbench.learners import TaskType, find_learner, learners
 from hptbench.meta.described import KEYS
+from hptbench.meta.embedding import PREFIX
 from hptbench.meta.features import VERSION
 from hptbench.space import Config, Floats, Mask, Space
 from hptbench.spacefile import packaged_space
@@ -83,10 +84,23 @@ class Past:
 
     def comparable(self, x: Floats) -> tuple[Floats, Floats]:
         """(n, g) and (g,): the meta-features of the past and ``x`` (f,), those that are defined often enough and vary;
-        medians of the past stand for what is missing, and values of ``x`` beyond the past's are its ends."""
+        medians of the past stand for what is missing, and values of ``x`` beyond the past's are its ends. No embedding
+        is among them."""
         kept, middle, filled = self._known
         own = np.where(np.isnan(x[kept]), middle, x[kept])
         return filled, np.clip(own, filled.min(axis=0), filled.max(axis=0))
+
+    def embedded(self, x: Floats) -> tuple[Floats, Floats]:
+        """(n, e) and (e,): the learnt embeddings of the past and of ``x`` (f,). UserError if one of them has none."""
+        rows, own = self.features[:, self._learnt], x[self._learnt]
+        if not len(own) or np.isnan(rows).any() or np.isnan(own).any():
+            raise UserError("expected embeddings of all data sets, got none of some; meta features --embedding FILE")
+        return rows, own
+
+    @property
+    def _learnt(self) -> Mask:
+        """(f,) which of the meta-features are of a learnt embedding."""
+        return np.array([name.startswith(PREFIX) for name in self.names], bool)
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -99,7 +113,7 @@ class Past:
         gaps = np.isnan(self.features)
         middle = np.nanmedian(np.where(gaps.all(axis=0), 0.0, self.features), axis=0)
         filled = np.where(gaps, middle, self.features)
-        kept = ((~gaps).mean(axis=0) >= _ABSENT) & (filled.min(axis=0) < filled.max(axis=0))
+        kept = ((~gaps).mean(axis=0) >= _ABSENT) & (filled.min(axis=0) < filled.max(axis=0)) & ~self._learnt
         return kept, middle[kept], filled[:, kept]
 
 
