@@ -178,8 +178,8 @@ def table(found: Found) -> pd.DataFrame:
     for name in sorted({row.data for row in found.rows} | {row.learner for row in found.rows}):
         if not _NAME.fullmatch(name) or name.startswith("neural_"):
             raise UserError(
-                f"expected names of data sets and learners of letters, digits, blanks and -_.,=+ that begin not with "
-                f"neural_, got {name!r}"
+                "expected names of data sets and learners of letters, digits, blanks and -_.,=+ that do not begin "
+                f"with neural_, got {name!r}"
             )
     loss, kind = found.measure.loss, found.measure.kind
     translated: dict[tuple[str, str], tuple[str, Config]] = {}
