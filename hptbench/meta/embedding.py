@@ -173,12 +173,12 @@ def _loss(embedded: Any, which: Any) -> Any:
 
 def save(encoder: Encoder, path: Path) -> None:
     """Write the file: arrays and JSON in an npz, no pickle. The same encoder gives the same bytes."""
-    card = json.dumps({"format": FORMAT, "data": encoder.data})
+    card = json.dumps({"format": FORMAT, "data": encoder.data}).encode()
     arrays = {f"w{i:02}": weight for i, weight in enumerate(encoder.weights)}
 
     def write(part: Path) -> None:
         with part.open("wb") as file:
-            np.savez(file, card=np.array(card), **arrays)  # type: ignore[arg-type]
+            np.savez(file, card=np.frombuffer(card, np.uint8), **arrays)  # type: ignore[arg-type]
 
     write_whole(path, write)
 
@@ -187,7 +187,7 @@ def load(path: Path) -> Encoder:
     """Read what :func:`save` wrote. UserError for anything else."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            card = json.loads(str(file["card"]))
+            card = json.loads(file["card"].tobytes())
             if card["format"] != FORMAT:
                 raise ValueError(f"format {card['format']}")
             return Encoder(tuple(file[f"w{i:02}"] for i in range(2 * _LAYERS)), tuple(card["data"]))
