@@ -34,7 +34,7 @@ Commands (the first word; none means run):
   export RESULTS --to optuna | deepcave | ioh | carps
                         a study in the format of another tool
   import FILE --out RESULTS
-                        runs made elsewhere (CSV, Optuna's storage) as a study
+                        runs made elsewhere (CSV, Optuna's storage) as a study, or evaluations as a table; --help
   list [methods|tasks|suites|learners]
                         what there is, one line each
   fetch openml/31 openml/suite/99 --store DIR

@@ -1,6 +1,7 @@
 """``meta``: what recommendations are learnt from, and how good they are on data sets that nobody saw.
 
 python -m hptbench meta features --store DIR     meta-features of a store's data sets, as a small table
+python -m hptbench meta embed --store DIR        a learnt embedding of data sets (extra neural); off by default
 python -m hptbench meta train                    the recommender that ships with the package
 python -m hptbench meta methods                  what published studies say of methods, which ships with it, too
 python -m hptbench meta evaluate                 leave one family of data sets out, compare the recommenders
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _TABLE, _FEATURES = "results/evaluations/tabular.parquet", "results/evaluations/features.parquet"
 _STUDY = "results/blackbox"
+_EMBEDDING = "results/meta/embedding.npz"
+_WHY = "it is none of our learners, or lacks its default or all configurations on enough data sets"
 _MAX_ROWS = 4000
 """Those of results/evaluations/tabular.parquet."""
 
@@ -30,7 +33,10 @@ _MAX_ROWS = 4000
 def main(argv: list[str]) -> int:
     """Do what the first word says."""
     return do(
-        "meta", {"features": _features, "train": _train, "methods": _methods, "evaluate": _evaluate}, argv, __doc__
+        "meta",
+        {"features": _features, "embed": _embed, "train": _train, "methods": _methods, "evaluate": _evaluate},
+        argv,
+        __doc__,
     )
 
 
@@ -38,18 +44,54 @@ def _features(argv: list[str]) -> int:
     """Meta-features of a store's data sets."""
     from hptbench.files import write_whole
     from hptbench.meta.described import described
+    from hptbench.meta.embedding import load
 
     parser = argparse.ArgumentParser("python -m hptbench meta features", description=_features.__doc__)
-    parser.add_argument("--store", required=True, help="folder of the store")
-    parser.add_argument("--data", nargs="*", help="names of data sets; default: all")
-    parser.add_argument("--max-rows", type=int, default=_MAX_ROWS, help="as in the table of evaluations (%(default)s)")
+    _data_sets(parser)
+    parser.add_argument("--embedding", type=Path, metavar="FILE", help="of meta embed: its numbers besides")
     parser.add_argument("--out", type=Path, default=Path(_FEATURES), help="%(default)s")
     options = parser.parse_args(argv)
-    table = described(options.store, options.data, options.max_rows, lambda name: print(name, file=sys.stderr))
+    encoder = load(options.embedding) if options.embedding else None
+    table = described(options.store, options.data, options.max_rows, _tell, encoder)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(options.out, lambda part: table.to_parquet(part, compression="zstd", index=False))
     print(f"{options.out}: {table.shape[1] - 4} meta-features of {len(table)} data sets")
     return 0
+
+
+def _embed(argv: list[str]) -> int:
+    """Train an embedding of data sets on those of a store, which tells samples of their rows and columns apart."""
+    from hptbench.errors import UserError
+    from hptbench.meta import embedding
+    from hptbench.meta.described import kinds_of, seen_rows
+
+    parser = argparse.ArgumentParser("python -m hptbench meta embed", description=_embed.__doc__)
+    _data_sets(parser)
+    parser.add_argument("--steps", type=int, default=1000, help="of training; %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="%(default)s")
+    parser.add_argument("--out", type=Path, default=Path(_EMBEDDING), help="%(default)s")
+    options = parser.parse_args(argv)
+    if options.steps < 1:
+        raise UserError(f"expected --steps >= 1, got {options.steps}")
+    tables = {}
+    for name in kinds_of(options.store, options.data):
+        _tell(name)
+        tables[name] = embedding.columns_of(seen_rows(name, options.store, options.max_rows))
+    encoder = embedding.train(tables, options.steps, seed=options.seed)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    embedding.save(encoder, options.out)
+    print(f"{options.out}: trained on {len(tables)} data sets, {options.out.stat().st_size / 1e3:.0f} kB")
+    return 0
+
+
+def _data_sets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", required=True, help="folder of the store")
+    parser.add_argument("--data", nargs="*", help="names of data sets; default: all")
+    parser.add_argument("--max-rows", type=int, default=_MAX_ROWS, help="as in the table of evaluations (%(default)s)")
+
+
+def _tell(name: str) -> None:
+    print(name, file=sys.stderr)
 
 
 def _train(argv: list[str]) -> int:
@@ -60,7 +102,10 @@ def _train(argv: list[str]) -> int:
     _tables(parser)
     parser.add_argument("--out", type=Path, default=artefact.SHIPPED, help="%(default)s")
     options = parser.parse_args(argv)
-    found = artefact.train(*_read(options))
+    table, described = _read(options)
+    found = artefact.train(table, described)
+    for name in sorted(set(table["learner"].astype(str)) - {learner for learner, _ in found.pasts}):
+        print(f"{name}: left out, {_WHY}", file=sys.stderr)
     artefact.save(found, options.out)
     size = options.out.stat().st_size / 1e6
     members = "; ".join(f"{kind}: {'+'.join(auto.members)}" for kind, auto in found.autos.items())
@@ -72,6 +117,8 @@ def _evaluate(argv: list[str]) -> int:
     """Leave one family of data sets out after the other; write proof.parquet and proof.md."""
     from hptbench.files import write_whole
     from hptbench.meta import ablation, proof, verdict
+    from hptbench.meta.embedding import PREFIX
+    from hptbench.meta.nearest import Nearest
     from hptbench.meta.past import pasts
 
     parser = argparse.ArgumentParser("python -m hptbench meta evaluate", description=_evaluate.__doc__)
@@ -80,9 +127,12 @@ def _evaluate(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("results/meta"), help="folder; %(default)s")
     options = parser.parse_args(argv)
     compared = {name: one for name, one in proof.RECOMMENDERS.items() if name not in options.without}
-    found = pasts(*_read(options))
+    table, described = _read(options)
+    if any(str(name).startswith(PREFIX) for name in described):
+        compared["nearest_embedding"] = Nearest(by="embedding")
+    found = pasts(table, described)
     ablated = ablation.ablate(found)
-    rows = proof.prove(found, compared, lambda name: print(name, file=sys.stderr))
+    rows = proof.prove(found, compared, _tell)
     options.out.mkdir(parents=True, exist_ok=True)
     write_whole(options.out / "proof.parquet", lambda part: rows.to_parquet(part, compression="zstd", index=False))
     text = verdict.page(rows, ablated, shlex.join(["python", "-m", "hptbench", "meta", "evaluate", *argv]))

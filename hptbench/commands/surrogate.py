@@ -16,6 +16,9 @@ from hptbench.errors import UserError, unknown
 from hptbench.paths import surrogates_dir
 
 _TABLE = "results/evaluations/tabular.parquet"
+_WHY = (
+    "it is none of ours, or lacks data sets with all configurations at two fidelities, test losses and processor time"
+)
 
 
 def main(argv: list[str]) -> int:
@@ -42,9 +45,11 @@ def _fit(argv: list[str]) -> int:
             f"expected {options.fewest} data sets with all configurations of a learner, got none; there are no "
             "surrogates of networks (neural_*)"
         )
-    for name in sorted(table["learner"].astype(str).unique()):
-        if name.startswith("neural_"):
-            print(f"{name}: left out, there are no surrogates of networks", file=sys.stderr)
+    for name in sorted(set(table["learner"].astype(str)) - set(there)):
+        print(
+            f"{name}: left out, {'networks have no surrogates' if name.startswith('neural_') else _WHY}",
+            file=sys.stderr,
+        )
     command = shlex.join(["python", "-m", "hptbench", "surrogate", "fit", *argv])
     source, licence = str(options.table), "that of the table"
     if options.table.resolve() == (surrogates_dir().parent / _TABLE).resolve():

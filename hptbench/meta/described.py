@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError, unknown
 from hptbench.learners import Table
+from hptbench.meta.embedding import Encoder
 from hptbench.meta.features import VERSION, features
 from hptbench.registry import find
 
@@ -31,28 +32,42 @@ def seen_rows(data: str, store: str, max_rows: int) -> Table:
 
 
 def described(
-    store: str, names: Sequence[str] | None, max_rows: int, tell: Callable[[str], None] = lambda _: None
+    store: str,
+    names: Sequence[str] | None,
+    max_rows: int,
+    tell: Callable[[str], None] = lambda _: None,
+    encoder: Encoder | None = None,
 ) -> pd.DataFrame:
-    """The table of the data sets of a store (all, or some by name). ``tell`` is called with each name.
+    """The table of the data sets of a store (all, or some by name), with what ``encoder`` makes of them, if there is
+    one, besides. ``tell`` is called with each name.
 
     The family is the index's; without such a column, each data set is its own. UserError for unknown names."""
     import pandas as pd
 
+    kinds = kinds_of(store, names)
+    families = families_of(Path(store).expanduser() / "index.csv")
+    rows = []
+    for name, kind in kinds.items():
+        tell(name)
+        table = seen_rows(name, store, max_rows)
+        values = {**features(table).values, **(encoder.named(table) if encoder else {})}
+        rows.append({"data": name, "family": families[name], "kind": kind, "version": VERSION, **values})
+    frame = pd.DataFrame(rows)
+    return frame.astype({name: "float32" for name in frame if name not in KEYS})
+
+
+def kinds_of(store: str, names: Sequence[str] | None) -> dict[str, str]:
+    """The data sets of a store (all, or some by name), in order, and whether they are for classification or regression.
+    UserError for unknown names, and if there are none."""
     task: Any = find("task", "dataset")
-    kinds = task.data_sets(store)
+    kinds: dict[str, str] = task.data_sets(store)
     for name in names or ():
         if name not in kinds:
             raise unknown(f"data set of {store}", name, kinds)
-    families = families_of(Path(store).expanduser() / "index.csv")
-    rows = []
-    for name in sorted(kinds if names is None else names):
-        tell(name)
-        values = features(seen_rows(name, store, max_rows)).values
-        rows.append({"data": name, "family": families[name], "kind": kinds[name], "version": VERSION, **values})
-    if not rows:
+    chosen = sorted(kinds if names is None else names)
+    if not chosen:
         raise UserError(f"expected data sets in {store}, got none")
-    frame = pd.DataFrame(rows)
-    return frame.astype({name: "float32" for name in frame if name not in KEYS})
+    return {name: kinds[name] for name in chosen}
 
 
 def families_of(index: Path) -> dict[str, str]:

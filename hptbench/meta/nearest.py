@@ -14,7 +14,7 @@ from itertools import cycle
 
 import numpy as np
 
-from hptbench.errors import UserError
+from hptbench.errors import UserError, unknown
 from hptbench.meta._recommender import Order
 from hptbench.meta.past import Past
 from hptbench.space import Floats
@@ -28,14 +28,18 @@ class Nearest:
 
     neighbours: int = 25
     """Data sets that are asked, again from the nearest one when all have named one (auto-sklearn: 25)."""
+    by: str = "features"
+    """What is near: by meta-features, or by the learnt ``embedding`` (:mod:`hptbench.meta.embedding`; Euclidean)."""
 
     def __post_init__(self) -> None:
         if self.neighbours < 1:
             raise UserError(f"expected nearest.neighbours >= 1, got {self.neighbours}")
+        if self.by not in _BY:
+            raise unknown("nearest.by", self.by, _BY)
 
     def order(self, past: Past, x: Floats, n: int) -> Order:
         """See :class:`hptbench.meta._recommender.Recommender`."""
-        near = distances(past, x).argsort(kind="stable")[: self.neighbours]
+        near = _BY[self.by](past, x).argsort(kind="stable")[: self.neighbours]
         wishes = [iter(np.argsort(past.losses[i], kind="stable").tolist()) for i in near]
         chosen: list[int] = []
         for wish in cycle(wishes):
@@ -51,3 +55,12 @@ def distances(past: Past, x: Floats) -> Floats:
     kept = [not name.startswith(_LEFT_OUT) for name in past.compared]
     low, high = rows.min(axis=0), rows.max(axis=0)
     return np.asarray((np.abs(rows - own) / (high - low))[:, kept].sum(axis=1))
+
+
+def embedded_distances(past: Past, x: Floats) -> Floats:
+    """(n,) Euclidean distance of the embedding of ``x`` from those of the past data sets."""
+    rows, own = past.embedded(x)
+    return np.asarray(np.sqrt(((rows - own) ** 2).sum(axis=1)))
+
+
+_BY = {"features": distances, "embedding": embedded_distances}

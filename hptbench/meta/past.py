@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.errors import UserError
-from hptbench.learners import TaskType, find_learner
+from hptbench.learners import TaskType, find_learner, learners
 from hptbench.meta.described import KEYS
+from hptbench.meta.embedding import PREFIX
 from hptbench.meta.features import VERSION
 from hptbench.space import Config, Floats, Mask, Space
 from hptbench.spacefile import packaged_space
+from hptbench.tasks._metrics import METRICS, objectives
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +84,23 @@ class Past:
 
     def comparable(self, x: Floats) -> tuple[Floats, Floats]:
         """(n, g) and (g,): the meta-features of the past and ``x`` (f,), those that are defined often enough and vary;
-        medians of the past stand for what is missing, and values of ``x`` beyond the past's are its ends."""
+        medians of the past stand for what is missing, and values of ``x`` beyond the past's are its ends. No embedding
+        is among them."""
         kept, middle, filled = self._known
         own = np.where(np.isnan(x[kept]), middle, x[kept])
         return filled, np.clip(own, filled.min(axis=0), filled.max(axis=0))
+
+    def embedded(self, x: Floats) -> tuple[Floats, Floats]:
+        """(n, e) and (e,): the learnt embeddings of the past and of ``x`` (f,). UserError if one of them has none."""
+        rows, own = self.features[:, self._learnt], x[self._learnt]
+        if not len(own) or np.isnan(rows).any() or np.isnan(own).any():
+            raise UserError("expected embeddings of all data sets, got none of some; meta features --embedding FILE")
+        return rows, own
+
+    @property
+    def _learnt(self) -> Mask:
+        """(f,) which of the meta-features are of a learnt embedding."""
+        return np.array([name.startswith(PREFIX) for name in self.names], bool)
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -98,7 +113,7 @@ class Past:
         gaps = np.isnan(self.features)
         middle = np.nanmedian(np.where(gaps.all(axis=0), 0.0, self.features), axis=0)
         filled = np.where(gaps, middle, self.features)
-        kept = ((~gaps).mean(axis=0) >= _ABSENT) & (filled.min(axis=0) < filled.max(axis=0))
+        kept = ((~gaps).mean(axis=0) >= _ABSENT) & (filled.min(axis=0) < filled.max(axis=0)) & ~self._learnt
         return kept, middle[kept], filled[:, kept]
 
 
@@ -132,23 +147,25 @@ def pasts(table: pd.DataFrame, described: pd.DataFrame, fewest: int = FEWEST) ->
     (:mod:`hptbench.meta.described`) say together.
 
     Only trainings with all the rows count, and data sets on which every configuration of the learner succeeded. The
-    loss is the learner's default metric: log_loss (error without probabilities) or rmse. Learners with fewer than
-    ``fewest`` such data sets are left out. UserError for tables that do not belong together."""
+    loss is the learner's default metric, log_loss (error without probabilities) or rmse, or else the first that the
+    table has. Where a table has no test losses of a learner at all, those on validation rows stand for them. Left out
+    are learners that are none of ours, those without their default or with nothing else, and those with fewer than
+    ``fewest`` such data sets. UserError for tables that do not belong together."""
     _check(table, described)
     full = table[(table["fidelity"] == table["fidelity"].max()) & (table["status"] == "ok")]
     known = described.set_index("data")
     names = tuple(str(name) for name in described if name not in KEYS)
     out: dict[Key, Past] = {}
-    for learner in sorted(full["learner"].astype(str).unique()):
+    for learner in sorted(set(full["learner"].astype(str)) & learners().keys()):
         for kind in sorted(find_learner(learner).spaces):
-            metric = _metric(learner, kind)
             rows = full[full["learner"].eq(learner) & full["data"].isin(known.index[known["kind"] == kind])]
-            if rows.empty or not {"validation_" + metric, "test_" + metric} <= set(rows):
+            metric = _metric(learner, kind, rows)
+            numbers = set(rows["configuration"])
+            if metric is None or 0 not in numbers or len(numbers) < 2:
                 continue
-            losses = [
-                rows.pivot(index="data", columns="configuration", values=part + metric).astype(float)
-                for part in ("validation_", "test_")
-            ]
+            parts = ["validation_" + metric, "test_" + metric]
+            parts[1] = parts[1] if rows[parts[1]].notna().any() else parts[0]
+            losses = [rows.pivot(index="data", columns="configuration", values=part).astype(float) for part in parts]
             whole = losses[0].notna().all(axis=1) & losses[1].notna().all(axis=1)
             if whole.sum() < fewest:
                 continue
@@ -177,10 +194,12 @@ def _check(table: pd.DataFrame, described: pd.DataFrame) -> None:
         raise UserError(f"expected meta-features of version {VERSION}, got {versions}; make them anew: meta features")
 
 
-def _metric(learner: str, kind: TaskType) -> str:
-    if kind == "regression":
-        return "rmse"
-    return "log_loss" if find_learner(learner).probabilities else "error"
+def _metric(learner: str, kind: TaskType, rows: pd.DataFrame) -> str | None:
+    """The loss that is looked at; None if there is none."""
+    default = objectives(kind, "", learner, find_learner(learner).probabilities)[0]
+    names = dict.fromkeys([default, *(metric.name for metric in METRICS[kind])])
+    there = [name for name in names if {"validation_" + name, "test_" + name} <= set(rows)]
+    return next((name for name in there if rows["validation_" + name].notna().any()), None)
 
 
 def _configs(rows: pd.DataFrame) -> tuple[Config, ...]:

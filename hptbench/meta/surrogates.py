@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.learners import TaskType, find_learner
+from hptbench.learners import TaskType, find_learner, learners
 from hptbench.meta.past import FEWEST
 from hptbench.models.embedding import Embedding
 from hptbench.models.gp import GP, Priors, fit
@@ -39,19 +39,19 @@ _EXAMPLES = 3
 
 
 def learners_of(table: pd.DataFrame, fewest: int = FEWEST) -> list[str]:
-    """The learners that a surrogate can be made of: no networks, whose fidelity is epochs. UserError for another
-    table."""
+    """The learners that a surrogate can be made of: ours, so no networks, whose fidelity is epochs. UserError for
+    another table."""
     needed = {"data", "learner", "configuration", "fidelity", "status", "cpu", "config"}
     if lacking := sorted(needed - set(table)):
         raise UserError(f"expected a table of collect-evaluations, got one without {', '.join(lacking)}")
-    names = [name for name in sorted(table["learner"].astype(str).unique()) if not name.startswith("neural_")]
+    names = sorted(set(table["learner"].astype(str)) & learners().keys())
     return [name for name in names if groups_of(table, name, fewest, bare=True)]
 
 
 def groups_of(table: pd.DataFrame, learner: str, fewest: int = FEWEST, bare: bool = False) -> list[Group]:
     """The fitted groups of a learner, one for each kind of task of which the table has ``fewest`` data sets with all
     configurations at all fidelities; ``bare``: not fitted."""
-    rows = table[(table["learner"] == learner) & (table["status"] == "ok")]
+    rows = table[(table["learner"] == learner) & (table["status"] == "ok") & table["cpu"].notna()]
     out = []
     for kind in sorted(find_learner(learner).spaces):
         found = _table(rows, learner, kind, fewest)

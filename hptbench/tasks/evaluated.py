@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from hptbench.errors import UserError, unknown
-from hptbench.learners import FRACTION, TaskType, find_learner
+from hptbench.inferred import inferred_space
+from hptbench.learners import FRACTION, TaskType, find_learner, learners
 from hptbench.protocol import JSON, Fidelity, Job, Outcome, Point, Status
 from hptbench.registry import task
 from hptbench.space import Config, Floats, Space
@@ -48,6 +49,10 @@ class EvaluatedTask:
 
     Of networks a table has the learning curve (``suite.curves=true``): the fidelity is the number of epochs, a training
     goes on (but not under another configuration) and is told the loss of each epoch; one that diverged is NaN.
+
+    In a table that was made elsewhere (``import``) a learner that is none of ours has the space that its
+    configurations span (:mod:`hptbench.inferred`); without test losses those are NaN, and without times a training
+    costs its fidelity.
     """
 
     path: str
@@ -64,10 +69,8 @@ class EvaluatedTask:
     measured: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not _of_networks(self.learner):
-            find_learner(self.learner)
         losses = self._grid.losses
-        name = self.metric or next((name for name in _DEFAULT if name in losses), "")
+        name = self.metric or next((name for name in (*_DEFAULT, *losses) if name in losses), "")
         if name not in losses:
             raise unknown(f"metric of {self.data}", name, losses)
         object.__setattr__(self, "metric", name)
@@ -184,6 +187,7 @@ def curves(path: str, data: str, learner: str = "neural_mlp") -> Curves:
     cost = wide["cost"].to_numpy(float)
     each = cost[:, :1]
     cost = np.where(np.isnan(cost), each * levels, cost)  # of the epochs that a diverged training has not had
+    cost = np.where(np.isnan(cost), levels, cost)  # times are not known
     names = [name for name in map(str, frame) if name.startswith((_VALIDATION, _TEST, "training_"))]
     numbers = {name: wide[name].to_numpy(float, na_value=np.nan) for name in names}
     losses = {name: values for name, values in numbers.items() if not np.isnan(values).all()}
@@ -241,11 +245,22 @@ def _grid(path: str, data: str, learner: str) -> _Grid:
     losses = {}
     for name in dict.fromkeys(m.name for kind in METRICS.values() for m in kind):
         parts = [of.get(part + name, np.full_like(costs, np.nan)) for part in (_VALIDATION, _TEST)]
-        there = [np.isfinite(part) for part in parts]
-        if all(part.any() if _of_networks(learner) else part.all() for part in there):
+        seen, hidden = (np.isfinite(part) for part in parts)
+        if (
+            (seen.any() and hidden.any())
+            if _of_networks(learner)
+            else seen.all() and (hidden.all() or not hidden.any())
+        ):
             losses[name] = (parts[0], parts[1])
-    kind: TaskType = "regression" if "rmse" in losses else "classification"
-    space = packaged_space(learner if _of_networks(learner) else find_learner(learner).spaces[kind])
+    kind: TaskType = "regression" if any(m.name in losses for m in METRICS["regression"]) else "classification"
+    if _of_networks(learner):
+        space = packaged_space(learner)
+    elif learner in learners():
+        space = packaged_space(find_learner(learner).spaces[kind])
+    else:  # all data sets have the same one
+        frame = _table(path)
+        texts = frame.loc[frame["learner"] == learner, "config"].astype(str).unique()
+        space = inferred_space([json.loads(text) for text in texts])
     codes = space.codes(space.encode(configs))
     digest = hashlib.sha256(repr((levels.tolist(), configs)).encode())
     for values in (costs, *(part for pair in losses.values() for part in pair)):
