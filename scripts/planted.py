@@ -23,8 +23,8 @@ HEAD = """\
 Studies are simulated whose answer is known; measured is the share of them in which a test rejects (level, power), or
 an interval holds the truth (coverage), with its Monte-Carlo standard error. Nominal is what it should be: at most 0.05
 for a level, about 0.95 for a coverage, what `stats.power` predicts for a power. Signed-rank tests are exact, hence
-below their level where there are ties. Three rows are of what is *not used*, and why. Bootstraps of the simulated studies have 1,000
-resamples, real ones {draws:,}. The tests assert bounds on every row with {tested:,} studies. Made by
+below their level where there are ties. Three rows are of what is *not used*, and why. Bootstraps of the simulated
+studies have 1,000 resamples, real ones {draws:,}. The tests assert bounds on every row with {tested:,} studies. Made by
 `{command}` in {seconds:.0f} s of processor time.
 """
 

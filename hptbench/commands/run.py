@@ -72,6 +72,8 @@ def execute(cfg: DictConfig, console: Console) -> tuple[list[Plan], list[Broken]
     """Do what is left of the study, or of a shard of it; (its runs, those that broke, which have been shown)."""
     shard = shard_of(cfg.shard)
     plans, executor = planned(cfg)
+    for task in {plan.task.name: plan.task for plan in plans}.values():
+        task.identity()  # reads the data: what is wrong with them is said before anything is written
     keep(plans[0].study, cfg)
     node = cfg.get("hypotheses")
     given = OmegaConf.to_container(node, resolve=True) if isinstance(node, ListConfig) else node or []
