@@ -106,12 +106,14 @@ def test_mistakes_are_one_message(
 def test_the_experiment_and_the_suite_are_what_they_say() -> None:
     from hydra.utils import instantiate
 
+    from hptbench.provenance import FIELD
     from hptbench.registry import add_to_hydra
 
     add_to_hydra(spaces=False)
     with initialize_config_dir(str(conf_dir()), version_base=None):
         cfg = compose("config", overrides=["+experiment=drifting", "executor=serial"])
-    methods = {label: instantiate(node) for label, node in cfg.method.items()}
+    own = {label: {k: v for k, v in node.items() if k != FIELD} for label, node in cfg.method.items()}
+    methods = {label: instantiate(node) for label, node in own.items()}
     assert methods == {
         "cold": Retune(warm=False), "warm": Retune(), "once": Retune(until=1),
         "untuned": Retune(inner="default", warm=False),

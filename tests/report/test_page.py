@@ -185,7 +185,7 @@ def test_a_method_that_lacks_a_task_is_named_and_keeps_the_rest(study: Path) -> 
     jobs, runs = (f[~((f["method"] == "sobol") & (f["task"] == "branin"))] for f in (found.jobs, found.runs))
     report = changed(study, jobs, runs)
     text = render(report)
-    assert "sobol on branin: 2 run(s) are missing." in text
+    assert "sobol on branin: 2 run(s) are missing (seed 0, 1)." in text
     assert "Left out for missing scores: branin." in text
     assert "over 1 data set" in report.verdict.headline
     assert ("ranks along the runs", "random") not in report.missing
@@ -331,7 +331,7 @@ def test_an_unfinished_run_is_shown_and_counts_for_nothing(study: Path, tmp_path
     assert mark.columns["y"] == pytest.approx(jobs.sort_values("job")["value"].cummin().tolist())
     text = render(report)
     assert "1 run(s) are not finished" in text
-    assert "sobol on branin: 1 run(s) are missing." in text
+    assert "sobol on branin: 1 run(s) are missing (seed 1)." in text
 
 
 def test_what_is_no_study_is_refused(tmp_path: Path, study: Path) -> None:
