@@ -26,6 +26,7 @@ from hptbench.results.collect import collect
 from hptbench.results.fronts import several
 from hptbench.results.published import BEGIN_ANEW, Published, condensed, is_published, read, write
 from hptbench.results.ranking import COARSE, Ranking, all_full, ranked
+from hptbench.results.reaching import Reaching, reaching
 from hptbench.results.regret import FLOOR, Worth
 from hptbench.results.table import DEFAULT, USED, Accounting
 from hptbench.stats.words import friedman_sentence
@@ -72,6 +73,14 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar="METHOD",
         help="tested against each other method, in a table of its own; default: the best final mean rank",
     )
+    parser.add_argument(
+        "--target",
+        nargs="+",
+        type=float,
+        default=[],
+        metavar="REGRET",
+        help="compare also what the methods use until their incumbents reach this normalised regret, 0 < REGRET < 1",
+    )
     parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="only these runs, as in compare")
     return parser.parse_args(argv)
 
@@ -83,7 +92,10 @@ def main(argv: list[str]) -> int:
     found, unfinished = gathered(folder, options.where, options.worth)
     at = options.at and sorted(set(options.at))
     console = Console()
-    for path in publish(folder, found, options.by, at, options.reference, command, options.where, unfinished):
+    written = publish(
+        folder, found, options.by, at, options.reference, command, options.where, unfinished, options.target
+    )
+    for path in written:
         console.print(str(path), highlight=False, soft_wrap=True)
     return 0
 
@@ -122,24 +134,27 @@ def publish(
     command: str = "",
     where: Sequence[str] = (),
     unfinished: Sequence[str] = (),
+    targets: Sequence[float] = (),
 ) -> list[Path]:
     """The files written: the lasting ones of all of ``found``, and the comparison of the runs that satisfy ``where``.
 
     Methods that lack tasks are kept and named: they have no ranks, and are tested on the tasks that they have.
-    UserError if none is complete, or a reference is not, or ``at`` goes beyond the runs."""
+    ``targets``: see ``--target``. UserError if none is complete, or a reference is not, or ``at`` goes beyond the
+    runs, or a target is none."""
     from hptbench.plots.draw import draw
     from hptbench.report.curves import standings
 
     ranking = ranked(found, selected(found.runs, where), by, at, references)
+    reached = reaching(ranking, targets) if targets else None
     files = write(folder, found)
     drawn = draw(standings(ranking.fine), folder, ranking.methods, command=command)
-    text = _text(folder.resolve().name, ranking, command, unfinished)
+    text = _text(folder.resolve().name, ranking, command, unfinished, reached)
     path = folder / "comparison.md"
     write_whole(path, lambda new: new.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
     return [*files, *drawn, path]
 
 
-def _text(name: str, found: Ranking, command: str, unfinished: Sequence[str]) -> str:
+def _text(name: str, found: Ranking, command: str, unfinished: Sequence[str], reached: Reaching | None) -> str:
     axis, at = found.fine.axis, found.at
     note = " It was chosen because it ranks first here, which favours it." if found.chosen_after else ""
     lines = [
@@ -170,9 +185,34 @@ def _text(name: str, found: Ranking, command: str, unfinished: Sequence[str]) ->
             "",
             *markdown_table(*found.test_rows(reference)),
         ]
+    lines += _reaching(reached, found) if reached else []
     lines += ["", "## Problems", "", "| task | best known | median random |", "|---|---|---|"]
     lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in found.part.references.items()]
     return "\n".join([*lines, "", *_machines(found.part.runs)])
+
+
+def _reaching(reached: Reaching, found: Ranking) -> list[str]:
+    lines = [
+        "",
+        "## Until a target is reached",
+        "",
+        f"{USED[found.fine.axis.by].capitalize()} until the incumbent's normalised regret is at most the target, "
+        f"{found.fine.axis.at[-1]:.3g} where it never is: geometric mean over seeds and problems. Reached: share of "
+        "the runs that did.",
+        "",
+        *markdown_table(*reached.method_rows()),
+    ]
+    for reference, tests in reached.tests.items():
+        lines += [
+            "",
+            f"### {reference} against each",
+            "",
+            f"Tests as above, Holm over all {len(tests)} comparisons of this table. Difference: of log10 of what was "
+            "used; negative: the reference is sooner there.",
+            "",
+            *markdown_table(*reached.test_rows(reference)),
+        ]
+    return lines
 
 
 def problems(found: Ranking) -> str:

@@ -102,20 +102,25 @@ class Ranking:
 
     def test_rows(self, reference: str) -> tuple[list[str], list[list[str]]]:
         """A table's head, and a row per method but ``reference``, by name."""
-        head, tests = ["method", "problems"], self.tests[reference]
-        for n in self.at:
-            head += [f"won/tied/lost at {n:g}", "difference", "p Holm"]
-        rows = []
-        for method in sorted({pair.b for pair in tests}):
-            row = [pair for pair in tests if pair.b == method]
-            cells = [[f"{p.wins}/{p.ties}/{p.losses}", f"{p.difference:.3f}", f"{p.p_holm:.2g}"] for p in row]
-            rows.append([method, str(row[0].units), *(cell for three in cells for cell in three)])
-        return head, rows
+        return duel_rows(self.tests[reference], [f"at {n:g}" for n in self.at])
 
     def final_tests(self) -> tuple[Pair, ...]:
         """Those of the reference with the ranked methods, at the last of ``at``."""
         others, each = len(self.fine.methods) - 1, len(self.at)
         return self.tests[self.reference][(each - 1) * others : each * others]
+
+
+def duel_rows(tests: Sequence[Pair], at: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """A table's head, and a row per method but the reference, by name, of its ``tests`` at each of ``at``."""
+    head = ["method", "problems"]
+    for where in at:
+        head += [f"won/tied/lost {where}", "difference", "p Holm"]
+    rows = []
+    for method in sorted({pair.b for pair in tests}):
+        row = [pair for pair in tests if pair.b == method]
+        cells = [[f"{p.wins}/{p.ties}/{p.losses}", f"{p.difference:.3f}", f"{p.p_holm:.2g}"] for p in row]
+        rows.append([method, str(row[0].units), *(cell for three in cells for cell in three)])
+    return head, rows
 
 
 def ranked(

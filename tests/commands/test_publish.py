@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from studies import small
@@ -207,3 +208,36 @@ def test_lower_fidelities_are_followed_by_training_and_full_worth(tmp_path: Path
     assert (found["worth"] - found["test"]).to_numpy() == pytest.approx(0.397887, abs=1e-6)  # regret and optimum
     main([str(tmp_path), "--by", "from_zero", "--worth", "seen", "--at", "2"])
     assert "value at the full fidelity, after full evaluations, each" in (tmp_path / "comparison.md").read_text()
+
+
+def test_what_methods_use_until_they_reach_a_target(study: Path) -> None:
+    """Counted from the jobs by hand; a run that never does counts with the end."""
+    main([str(study), "--at", "8", "--target", "0.02", "0.5", "--reference", "sobol"])
+    text = (study / "comparison.md").read_text()
+    lines = [
+        line for line in text[text.index("## Until") :].splitlines() if line.startswith(("| sobol |", "| random |"))
+    ]
+    found = {line.split(" | ")[0][2:]: line.strip("| ").split(" | ") for line in lines[:2]}
+    known = json.loads((study / "references.json").read_text())["references"]
+    jobs = pd.read_parquet(study / "jobs.parquet")
+    means: dict[tuple[str, float], dict[str, float]] = {}
+    for method, cells in found.items():
+        for place, target in enumerate((0.5, 0.02)):
+            logs, hits = [], []
+            for task, one in known.items():
+                own = jobs[(jobs["method"] == method) & (jobs["task"] == task)].sort_values(["seed", "job"])
+                least = own.groupby("seed")["value"].cummin()
+                below = (least - one["best"]) / (one["random"] - one["best"]) <= target
+                first = [(list(run).index(True) + 1) if any(run) else None for _, run in below.groupby(own["seed"])]
+                logs.append(np.mean([np.log10(n or 8) for n in first]))
+                hits.append(np.mean([n is not None for n in first]))
+            means.setdefault((method, target), {})["log"] = float(np.mean(logs))
+            assert cells[3 * place + 2 : 3 * place + 4] == [f"{10 ** np.mean(logs):.3g}", f"{np.mean(hits):.0%}"]
+    assert 0 < float(found["random"][3].rstrip("%")) <= 100  # some run reaches 0.5
+    assert "### sobol against each" in text
+    assert "Holm over all 2 comparisons" in text
+    difference = means["sobol", 0.5]["log"] - means["random", 0.5]["log"]
+    [duel] = [line for line in text[text.index("### sobol") :].splitlines() if line.startswith("| random |")]
+    assert duel.split(" | ")[3] == f"{difference:.3f}"
+    with pytest.raises(UserError, match=r"targets between 0 .* and 1 .*, got \[1.5\]"):
+        main([str(study), "--at", "8", "--target", "1.5"])
