@@ -138,6 +138,7 @@ def plans(study: Path) -> list[Plan]:
     ]
 
 
+@pytest.mark.slow
 def test_all_executors_give_the_same_and_so_does_a_run_that_was_cut(tmp_path: Path) -> None:
     executors: list[Executor] = [Serial(), Processes(2), Lockstep()]
     for i, executor in enumerate(executors):

@@ -186,6 +186,7 @@ def test_live_runs_overlap_fail_and_are_recorded(tmp_path: Path) -> None:
     assert (jobs["ended"] - jobs["began"]).max() < 30  # a start of a worker may be in it
 
 
+@pytest.mark.slow
 def test_live_runs_resume_with_their_history(tmp_path: Path) -> None:
     task = Rogue(choices=("slow",))
     [plan] = plans(

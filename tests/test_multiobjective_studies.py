@@ -29,6 +29,7 @@ def lines(side: dict[str, Any], task: str) -> dict[str, Any]:
     return {mark["series"]: mark for mark in panel["marks"] if mark["series"] and not mark["faint"]}
 
 
+@pytest.mark.slow
 def test_methods_for_several_objectives_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["+method=[nsga2,parego,ehvi]", "suite=multiobjective", f"suite.instances={FUNCTIONS}", *QUICK]
     assert dispatch(argv) == 0

@@ -21,6 +21,7 @@ DEPTH = {"max_depth": {"type": "integer", "lower": 1, "upper": 8}}
 ALPHA = {"alpha": {"type": "float", "lower": 1e-2, "upper": 1e2, "log": True}}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
 @parametrize_with_checks(
     [
@@ -34,6 +35,7 @@ def test_estimator_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+@pytest.mark.slow
 def test_it_searches_a_pipeline_and_can_be_pickled() -> None:
     X, y = load_iris(return_X_y=True)
     pipe = make_pipeline(StandardScaler(), LogisticRegression())

@@ -268,6 +268,7 @@ def test_the_clients_of_the_docs_work(service: Service, program: str, client: li
     assert state["best"][0]["values"][0] < 0.01
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_nothing_is_lost(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hptbench", "serve", "--folder", "tuners", "--port", "0"]
     told = []

@@ -44,6 +44,7 @@ def test_a_bound_has_an_address_on_the_command_line() -> None:
     assert changed.space != packaged_space("logistic")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", ["embedded", "smoke", "pipeline", "drifting", "forecasting", "recommender"])
 def test_tasks_are_the_same_whether_or_not_the_spaces_are_in_the_configuration(suite: str) -> None:
     there, left_out = composed(suite, spaces=True), composed(suite, spaces=False)

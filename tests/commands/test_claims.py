@@ -53,6 +53,7 @@ def experiment(folder: Path, text: str = CLAIMS) -> list[str]:
     return [f"hydra.searchpath=[file://{folder / 'conf'}]", "+experiment=mine", "executor=serial"]
 
 
+@pytest.mark.slow
 def test_claims_run_resume_and_leave_their_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = experiment(tmp_path)
     assert dispatch(["run", *words]) == 0
@@ -226,6 +227,7 @@ def _experiments() -> list[Any]:
     return [pytest.param(name, marks=skip if name == "claims_yahpo" else ()) for name in names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _experiments())
 def test_every_claim_composes(name: str, tmp_path: Path) -> None:
     """Each is planned with two seeds: suite, methods, labels, budget."""

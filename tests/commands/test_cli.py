@@ -133,6 +133,7 @@ def test_a_study_from_command_to_tables(tmp_path: Path, capsys: pytest.CaptureFi
     assert "normalised validation loss" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_methods_compared_with_themselves_under_labels(tmp_path: Path) -> None:
     ok("+method=bohb", "+method@method.bohb4=bohb", "method.bohb4.eta=4", "baselines=[]", *QUICK)
     runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet")
@@ -140,6 +141,7 @@ def test_methods_compared_with_themselves_under_labels(tmp_path: Path) -> None:
     assert set(runs[runs["method"] == "bohb4"]["provenance"]) == {'{"changed": {"eta": 4}}'}
 
 
+@pytest.mark.slow
 def test_how_hyperparameters_were_chosen_is_recorded_and_changes_no_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +155,7 @@ def test_how_hyperparameters_were_chosen_is_recorded_and_changes_no_run(
     assert "finished before" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_ablation_changes_one_setting_at_a_time(tmp_path: Path) -> None:
     ok("+method=hyperband", "ablation={hyperband: {eta: [2, 4], table: [hpbandster]}}", "baselines=[]", *QUICK)
     runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet")
@@ -179,6 +182,7 @@ def test_the_plus_before_method_may_be_left_out(tmp_path: Path) -> None:
     assert set(pd.read_parquet(tmp_path / "results/smoke/runs.parquet")["seed"]) == {3, 7}
 
 
+@pytest.mark.slow
 def test_mixed_protocols_are_refused_unless_named(capsys: pytest.CaptureFixture[str]) -> None:
     ok("+method=random", "plot=false", *QUICK)
     ok("+method=random", "plot=false", *QUICK, "workers=3")
@@ -203,6 +207,7 @@ def test_mixed_protocols_are_refused_unless_named(capsys: pytest.CaptureFixture[
     ok("compare", "results/smoke", "--where", "workers=1", "--where", "budget.max_full_evals=7", "--no-plot")
 
 
+@pytest.mark.slow
 def test_one_label_for_two_settings_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     ok("+method=bohb", "plot=false", *QUICK)
     ok("+method=bohb", "method.bohb.eta=4", "plot=false", *QUICK)
@@ -317,11 +322,13 @@ def test_bad_data_beside_good_ones_do_no_harm(store: Path) -> None:
     ok("+method=random", *QUICK, "suite=store", f"suite.path={store}", "suite.data=[good]", "plot=false")
 
 
+@pytest.mark.slow
 def test_hydras_multirun_sweeps_settings(tmp_path: Path) -> None:
     ok("-m", "+method=random", "workers=1,2", "plot=false", *QUICK)
     assert set(pd.read_parquet(tmp_path / "results/smoke/runs.parquet")["workers"]) == {1, 2}
 
 
+@pytest.mark.slow
 def test_every_experiment_and_suite_file_composes_and_names_its_command() -> None:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for file in (conf_dir() / "experiment").glob("*.yaml"):
@@ -365,6 +372,7 @@ def test_help_imports_next_to_nothing(tmp_path: Path) -> None:
     assert int(done.stdout.split()[-1]) < 200
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["+method=random", "suite=smoke", "budget=tiny", "seeds=8", "reference=false", "plot=false"]
     process = subprocess.Popen(

@@ -106,6 +106,7 @@ def test_carps_columns(study: Path, tmp_path: Path) -> None:
     pd.testing.assert_series_equal(frame["n_trials"], spent, check_names=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["study.db", "study.log"])
 def test_optuna_and_back(study: Path, tmp_path: Path, name: str) -> None:
     pytest.importorskip("optuna")

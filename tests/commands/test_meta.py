@@ -35,6 +35,7 @@ def test_train_writes_what_can_be_loaded(tables: list[str], capsys: pytest.Captu
     assert len(load(Path("own.npz")).past("knn", "classification")) == 40
 
 
+@pytest.mark.slow
 def test_evaluate_writes_a_page_and_its_rows(tables: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch(["meta", "evaluate", *tables, "--without", "gain", "forest"]) == 0
     assert "holds: the first recommendation is better than the default" in capsys.readouterr().out
@@ -86,6 +87,7 @@ def test_methods_begin_with_recommendations(capsys: pytest.CaptureFixture[str]) 
     assert len(pd.read_parquet("results/s/runs.parquet").query("method == 'sobol'")) == 2  # another run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ablr", "rgpe", "quantile_transfer", "bounding_box"])
 def test_transfer_methods_learn_from_the_advice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["suite=surrogate", "suite.instances=[{data: vehicle, learner: knn}]", "plot=false", *QUICK[1:], "study=s"]

@@ -56,6 +56,7 @@ class TestAsALauncherOfJobs(LauncherTestSuite):  # type: ignore[misc]
     """Launches an application that returns nothing: there is nothing to minimise. So does the suite of batches."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m", *GRID, "hydra/launcher=basic"])])
 class TestAsAProgram(IntegrationTestSuite):  # type: ignore[misc]
     pass
@@ -77,6 +78,7 @@ def results(folder: Path) -> Any:
     return yaml.safe_load((folder / RESULTS).read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("direction", "sign"), [("minimize", 1), ("maximize", -1)])
 def test_it_is_the_tuner_that_searches(
     hydra_restore_singletons: Any, hydra_sweep_runner: TSweepRunner, tmp_path: Path, direction: str, sign: int
@@ -125,6 +127,7 @@ def test_a_sweep_is_not_gone_on_with_under_other_fixed_overrides(tmp_path: Path)
         _check_fixed(["bar=5"], tmp_path)
 
 
+@pytest.mark.slow
 def test_spaces_in_the_configuration_and_on_the_command_line(
     hydra_restore_singletons: Any, hydra_sweep_runner: TSweepRunner, tmp_path: Path
 ) -> None:

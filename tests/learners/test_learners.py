@@ -80,6 +80,7 @@ def test_learns_from_holes_categories_and_empty_columns(name: str, kind: TaskTyp
         assert np.mean(p.argmax(axis=1) == fresh.y) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_random_configurations_can_be_trained(name: str, kind: TaskType) -> None:
     learner, rows = find_learner(name), table(kind)

@@ -34,6 +34,7 @@ def reports(proposals: Sequence[Proposal], values: Sequence[float]) -> list[Repo
     ]
 
 
+@pytest.mark.slow
 def test_it_is_far_better_than_random_search() -> None:
     task = Bowl(over="sphere", noise=0.0, fidelity=None)
     budget = Budget(max_jobs=28)

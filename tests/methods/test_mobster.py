@@ -37,6 +37,7 @@ def test_parallel_workers_do_not_propose_the_same() -> None:
     assert apart.min() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["stopping", "promotion"])
 def test_finds_more_than_asha(rule: str) -> None:
     task, budget = Bowl(over="sphere", noise=0.001), Budget(max_full_evals=10)

@@ -156,6 +156,7 @@ def test_global_states_are_left_alone(name: str) -> None:
     assert configs(run(name, MIXED)) == first, "what the library does depends on a global state"
 
 
+@pytest.mark.slow
 @every_peer
 def test_two_searches_side_by_side_do_as_each_alone(name: str) -> None:
     """Runs in lockstep share a process."""

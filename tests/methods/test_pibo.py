@@ -26,6 +26,7 @@ def regrets(method, jobs, seeds=4):
     return [incumbent(r) - BRANIN.optimum for r in records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", ["gp", "rf", "tpe"])
 def test_a_good_prior_helps_in_the_beginning(inner):
     """After 8 evaluations, against a prior that knows nothing."""

@@ -285,6 +285,7 @@ def test_golden_trace(name: str) -> None:
     assert [rounded(r.job.proposal.config) for r in records[4:]] == GOLDEN[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [TPE(), TPE(multivariate=False)], ids=["multivariate", "univariate"])
 def test_beats_random_search(method: Method) -> None:
     """On a bowl over a mixed, conditional space, 15 seeds."""

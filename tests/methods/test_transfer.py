@@ -73,6 +73,7 @@ def cold() -> list[float]:
     return [best_of(registry.find("method", "gp")(), seed, 8, Advice()) for seed in range(5)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNING)
 def test_it_is_ahead_of_a_cold_process_on_a_family_of_functions(name: str, cold: list[float]) -> None:
     own = [best_of(LEARNING[name], seed, 8, FAMILY) for seed in range(5)]

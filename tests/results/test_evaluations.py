@@ -138,6 +138,7 @@ def test_from_the_command_to_the_table(store: str, tmp_path: Path, capsys: pytes
     assert "| b | MIT | 1 | 4 | 0 |" in card
 
 
+@pytest.mark.slow
 def test_learning_curves_of_networks(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,6 +146,7 @@ def command(server: Server, store: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_fetch_once(server: Server, store: Path, at_home: Path) -> None:
     server.latency = 0.1
     both = [command(server, store, "openml/suite/99", "openml/31") for _ in range(2)]

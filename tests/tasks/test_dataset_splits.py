@@ -20,6 +20,7 @@ from hptbench.tasks.dataset import DatasetTask
 from hptbench.testing import TASK_CHECKS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("learner", ["random_forest", "svm"])
 def test_conforms_with_folds_and_few_rows(store: str, learner: str, check: Callable[[Task], None]) -> None:
@@ -75,6 +76,7 @@ def test_rare_classes_are_in_all_training_rows(tmp_path: Path, learner: str, val
     assert np.isfinite(run(t, t.fidelity.low).hidden["test"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("fields", [
     {"learner": "random_forest", "reshuffle": True},

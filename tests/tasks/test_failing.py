@@ -56,6 +56,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are enforced on Linux only")
 @pytest.mark.parametrize(("kind", "code"), [("exit", 1), ("memory", 42), ("hang", None)])
 def test_real_failures_happen_in_the_worker(kind, code):

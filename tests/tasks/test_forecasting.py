@@ -55,6 +55,7 @@ def run(task: ForecastingTask, *args: Any) -> Outcome:
     return outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_conforms(task: Task, check: Callable[[Task], None]) -> None:
@@ -269,6 +270,7 @@ def test_a_test_period_that_cannot_be_scored_does_not_show(monkeypatch: pytest.M
     assert all(math.isnan(v) == name.startswith("test") for name, v in outcome.hidden.items())
 
 
+@pytest.mark.slow
 def test_a_fresh_process_shows_no_warnings() -> None:
     """statsmodels adds filters of its own when it is imported."""
     code = """

@@ -45,6 +45,7 @@ def run(task: RecommenderTask, *args: Any) -> Outcome:
     return outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_conforms(task: Task, check: Callable[[Task], None]) -> None:

@@ -44,6 +44,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(family, "tile", 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_conforms(task: Task, check: Callable[[Task], None]) -> None:

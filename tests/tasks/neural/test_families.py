@@ -183,6 +183,7 @@ def test_short_of_memory_half_way_every_epoch_is_told_once(monkeypatch: pytest.M
     WINE.ready().trainer._tile = WINE.tile
 
 
+@pytest.mark.slow
 def test_workers_take_several_jobs_at_once_and_give_the_same(tmp_path: Path) -> None:
     assert isinstance(WINE, Together)
     assert wrap(WINE, [{"noisy": {"std": 0.1}}]).together == WINE.together  # type: ignore[attr-defined]

@@ -38,6 +38,7 @@ A2C_TASK = NeuralRL("cartpole", steps=128, episodes=2, high=2)
 DQN_TASK = NeuralRL("cartpole", "dqn", steps=128, episodes=1, high=2, space=QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("task", [A2C_TASK, DQN_TASK], ids=lambda task: task.name)
 def test_conforms(task: Task, check: Callable[[Task], None]) -> None:

@@ -37,6 +37,7 @@ def job(task: Any, stop: int | None = None, **config: Any) -> Job:
     return Job(0, 0, Proposal(whole), 0.0, float(stop or task.high), rng.entropy("t", 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_conforms(task: Task, check: Callable[[Task], None]) -> None:
