@@ -147,6 +147,8 @@ def _dress(axes: Axes, panel: Panel) -> None:
         elif of.scale == "log":
             (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     _follow_lines(axes, panel)
+    if any(mark.kind == "bars" for mark in panel.marks) and not any(_column(mark, "x").any() for mark in panel.marks):
+        axes.set_xlim(0, 1)  # bars without length
     for axis, of in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
         if of.scale == "log":
             _plain_ticks(axis)

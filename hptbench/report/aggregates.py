@@ -60,7 +60,7 @@ def profiles(data: Data) -> list[Figure]:
         f"Performance profiles: the share of runs whose final {found.name} is at most x. Higher is better; a line "
         f"above another's everywhere: stochastically better. {len(c.units)} data set(s), {c.seeds} seed(s); {sure}.",
         "A rising staircase per method.",
-        (Panel(tuple(lines), Axis(found.name), Axis("share of runs")),),
+        (Panel(tuple(lines), Axis(found.name.split(" (")[0]), Axis("share of runs")),),
     )  # fmt: skip
     order = np.argsort(c.aggregates.estimate, kind="stable").tolist()
     names = tuple(c.methods[j] for j in order)
@@ -74,7 +74,7 @@ def profiles(data: Data) -> list[Figure]:
         f"{conclusions.NAMES[c.aggregate].capitalize()} of the final {found.name} (interquartile: without the best and "
         f"the worst quarter of the runs). Lower is better. {conclusions.over(c)}.",
         f"A row per method with a dot and an interval; {names[0]} has the lowest.",
-        (Panel(tuple(dots), Axis(found.name), Axis("", "category", names)),),
+        (Panel(tuple(dots), Axis(found.name.split(" (")[0]), Axis("", "category", names)),),
     )  # fmt: skip
     return [profile, iqms]
 

@@ -172,9 +172,9 @@ def parallel(data: Data) -> Figure:
     panels = []
     for task in data.tasks:
         x, y = data.configurations(task, _DRAWN)
-        if len(x) < 2:
-            continue
         space = data.space(task)
+        if len(x) < 2 or len(space.names) < 2:
+            continue
         shade = np.linspace(0.0, 1.0, len(y))
         text = [f"{data.first_objective[task]} {value:.5g}" for value in y]
         paths = Mark("paths", {"ys": x[::-1], "shade": shade[::-1], "text": text[::-1]})  # the best ones on top
@@ -182,11 +182,13 @@ def parallel(data: Data) -> Figure:
     caption = (
         f"A line per configuration trained to the full fidelity (at most {_DRAWN} per task, evenly over the order of "
         "values), through its place in each parameter's range; dark lines are the best. A gap: the parameter is "
-        "inactive."
+        "inactive. Tasks of one hyperparameter are left out."
     )
     alt = f"A panel per task ({len(panels)}); dark lines gather where good configurations lie."
     if not panels:
-        raise UserError("expected at least two configurations at the full fidelity on a task, got fewer")
+        raise UserError(
+            "expected two configurations or more at the full fidelity on a task of two parameters or more, got none"
+        )
     return Figure("parallel", "Where good configurations lie", caption, alt, tuple(panels))
 
 

@@ -117,7 +117,7 @@
     const all = (keys) => marks.flatMap((m) => keys.flatMap((k) => (m[k] ? (k === "ys" ? m.ys.flat() : m[k]) : [])));
     const dots = marks.some((m) => m.kind === "dots"), bars = marks.some((m) => m.kind === "bars");
     const xs = all(["x", "x2", "start"]).concat(dots ? all(["low", "high"]) : [], bars && ax.scale === "linear" && !all(["start"]).length ? [0] : []);
-    const dx = domain(ax, xs), dy = domain(ay, all(["y", "y2", "ys"]));
+    const dx = bars && xs.every((v) => !v) ? [0, 1] : domain(ax, xs), dy = domain(ay, all(["y", "y2", "ys"]));
     const X = place(ax, dx, left, left + inner);
     const Y = ay.scale === "category" ? place(ay, dy, head, head + tall) : place(ay, dy, head + tall, head);
     const clip = `c${draw.n = (draw.n || 0) + 1}`;
@@ -367,6 +367,7 @@
       paint();
     }
     function filter() {
+      const unknown = [];
       const words = $("filter").value.trim().split(/\s+/).filter(Boolean).map((w) => {
         const m = w.match(/^(\w+)(<=|>=|<|>|=)(.+)$/);
         if (m && of[m[1]]) {
@@ -374,12 +375,14 @@
           const test = { "<": (a) => a < n, ">": (a) => a > n, "<=": (a) => a <= n, ">=": (a) => a >= n, "=": (a) => String(a) === v || a === n }[op];
           return (b, i) => { const a = of[name](b, i); return a !== null && test(a); };
         }
+        if (m && m[2] !== "=") unknown.push(m[1]);
         const low = w.toLowerCase();
         return (b, i) => `${b.task} ${t.methods[b.method[i]]} ${b.status[i]} ${text(b, i)}`.toLowerCase().includes(low);
       });
       shown = [];
       rows.forEach(([b, i], k) => { if (words.every((f) => f(b, i))) shown.push(k); });
-      $("count").textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows`;
+      $("count").textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows`
+        + (unknown.length ? `: there is no column ${unknown.join(", ")}, but ${Object.keys(of).join(", ")}` : "");
       order();
     }
     function paint() {

@@ -12,6 +12,7 @@ from hptbench.methods.sobol import Sobol
 from hptbench.protocol import Budget, Clock, Method, Task
 from hptbench.run import Driver, Evaluator, Plan, execute
 from hptbench.tasks.synthetic import SyntheticTask
+from hptbench.tasks.training import TrainingTask
 from hptbench.testing.problems import Bowl
 from hptbench.workers import Limits
 
@@ -50,3 +51,9 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return do(
         tmp_path_factory.mktemp("results") / "population", (Bowl(fail=0.1),), methods, 2, 3, Budget(max_full_evals=10)
     )
+
+
+@pytest.fixture(scope="session")
+def one_parameter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training whose only hyperparameter is its rate."""
+    return do(tmp_path_factory.mktemp("results") / "rate", (TrainingTask("noisy_quadratic"),), METHODS)

@@ -360,3 +360,10 @@ def test_the_command_writes_the_page_and_its_figures(
     assert set(side["inputs"]) == {"jobs.parquet", "runs.parquet"}
     for figure in (tmp_path / "figures").glob("*.svg"):
         assert figure.with_suffix(".json").is_file()
+
+
+def test_lines_through_parameters_need_two(one_parameter: Path) -> None:
+    """A task of one hyperparameter has no lines; where no other is, the page says why."""
+    found = made(one_parameter)
+    assert "parallel" not in {figure.name for figure in found.drawn}
+    assert "a task of two parameters or more" in render(found)
