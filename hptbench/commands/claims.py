@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hptbench.commands._claims import entry, markdown, raw
+from hptbench.commands._reproduction import keep
 from hptbench.commands.run import do, planned
 from hptbench.commands.shell import names_spaces, user_error
 from hptbench.errors import UserError, unknown
@@ -82,6 +84,8 @@ class Study:
     """A claim's runs, planned."""
 
     claim: Claim
+    configs: Sequence[DictConfig]
+    """Of each seed."""
     plans: Sequence[Plan]
     executor: Executor
     problems: Mapping[str, str]
@@ -104,6 +108,8 @@ def run(cfg: DictConfig) -> int:
         console.print(
             f"[bold]{escape(study.claim.name)}[/]: {escape(study.claim.claim)}", highlight=False, soft_wrap=True
         )
+        for config in study.configs:
+            keep(study.plans[0].study, config)
         if broken := do(study.plans, study.executor, console):
             console.print(f"[red]No verdict on {study.claim.name}[/]: {len(broken)} of its runs broke.")
             code = 1
@@ -186,11 +192,12 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
         add_to_hydra(spaces=names_spaces(claim.study))
         study = compose("config", list(claim.study))
         study.results, study.study, study.executor = cfg.results, f"{cfg.study}/{claim.name}", cfg.executor
-        by_seed = []
+        by_seed, configs = [], []
         for seed in range(claim.seeds):
             study.seeds = [seed]
             plans, executor = planned(study)
             by_seed.append(plans)
+            configs.append(deepcopy(study))
     except (HydraException, OmegaConfBaseException, UserError) as error:
         raise UserError(f"claim {claim.name}: {user_error(error)}") from error
     problems = problems_of(claim, [list(dict.fromkeys(plan.task.name for plan in plans)) for plans in by_seed])
@@ -205,7 +212,7 @@ def study_of(claim: Claim, cfg: DictConfig) -> Study:
         raise UserError(f"claim {claim.name}: expected to compare within the budget of {limit:g}, got at={latest}")
     moving = [plan for plan in plans if problems[plan.task.name] != plan.task.name]
     optima_of(moving, problems)  # what is wrong with them shall be known before anything is run
-    return Study(claim, plans, executor, problems)
+    return Study(claim, configs, plans, executor, problems)
 
 
 def problems_of(claim: Claim, by_seed: Sequence[Sequence[str]]) -> dict[str, str]:

@@ -76,14 +76,13 @@ def _write(argv: list[str]) -> int:
     if out.exists():
         raise UserError(f"expected --out to name a folder that is not there, got {out}")
     commands, runs = kept(study), collect(study).runs
-    conclusions = _conclusions(study)
+    conclusions, pins = _conclusions(study), _pins(runs)
     (out / _EXPECTED).mkdir(parents=True)
     for name in ("jobs.parquet", "runs.parquet"):
         shutil.copyfile(study / name, out / _EXPECTED / name)
     shutil.copytree(study / FOLDER, out / FOLDER)
     if (study / HYPOTHESES).is_file():
         shutil.copyfile(study / HYPOTHESES, out / HYPOTHESES)
-    pins = _pins(runs)
     texts = {
         _CONCLUSIONS: conclusions,
         "constraints.txt": "".join(f"{name}=={version}\n" for name, version in pins.items() if name != "python"),

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hptbench import registry
 from hptbench.commands.claims import optima_of, problems_of, read, study_of
+from hptbench.commands.reproduce import main as reproduce
 from hptbench.commands.shell import dispatch
 from hptbench.errors import UserError
 from hptbench.paths import conf_dir
@@ -121,6 +122,15 @@ def test_one_claim_alone_with_few_seeds_for_a_quick_look(tmp_path: Path) -> None
     assert list(found) == ["few"]
     assert found["few"]["spec"]["seeds"] == 1
     assert "| sobol | | not run |" in (home / "claims.md").read_text()
+
+
+def test_a_claims_study_can_be_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dispatch(["run", *experiment(tmp_path), "claims.only=few", "seeds=2"]) == 0
+    assert reproduce(["write", str(tmp_path / "results" / "mine" / "few"), "--out", str(tmp_path / "again")]) == 0
+    capsys.readouterr()
+    assert reproduce(["check", str(tmp_path / "again")]) == 0
+    n = len(pd.read_parquet(tmp_path / "again" / "expected" / "runs.parquet"))
+    assert f"{n} of {n} runs are equal, bit for bit." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
