@@ -57,7 +57,7 @@ def bradley_terry(wins: ArrayLike, prior: float = 0.5) -> Array:
     raise RuntimeError("Bradley-Terry strengths have no finite estimate: some methods always win; set prior above 0")
 
 
-def elo(scores: ArrayLike, rng: np.random.Generator, *, draws: int = 1000, level: float = 0.95) -> Interval:
+def elo(scores: ArrayLike, rng: np.random.Generator, *, draws: int = 10_000, level: float = 0.95) -> Interval:
     """Ratings (methods,) of ``scores`` (units, methods), of mean 1000, with percentile bounds of a bootstrap over the
     units; 400 points more: ten times the chance. NaN bounds with one unit."""
     y = checked(scores)
