@@ -77,3 +77,19 @@ def test_links_in_the_docs_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_pages_name_what_is_there(page: Path) -> None:
+    """Links to files, experiments and suites; in the guidelines' page all files and folders, too."""
+    text = page.read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    for kind in ("experiment", "suite"):
+        named = set(re.findall(rf"\b{kind}=([a-z_]+)\b(?!\.)", text))
+        there = {file.stem for file in (ROOT / "conf" / kind).glob("*.yaml")}
+        assert named <= there | {"mine", "several"}, named - there
+    if page.stem == "GUIDELINES":
+        files = re.findall(r"`((?:hptbench|scripts|conf)/[^`*]+)`", text)
+        assert len(files) > 5
+        assert [file for file in files if not (ROOT / file).exists()] == []
