@@ -27,7 +27,10 @@ def configured(cfg: DictConfig) -> dict[str, DictConfig]:
         if not isinstance(switches, DictConfig) or not switches:
             raise UserError(f"expected ablation.{label} to map hyperparameters to lists of values, got {switches!r}")
         for name, values in switches.items():
-            out |= _variants(str(label), nodes[str(label)], str(name), values)
+            found = _variants(str(label), nodes[str(label)], str(name), values)
+            if double := sorted(found.keys() & out.keys()):
+                raise UserError(f"expected labels of variants that no method has, got {', '.join(double)}; rename it")
+            out |= found
     return out
 
 
@@ -47,5 +50,8 @@ def _variants(label: str, node: DictConfig, name: str, values: Any) -> Mapping[s
         except ValidationError as error:
             raise UserError(f"ablation.{label}.{name}: {str(error).splitlines()[0]}") from error
         assert isinstance(merged, DictConfig)
+        if variant in found:
+            raise UserError(f"ablation.{label}.{name} has two values that are both named {variant}; give one of them "
+                            "as a method of its own")  # fmt: skip
         found[variant] = merged
     return found

@@ -170,7 +170,8 @@ def test_an_ablation_changes_one_setting_at_a_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [("{hyperban: {eta: [2]}}", "hyperband"), ("{hyperband: {et: [2]}}", "eta"), ("{hyperband: {eta: 2}}", "a list of"),
-     ("{hyperband: {eta: [3]}}", "other values than"), ("{hyperband: {eta: [x]}}", "eta"), ("3", "be like")],
+     ("{hyperband: {eta: [3]}}", "other values than"), ("{hyperband: {eta: [x]}}", "eta"), ("3", "be like"),
+     ("{hyperband: {eta: [4, -4]}}", "both named hyperband_eta_4")],
 )  # fmt: skip
 def test_an_ablation_that_makes_no_sense(capsys: pytest.CaptureFixture[str], given: str, said: str) -> None:
     assert dispatch(["+method=hyperband", f"ablation={given}", *QUICK]) == 2
