@@ -54,7 +54,7 @@ def export(runs: Sequence[Finished], out: Path) -> str:
         raise UserError(f"expected a file that is not there yet, got {out}; name another with --out, or delete it")
 
     def write(part: Path) -> None:
-        named = part.with_name(part.name + out.suffix)
+        named = part.with_name(part.name + (out.suffix or ".db"))
         try:
             with storage(named) as into:
                 for run in runs:

@@ -107,7 +107,7 @@ def test_carps_columns(study: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["study.db", "study.log"])
+@pytest.mark.parametrize("name", ["study.db", "study.log", "study"])
 def test_optuna_and_back(study: Path, tmp_path: Path, name: str) -> None:
     pytest.importorskip("optuna")
     out = export(study, "optuna", tmp_path / name, "--where", "seed=1")
