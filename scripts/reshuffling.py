@@ -63,7 +63,7 @@ def page(table: pd.DataFrame, seeds: int) -> str:
     return "\n".join([
         "# Reshuffled validation splits",
         "",
-        f"Made by `python scripts/reshuffling.py`, from {n} data sets, {seeds} seeds. Mean log10 of the hidden test "
+        f"Made by `python scripts/reshuffling.py`, from {n} data sets, {seeds} seed(s). Mean log10 of the hidden test "
         "loss of what was chosen; lower is better:",
         "",
         *markdown_table(["validation", *of_methods], means),
