@@ -36,6 +36,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
+@pytest.mark.slow
 def test_a_study_shows_what_was_deployed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch([*TWO, *QUICK]) == 0
     out = capsys.readouterr().out
@@ -80,6 +81,7 @@ def test_without_a_method_that_tunes_in_every_block_all_is_as_ever(
     assert (tmp_path / "results/drifting/anytime.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

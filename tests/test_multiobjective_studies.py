@@ -59,6 +59,7 @@ def test_methods_for_several_objectives_are_compared(tmp_path: Path, capsys: pyt
     assert "expected tasks of one objective" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_metrics_of_a_data_set_are_objectives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     instances = "[{data: iris, learner: logistic, metric: [accuracy, log_loss]}]"
     assert dispatch(["+method=parego", "suite=smoke", f"suite.instances={instances}", *QUICK]) == 0

@@ -189,6 +189,7 @@ def test_real_store() -> None:
     assert outcome.status is Status.OK, outcome.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", ["forecasting", "recommender"])
 def test_suites_of_other_families_run(suite: str) -> None:
     tasks = composed(suite)

@@ -216,6 +216,7 @@ def test_one_label_for_two_settings_is_refused(capsys: pytest.CaptureFixture[str
     assert "different hyperparameters" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_bounds_of_a_space_change_on_the_command_line(tmp_path: Path) -> None:
     one = "suite.instances=[{data: iris, learner: knn}]"
     ok("+method=random", one, "space.knn.n_neighbors.upper=5", "reference=false", "baselines=[]", "plot=false", *QUICK)
@@ -268,6 +269,7 @@ def test_without_the_reference_there_is_a_comparison_and_a_warning(capsys: pytes
     assert "Mean ranks" in out
 
 
+@pytest.mark.slow
 def test_labels_of_one_method_are_kept_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ok("+method=sobol", "+method@method.other=sobol", "plot=false", *QUICK)
     capsys.readouterr()
@@ -275,6 +277,7 @@ def test_labels_of_one_method_are_kept_apart(tmp_path: Path, capsys: pytest.Capt
     assert "other" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_failing_learner_is_shown_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrap = "suite.instances=[{data: iris, learner: logistic, wrap: [{failing: {rate: 0.4, kind: not_finite}}]}]"
     ok("+method=successive_halving", wrap, *QUICK)

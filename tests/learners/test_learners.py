@@ -93,6 +93,7 @@ def test_random_configurations_can_be_trained(name: str, kind: TaskType) -> None
 CONTINUING = [pair for pair in PAIRS if learners()[str(pair.values[0])].fidelity.continues]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), CONTINUING)
 def test_segments_are_one_training_bit_for_bit(name: str, kind: TaskType) -> None:
     learner, rows = find_learner(name), table(kind)
@@ -329,6 +330,7 @@ def test_every_space_names_its_sources_and_belongs_to_a_learner() -> None:
     assert {file.stem for file in files} == others | of_learners | of_forecasters | of_recommenders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), ALONE)
 def test_every_parameter_of_a_space_matters_for_numbers_alone(name: str, kind: TaskType) -> None:
     learner, rows = find_learner(name), table(kind)

@@ -64,6 +64,7 @@ def preprocessings() -> list[dict[str, Any]]:
     return [steps(**one) for one in [*rare, *covering]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_preprocessing_makes_finite_predictions(kind: TaskType) -> None:
     rows = messy(kind)
@@ -76,6 +77,7 @@ def test_every_preprocessing_makes_finite_predictions(kind: TaskType) -> None:
         assert np.isfinite(predicted(trained(config, few), fresh)).all(), config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_learner_can_be_chosen(kind: TaskType) -> None:
     rows, space = messy(kind), packaged_space(PIPELINE.spaces[kind])

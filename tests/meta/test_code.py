@@ -40,6 +40,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), CASES)
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_the_code_trains_the_same_model(name: str, kind: Any, number: int) -> None:

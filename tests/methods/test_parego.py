@@ -48,6 +48,7 @@ def test_the_augmented_tchebycheff_function_by_hand() -> None:
     assert same.tolist() == [0, 0.5]
 
 
+@pytest.mark.slow
 def test_workers_do_not_propose_the_same_nor_of_the_same_weights() -> None:
     u, _, regret = found(ParEGO(), 0, 44, workers=4)
     for batch in (u[12:16], u[40:44]):

@@ -123,6 +123,7 @@ COLLECT = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_from_the_command_to_the_table(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = [*COLLECT, f"suite.path={store}"]
     assert dispatch([*argv, "method.design.configs=2"]) == 0

@@ -85,6 +85,7 @@ def test_speed_ups_are_ratios_of_expected_running_times() -> None:
     pd.testing.assert_frame_equal(table, again)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_true_speed_up() -> None:
     rng = np.random.default_rng(0)
     inside = 0

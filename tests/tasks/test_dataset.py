@@ -27,6 +27,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(("learner", "kind"), PAIRS)
 def test_conforms(store: str, learner: str, kind: str, check: Callable[[Task], None]) -> None:
@@ -212,6 +213,7 @@ def test_bad_fields(fields: dict[str, Any], message: str) -> None:
         DatasetTask(**{"data": "iris", "learner": "svm", **fields})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_ten_rows_are_enough(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / "index.csv").write_text("name,task_type\ntiny,classification\ntinier,regression\n")

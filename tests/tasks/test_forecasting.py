@@ -112,6 +112,7 @@ def test_the_test_period_does_not_reach_the_validation(task: ForecastingTask, mo
     assert after.hidden["test"] != before.hidden["test"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", MODELS, ids=lambda task: task.model)
 def test_a_forecast_never_sees_what_comes_after_its_origin(
     task: ForecastingTask, monkeypatch: pytest.MonkeyPatch
