@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import ConfigSpace as CS
@@ -41,12 +42,12 @@ class Parameter:
         if isinstance(hp, CS.UniformFloatHyperparameter):
             self.kind, self.size, self.log = Kind.FLOAT, 0, hp.log
             self.low, self.high = float(hp.lower), float(hp.upper)
-            self.edges = (np.log(self.low), np.log(self.high)) if hp.log else (self.low, self.high)
+            self.edges = (math.log(self.low), math.log(self.high)) if hp.log else (self.low, self.high)
         elif isinstance(hp, CS.UniformIntegerHyperparameter):
             self.kind, self.size, self.log = Kind.INTEGER, int(hp.upper - hp.lower + 1), hp.log
             self.low, self.high = float(hp.lower), float(hp.upper)
             low, high = self.low - 0.5, self.high + 0.5
-            self.edges = (np.log(low), np.log(high)) if hp.log else (low, high)
+            self.edges = (math.log(low), math.log(high)) if hp.log else (low, high)
         elif isinstance(hp, CS.CategoricalHyperparameter | CS.OrdinalHyperparameter | CS.Constant):
             if isinstance(hp, CS.CategoricalHyperparameter):
                 self.kind, values, p = Kind.CATEGORICAL, hp.choices, np.asarray(hp.probabilities)
@@ -74,7 +75,7 @@ class Parameter:
         if self.values:
             return self.cells[x.astype(int)], self.cells[x.astype(int) + 1]
         ends = np.stack([x - 0.5, x + 0.5])
-        return tuple(((np.log(ends) if self.log else ends) - self.edges[0]) / (self.edges[1] - self.edges[0]))
+        return tuple(((_each(math.log, ends) if self.log else ends) - self.edges[0]) / (self.edges[1] - self.edges[0]))
 
     def plain(self, x: list[float]) -> list[Value]:
         """The values that numbers or positions stand for."""
@@ -124,7 +125,7 @@ class Scale:
         x = np.array(u.T)
         missing = np.isnan(x)
         y = self._begin + x[self._numbers] * self._width
-        y[self._logs] = np.exp(y[self._logs])
+        y[self._logs] = _each(math.exp, y[self._logs])
         y[self._wholes] = np.rint(y[self._wholes])
         x[self._numbers] = np.minimum(np.maximum(y, self._low), self._high)
         for j, inner, _ in self._lists:
@@ -137,9 +138,15 @@ class Scale:
         missing = np.isnan(x)
         u = np.where(missing, self.lows, x)
         y = u[self._numbers]
-        y[self._logs] = np.log(y[self._logs])
+        y[self._logs] = _each(math.log, y[self._logs])
         u[self._numbers] = (y - self._begin) / self._width
         for j, _, middles in self._lists:
             u[j] = middles[u[j].astype(int)]
         u[missing] = np.nan
         return u.T.copy()
+
+
+def _each(function: Callable[[float], float], x: Floats) -> Floats:
+    """``function`` of each number by the C library: numpy's depend, in the last digit, on the processor (AVX-512 or
+    not), and a configuration must not."""
+    return np.fromiter(map(function, x.ravel().tolist()), float, x.size).reshape(x.shape)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import pickle
 
 import ConfigSpace as CS
@@ -63,6 +64,17 @@ def test_values_are_uniform_on_their_scale() -> None:
     for value in "abc":
         assert np.mean([c["c"] == value for c in configs]) == pytest.approx(1 / 3, abs=0.02)
     assert np.mean([c["f"] < 0.1 for c in configs]) == pytest.approx(1 / 2, abs=0.02)
+
+
+def test_values_do_not_depend_on_the_processor() -> None:
+    """numpy's exp and log differ in the last digit between processors with and without AVX-512; C's do not."""
+    space = Space(CS.ConfigurationSpace({"c": CS.Float("c", (1e-9, 1e4), log=True)}))
+    u = np.random.default_rng(0).random((2000, 1))
+    low, high = math.log(1e-9), math.log(1e4)
+    values = [math.exp(low + x * (high - low)) for x in u[:, 0].tolist()]
+    configs = space.decode(u)
+    assert [config["c"] for config in configs] == values
+    assert space.encode(configs)[:, 0].tolist() == [(math.log(value) - low) / (high - low) for value in values]
 
 
 def test_bounds_are_reached_and_never_passed(space: Space) -> None:
