@@ -29,7 +29,9 @@ def configured(cfg: DictConfig) -> dict[str, DictConfig]:
         for name, values in switches.items():
             found = _variants(str(label), nodes[str(label)], str(name), values)
             if double := sorted(found.keys() & out.keys()):
-                raise UserError(f"expected labels of variants that no method has, got {', '.join(double)}; rename it")
+                raise UserError(
+                    f"{', '.join(double)} of ablation is a method of its own already; give that another label"
+                )
             out |= found
     return out
 

@@ -93,7 +93,15 @@ def main(argv: list[str]) -> int:
     at = options.at and sorted(set(options.at))
     console = Console()
     written = publish(
-        folder, found, options.by, at, options.reference, command, options.where, unfinished, options.target
+        folder,
+        found,
+        by=options.by,
+        at=at,
+        references=options.reference,
+        command=command,
+        where=options.where,
+        unfinished=unfinished,
+        targets=options.target,
     )
     for path in written:
         console.print(str(path), highlight=False, soft_wrap=True)
@@ -176,43 +184,35 @@ def _text(name: str, found: Ranking, command: str, unfinished: Sequence[str], re
         f"{friedman_sentence(found.friedman)} (at {at[-1]:g} {USED[axis.by]})",
     ]
     for reference, tests in found.tests.items():
-        lines += [
-            "",
-            f"## {reference} against each",
-            "",
+        said = (
             f"Wilcoxon signed-rank tests over the problems that both have, Holm over all {len(tests)} comparisons of "
-            f"this table.{note} Difference: Hodges–Lehmann, of the scores; negative: the reference is better.",
-            "",
-            *markdown_table(*found.test_rows(reference)),
-        ]
+            f"this table.{note} Difference: Hodges–Lehmann, of the scores; negative: the reference is better."
+        )
+        lines += _section(f"## {reference} against each", said, found.test_rows(reference))
     lines += _reaching(reached, found) if reached else []
-    lines += ["", "## Problems", "", "| task | best known | median random |", "|---|---|---|"]
-    lines += [f"| {task} | {one.best:.6g} | {one.random:.6g} |" for task, one in found.part.references.items()]
+    rows = [[task, f"{one.best:.6g}", f"{one.random:.6g}"] for task, one in found.part.references.items()]
+    lines += ["", "## Problems", "", *markdown_table(["task", "best known", "median random"], rows)]
     return "\n".join([*lines, "", *_machines(found.part.runs)])
 
 
 def _reaching(reached: Reaching, found: Ranking) -> list[str]:
-    lines = [
-        "",
-        "## Until a target is reached",
-        "",
+    said = (
         f"{USED[found.fine.axis.by].capitalize()} until the incumbent's normalised regret is at most the target, "
         f"{found.fine.axis.at[-1]:.3g} where it never is: geometric mean over seeds and problems. Reached: share of "
-        "the runs that did.",
-        "",
-        *markdown_table(*reached.method_rows()),
-    ]
+        "the runs that did."
+    )
+    lines = _section("## Until a target is reached", said, reached.method_rows())
     for reference, tests in reached.tests.items():
-        lines += [
-            "",
-            f"### {reference} against each",
-            "",
+        said = (
             f"Tests as above, Holm over all {len(tests)} comparisons of this table. Difference: of log10 of what was "
-            "used; negative: the reference is sooner there.",
-            "",
-            *markdown_table(*reached.test_rows(reference)),
-        ]
+            "used; negative: the reference is sooner there."
+        )
+        lines += _section(f"### {reference} against each", said, reached.test_rows(reference))
     return lines
+
+
+def _section(title: str, said: str, table: tuple[list[str], list[list[str]]]) -> list[str]:
+    return ["", title, "", said, "", *markdown_table(*table)]
 
 
 def problems(found: Ranking) -> str:

@@ -187,7 +187,8 @@ def parallel(data: Data) -> Figure:
     alt = f"A panel per task ({len(panels)}); dark lines gather where good configurations lie."
     if not panels:
         raise UserError(
-            "expected two configurations or more at the full fidelity on a task of two parameters or more, got none"
+            "expected two configurations or more at the full fidelity on a task of two parameters or more, got none; "
+            "run longer, or more methods or seeds"
         )
     return Figure("parallel", "Where good configurations lie", caption, alt, tuple(panels))
 

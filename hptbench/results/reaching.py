@@ -1,9 +1,10 @@
 """What methods of a published study use until they reach a target: a normalised regret that their incumbents are worth
 (:mod:`hptbench.results.regret`).
 
-A run that never reaches it counts with the end of the longest run. Scores are the log10 of that, averaged over seeds,
-then over the tasks of a unit, so that all tests are those of :mod:`hptbench.results.ranking`. It is the logarithm's
-mean, restricted to that horizon; the expected running time, which has none, is :mod:`hptbench.results.speedup`'s."""
+A run that never reaches it counts with the end of the longest run, and one that reaches it before the first moment of
+the axis with that moment. Scores are the log10 of that, averaged over seeds, then over the tasks of a unit, so that all
+tests are those of :mod:`hptbench.results.ranking`. It is the logarithm's mean, restricted to that horizon; the expected
+running time, which has none, is :mod:`hptbench.results.speedup`'s."""
 
 from __future__ import annotations
 
@@ -62,9 +63,9 @@ def reaching(found: Ranking, targets: Sequence[float]) -> Reaching:
         raise UserError(f"expected targets between 0 (the best known value) and 1 (a random one), got {wrong}")
     targets = tuple(sorted(set(targets), reverse=True))
     used = _used(found.part, targets, found.fine.axis)
-    horizon = float(found.fine.axis.at[-1])
+    first, horizon = float(found.fine.axis.at[0]), float(found.fine.axis.at[-1])
     units = dict(zip(found.part.runs["task"], found.part.runs["unit"], strict=True))
-    curves = {key: np.log10(np.minimum(of_runs, horizon)) for key, of_runs in used.items()}
+    curves = {key: np.log10(np.clip(of_runs, first, horizon)) for key, of_runs in used.items()}
     scores = standing(curves, units, replace(found.fine.axis, at=np.arange(len(targets), dtype=float)))
     shares = {
         method: np.mean([np.isfinite(of_runs).mean(axis=0) for (_, own), of_runs in used.items() if own == method], 0)

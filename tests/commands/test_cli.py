@@ -155,29 +155,6 @@ def test_how_hyperparameters_were_chosen_is_recorded_and_changes_no_run(
     assert "finished before" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_an_ablation_changes_one_setting_at_a_time(tmp_path: Path) -> None:
-    ok("+method=hyperband", "ablation={hyperband: {eta: [2, 4], table: [hpbandster]}}", "baselines=[]", *QUICK)
-    runs = pd.read_parquet(tmp_path / "results/smoke/runs.parquet")
-    said = runs[runs["method"] != "default"].drop_duplicates("method").set_index("method")["provenance"]
-    assert said["hyperband"] == "default"
-    assert {m: json.loads(text) for m, text in said.drop("hyperband").items()} == {
-        f"hyperband_{name}_{value}": {"changed": {name: value}, "ablation": "hyperband"}
-        for name, value in (("eta", 2), ("eta", 4), ("table", "hpbandster"))
-    }
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [("{hyperban: {eta: [2]}}", "hyperband"), ("{hyperband: {et: [2]}}", "eta"), ("{hyperband: {eta: 2}}", "a list of"),
-     ("{hyperband: {eta: [3]}}", "other values than"), ("{hyperband: {eta: [x]}}", "eta"), ("3", "be like"),
-     ("{hyperband: {eta: [4, -4]}}", "both named hyperband_eta_4")],
-)  # fmt: skip
-def test_an_ablation_that_makes_no_sense(capsys: pytest.CaptureFixture[str], given: str, said: str) -> None:
-    assert dispatch(["+method=hyperband", f"ablation={given}", *QUICK]) == 2
-    assert said in capsys.readouterr().err
-
-
 def test_the_plus_before_method_may_be_left_out(tmp_path: Path) -> None:
     ok("method=random", "seeds=[3,7]", *[word for word in QUICK if "seeds" not in word])
     assert set(pd.read_parquet(tmp_path / "results/smoke/runs.parquet")["seed"]) == {3, 7}
