@@ -60,14 +60,16 @@ def commit() -> str | None:
 
 @cache
 def device() -> str:
-    """Processor and cores available to this process."""
+    """Processor and cores available to this process. Family and model tell processors apart that a virtual machine
+    shows under one name, though one of them may be several times as fast."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        models = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        name = models[0] if models else name
+        pairs = (line.partition(":")[::2] for line in info.read_text().splitlines())
+        said = {key.strip(): value.strip() for key, value in pairs}  # of the last processor
+        name = said.get("model name", name)
+        if "cpu family" in said and "model" in said:
+            name += f" (family {said['cpu family']}, model {said['model']})"
     return f"{name}, {cores()} cores"
 
 

@@ -176,7 +176,7 @@ def _text(name: str, found: Ranking, command: str, unfinished: Sequence[str], re
         "configuration, 0 the best known value, floored at "
         f"{FLOOR:g}; scores are its log10, averaged over seeds first. Ranks: 1 is the best; the column after them "
         f"shows how much they owe to the last digits: regrets below {COARSE:g} count as equal. CPU: median processor "
-        "seconds of ask and tell over the runs.",
+        f"seconds of ask and tell over the runs on one machine ({found.timed_on}).",
         "",
         *markdown_table(*found.method_rows()),
         *_missing(found, unfinished),

@@ -63,10 +63,19 @@ class Ranking:
         return friedman(self.fine.after(self.at[-1]))
 
     @property
+    def timed_on(self) -> str:
+        """The machine on which most methods ran, and of those the one with most runs: seconds of different machines
+        cannot be compared."""
+        counts = self.part.runs.groupby("device")["method"].agg(["nunique", "size"]).reset_index()
+        return str(counts.sort_values(["nunique", "size", "device"], ascending=[False, False, True])["device"].iloc[0])
+
+    @property
     def cpu(self) -> pd.Series[float]:
-        """Median processor seconds of ask and tell over the runs of each method."""
+        """Median processor seconds of ask and tell of the runs on :attr:`timed_on` of each method; NaN without any."""
         runs = self.part.runs
-        return (runs["ask"] + runs["tell"]).groupby(runs["method"]).median()
+        there = runs[runs["device"] == self.timed_on]
+        taken = (there["ask"] + there["tell"]).groupby(there["method"]).median()
+        return taken.reindex(sorted(runs["method"].unique()))
 
     @property
     def lacking(self) -> dict[str, int]:
@@ -83,14 +92,14 @@ class Ranking:
             "method", *(f"rank at {n:g}" for n in self.at), f"at {self.at[-1]:g}, coarse",
             *(f"score at {n:g}" for n in self.at), "CPU s", "seeds",
         ]  # fmt: skip
-        cpu, rows = self.cpu, []
+        cpu, rows = {method: f"{taken:.3g}" for method, taken in self.cpu.dropna().items()}, []
         for j in self._order():
             method = self.fine.methods[j]
             low, high = seeds.loc[method]
             rows.append([
                 method, *(f"{mean_ranks(self.fine.after(n))[j]:.2f}" for n in self.at),
                 f"{mean_ranks(self.coarse.after(self.at[-1]))[j]:.2f}",
-                *(f"{self.fine.after(n)[:, j].mean():.3f}" for n in self.at), f"{cpu[method]:.3g}",
+                *(f"{self.fine.after(n)[:, j].mean():.3f}" for n in self.at), cpu.get(method, "–"),
                 str(low) if low == high else f"{low}–{high}",
             ])  # fmt: skip
         return head, rows
