@@ -131,6 +131,32 @@ def test_methods_that_lack_tasks_are_kept_and_named(study: Path, tmp_path: Path)
         main([str(tmp_path), "--at", "8", "--reference", "sobol"])
 
 
+@pytest.mark.parametrize(
+    ("new", "machine", "random", "sobol"),
+    [
+        (["random 2 branin", "sobol 0 branin", "sobol 0 hartmann3"], "new", "3.5", "1.5"),  # more methods, fewer runs
+        (["sobol 0 branin", "sobol 0 hartmann3"], "old", "2.5", "–"),
+    ],
+)
+def test_processor_seconds_are_those_of_one_machine(
+    study: Path, tmp_path: Path, new: list[str], machine: str, random: str, sobol: str
+) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    for file in (tmp_path / "runs").glob("*/*/*/run.json"):
+        run = json.loads(file.read_text())
+        device = "new" if "{method} {seed} {task}".format(**run) in new else "old"
+        if run["method"] == "sobol" and device == "old":
+            shutil.rmtree(file.parent)
+        else:
+            file.write_text(json.dumps(run | {"device": device, "ask": 1.0 + run["seed"], "tell": 0.5}))
+    main([str(tmp_path), "--at", "8"])
+    text = (tmp_path / "comparison.md").read_text()
+    assert f"on one machine ({machine})" in text
+    table = text.partition("| method ")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert {row[0]: row[-2] for row in rows} == {"random": random, "sobol": sobol}
+
+
 def test_runs_of_another_protocol_are_not_added(study: Path, tmp_path: Path) -> None:
     shutil.copytree(study / "runs", tmp_path / "runs")
     main([str(tmp_path), "--at", "8"])
