@@ -25,10 +25,12 @@ import numpy as np
 
 from hptbench.errors import UserError
 from hptbench.methods._asha import Asha, value_of
-from hptbench.methods._brackets import Sampler, fidelity_of
+from hptbench.methods._brackets import Sampler, fidelity_of, levels
 from hptbench.methods._draws import Uniform
 from hptbench.protocol import Fidelity, Problem, Report, Traits
 from hptbench.registry import method
+
+_ETA = 3
 
 
 @method("median_stopping")
@@ -38,10 +40,12 @@ class MedianStopping:
     averaged.
 
     Trains in segments of one step, which makes as many jobs. Where the task's training cannot go on from a state, every
-    segment begins anew: use a large ``step`` there."""
+    segment begins anew, and what came before it is lost."""
 
     step: float | None = None
-    """Fidelity between two decisions. None: the task's lowest fidelity."""
+    """Fidelity between two decisions. None: the task's lowest fidelity, if its training goes on; else each decision
+    comes at 3 times the fidelity of the one before, as far apart as the rungs of :mod:`hptbench.methods.asha`, so that
+    no more than half of the last segment is lost."""
     grace_time: float = 0.0
     """No trial stops before this fidelity."""
     grace_population: int = 5
@@ -59,8 +63,10 @@ class MedianStopping:
 
 
 def steps(fidelity: Fidelity, step: float | None) -> tuple[float, ...]:
-    """Where it is decided: the lowest fidelity and every ``step`` from there (None: the lowest fidelity itself),
-    snapped to valid ones; the last is the highest."""
+    """Where it is decided: the lowest fidelity and every ``step`` from there, snapped to valid ones; the last is the
+    highest. None: see :class:`MedianStopping`."""
+    if step is None and not fidelity.continues:
+        return levels(fidelity, _ETA)
     step = fidelity.low if step is None else step
     n = math.ceil((fidelity.high - fidelity.low) / step - 1e-9)
     return tuple(dict.fromkeys([*(fidelity.snap(fidelity.low + i * step) for i in range(n)), fidelity.high]))

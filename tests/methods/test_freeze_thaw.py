@@ -207,7 +207,7 @@ def test_the_deep_kernel_sees_the_ends_of_curves() -> None:
     ("method", "evaluations"),
     [
         pytest.param(FreezeThawBO(draws=200), 20, marks=pytest.mark.slow),
-        pytest.param(DyHPO(), 6, marks=pytest.mark.slow),
+        pytest.param(DyHPO(), 20, marks=pytest.mark.slow),
         (CurvePrior(), 6),
     ],
     ids=lambda value: type(value).__name__,
@@ -216,7 +216,7 @@ def test_finds_more_than_random_search(method: Method, evaluations: int) -> None
     """Freeze-thaw looks for the lowest asymptote, and is in no hurry to finish a training: it gets more of them."""
     task = replace(Bowl(over="sphere", noise=0.001), fidelity=Fidelity(1, 9, continues=True))
     budget = Budget(max_full_evals=evaluations)
-    own = [incumbent(records_of(method, task, seed=s, budget=budget)) for s in range(3)]
+    own = [incumbent(records_of(method, task, seed=s, budget=budget)) for s in range(5)]
     random = [incumbent(records_of(RandomSearch(), task, seed=s, budget=budget)) for s in range(20)]
     assert np.median(own) < np.median(random)
 

@@ -75,11 +75,13 @@ def test_failures_end_a_trial_and_count_as_infinite() -> None:
 @pytest.mark.parametrize(
     ("fidelity", "step", "expected"),
     [
-        (Fidelity(1, 4), None, (1, 2, 3, 4)),
-        (Fidelity(3, 10), None, (3, 6, 9, 10)),
+        (Fidelity(1, 4, continues=True), None, (1, 2, 3, 4)),
+        (Fidelity(3, 10, continues=True), None, (3, 6, 9, 10)),
+        (Fidelity(3, 81), None, (3, 9, 27, 81)),
+        (Fidelity(0.25, 1, "share", integer=False), None, (1 / 3, 1)),
         (Fidelity(1, 10), 4.0, (1, 5, 9, 10)),
         (Fidelity(1, 9), 4.0, (1, 5, 9)),
-        (Fidelity(0.25, 1, "share", integer=False), None, (0.25, 0.5, 0.75, 1)),
+        (Fidelity(0.25, 1, "share", integer=False, continues=True), None, (0.25, 0.5, 0.75, 1)),
         (Fidelity(1, 4), 0.4, (1, 2, 3, 4)),
         (Fidelity(5, 5), None, (5,)),
         (Fidelity(1, 4), 99.0, (1, 4)),
