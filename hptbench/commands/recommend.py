@@ -127,5 +127,5 @@ def _text(found: Recommendation, given: dict[str, str], seconds: float, tuning: 
         f"Meta-features that matter most: {why}",
         *tuning,
     ]
-    lines += ["", "The first as scikit-learn code, for X (a data frame of the columns used) and y:", ""]
+    lines += ["", "The first as code, for X (a data frame of the columns used) and y:", ""]
     return [*lines, *("    " + line for line in found.ranked[0].code.splitlines())]

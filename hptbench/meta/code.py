@@ -1,4 +1,5 @@
-"""A configuration as scikit-learn code, ready to paste: the learner as hptbench trains it, in the library's own names.
+"""A configuration as scikit-learn or XGBoost code, ready to paste: the learner as hptbench trains it, in the library's
+own names.
 
 The code begins with ``X`` (a data frame) and ``y`` and ends with a fitted ``model``. Only what is random differs from
 the learner here: the library's own seeds.
@@ -16,7 +17,7 @@ from hptbench.space import Config
 
 
 class Estimator(NamedTuple):
-    """A class of scikit-learn and its arguments."""
+    """A class with scikit-learn's interface and its arguments."""
 
     module: str
     name: str
@@ -25,17 +26,19 @@ class Estimator(NamedTuple):
     """dense: scaled numbers and indicators; ordinal: categories as numbers; native: categories as they are."""
     scaled: bool = False
     """Regression trains on a standardised target."""
+    numbered: bool = False
+    """Classes must be 0, 1, …"""
 
 
 def estimator(learner: str, config: Config, table: Table) -> Estimator:
-    """What stands for a configuration in scikit-learn; ``table`` says what is relative to the data. UserError for a
+    """What stands for a configuration in its library; ``table`` says what is relative to the data. UserError for a
     learner that has no such form."""
     makers = {
         "decision_tree": _tree, "elastic_net": _elastic_net, "hist_gradient_boosting": _boosting, "knn": _neighbours,
-        "logistic": _logistic, "random_forest": _forest, "svm": _svm, "svr": _svm,
+        "logistic": _logistic, "random_forest": _forest, "svm": _svm, "svr": _svm, "xgboost": _xgboost,
     }  # fmt: skip
     if learner not in makers:
-        raise UserError(f"expected one of {', '.join(makers)}, got {learner!r}, which has no scikit-learn code yet")
+        raise UserError(f"expected one of {', '.join(makers)}, got {learner!r}, of which code cannot be written")
     return makers[learner](config, table)
 
 
@@ -53,8 +56,15 @@ def code(learner: str, config: Config, table: Table) -> str:
         imports += ["from sklearn.preprocessing import StandardScaler"]
     used = "\n".join(lines)
     imports += [line for word, line in _IMPORTS.items() if word in used or (word == "make_pipeline" and name)]
+    fitted = ["model.fit(X, y)"]
+    if made.numbered and table.n_classes:
+        imports += ["from sklearn.preprocessing import LabelEncoder"]
+        fitted = [
+            "classes = LabelEncoder().fit(y)",
+            "model.fit(X, classes.transform(y))  # classes.inverse_transform(model.predict(X)) are labels again",
+        ]
     model = f"model = make_pipeline({name}, {own})" if name else f"model = {own}"
-    return "\n".join([*sorted(set(imports)), "", *lines, model, "model.fit(X, y)"])
+    return "\n".join([*sorted(set(imports)), "", *lines, model, *fitted])
 
 
 _IMPORTS = {
@@ -125,6 +135,19 @@ def _boosting(config: Config, table: Table) -> Estimator:
         arguments["categorical_features"] = list(range(first, len(table.categorical)))
     name = "HistGradientBoostingClassifier" if table.n_classes else "HistGradientBoostingRegressor"
     return Estimator("sklearn.ensemble", name, arguments, "native")
+
+
+def _xgboost(config: Config, table: Table) -> Estimator:
+    names = ("learning_rate", "max_depth", "min_child_weight", "gamma", "subsample")
+    columns = ("colsample_bytree", "colsample_bylevel")
+    rounds = int(find_learner("xgboost").fidelity.high)
+    own = _some(config, *names, *columns, reg_lambda="lambda", reg_alpha="alpha")
+    arguments = {"n_estimators": rounds, **own}
+    if table.categorical.any():  # the transformer puts the numbers first
+        kinds = ["q"] * int((~table.categorical).sum()) + ["c"] * int(table.categorical.sum())
+        arguments |= {"enable_categorical": True, "feature_types": kinds}
+    name = "XGBClassifier" if table.n_classes else "XGBRegressor"
+    return Estimator("xgboost", name, arguments, "native", scaled=True, numbered=True)
 
 
 def _neighbours(config: Config, table: Table) -> Estimator:

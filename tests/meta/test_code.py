@@ -1,4 +1,4 @@
-"""The scikit-learn code of a configuration trains what the learner here trains."""
+"""The code of a configuration trains what the learner here trains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CASES = [
     (name, kind)
     for name, kinds in {
         "decision_tree": "cr", "elastic_net": "r", "hist_gradient_boosting": "cr", "knn": "cr", "logistic": "c",
-        "random_forest": "cr", "svm": "c", "svr": "r",
+        "random_forest": "cr", "svm": "c", "svr": "r", "xgboost": "cr",
     }.items()
     for kind in ("classification", "regression")
     if kind[0] in kinds
@@ -67,14 +67,15 @@ def test_the_code_trains_the_same_model(name: str, kind: Any, number: int) -> No
         assert (np.array(["no", "yes"])[ours.argmax(axis=1)] == theirs).mean() > 0.94, lines
         return
     ours = ours[:, 1] if kind == "classification" else ours
-    if name in RANDOM:
+    drawn = any(config.get(share, 1.0) < 1 for share in ("subsample", "colsample_bytree", "colsample_bylevel"))
+    if name in RANDOM and (name != "xgboost" or drawn):
         assert np.allclose(ours, theirs) or np.corrcoef(ours, theirs)[0, 1] > 0.9, lines
     else:
         solver = 2 * config.get("tolerance", 0.01 if name == "logistic" else 0.001)
         assert theirs == pytest.approx(ours, rel=1e-3, abs=solver), lines
 
 
-RANDOM = ("random_forest", "decision_tree", "hist_gradient_boosting")
+RANDOM = ("random_forest", "decision_tree", "hist_gradient_boosting", "xgboost")
 """Whose library draws from seeds of its own."""
 
 
@@ -87,5 +88,5 @@ def test_without_categories_the_code_has_none() -> None:
 
 
 def test_learners_without_code_are_refused() -> None:
-    with pytest.raises(UserError, match="no scikit-learn code"):
+    with pytest.raises(UserError, match="code cannot be written"):
         code("catboost", {}, data("regression")[1].table)
