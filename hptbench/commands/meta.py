@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hptbench.commands._verbs import do
+from hptbench.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TABLE, _FEATURES = "results/evaluations/tabular.parquet", "results/evaluations/features.parquet"
+_TABLES = ("results/evaluations/tabular.parquet", "results/evaluations/boosting.parquet")
+_FEATURES = "results/evaluations/features.parquet"
 _STUDY = "results/blackbox"
 _EMBEDDING = "results/meta/embedding.npz"
 _WHY = "it is none of our learners, or lacks its default or all configurations on enough data sets"
@@ -144,15 +146,26 @@ def _evaluate(argv: list[str]) -> int:
 
 
 def _tables(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--table", type=Path, default=Path(_TABLE), help="of collect-evaluations; %(default)s")
+    parser.add_argument(
+        "--table", type=Path, nargs="+", default=[Path(one) for one in _TABLES],
+        help=f"one or more of collect-evaluations; default: {' '.join(_TABLES)}",
+    )  # fmt: skip
     parser.add_argument("--features", type=Path, default=Path(_FEATURES), help="of meta features; %(default)s")
 
 
 def _read(options: argparse.Namespace) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of evaluations and that of meta-features."""
+    """The tables of evaluations as one, and that of meta-features."""
+    import pandas as pd
+
     from hptbench.tasks._parquet import read_parquet
 
-    return read_parquet(options.table, "table of evaluations"), read_parquet(options.features, "table of meta-features")
+    parts = [read_parquet(path, "table of evaluations") for path in options.table]
+    table = pd.concat(parts, ignore_index=True)
+    keys = [name for name in ("data", "learner", "configuration", "fidelity") if name in table]
+    if (twice := table.duplicated(keys)).any():
+        one = ", ".join(f"{key} {value}" for key, value in table.loc[twice, keys].iloc[0].items())
+        raise UserError(f"expected tables that share no evaluation, got several of {one}; leave one of them out")
+    return table, read_parquet(options.features, "table of meta-features")
 
 
 def _methods(argv: list[str]) -> int:

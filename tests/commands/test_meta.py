@@ -35,6 +35,21 @@ def test_train_writes_what_can_be_loaded(tables: list[str], capsys: pytest.Captu
     assert len(load(Path("own.npz")).past("knn", "classification")) == 40
 
 
+def test_train_takes_several_tables(tables: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    whole = pd.read_parquet("table.parquet")
+    data = sorted(whole["data"].unique())
+    for name, part in (("a", data[:25]), ("b", data[25:])):
+        whole[whole["data"].isin(part)].to_parquet(f"{name}.parquet")
+    words = ["--features", "features.parquet", "--out"]
+    assert dispatch(["meta", "train", *tables, "--out", "one.npz"]) == 0
+    assert dispatch(["meta", "train", "--table", "a.parquet", "b.parquet", *words, "several.npz"]) == 0
+    assert Path("several.npz").read_bytes() == Path("one.npz").read_bytes()
+    capsys.readouterr()
+    assert dispatch(["meta", "train", "--table", "a.parquet", "table.parquet", *words, "twice.npz"]) == 2
+    assert f"several of data {data[0]}, learner" in capsys.readouterr().err
+    assert not Path("twice.npz").exists()
+
+
 @pytest.mark.slow
 def test_evaluate_writes_a_page_and_its_rows(tables: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch(["meta", "evaluate", *tables, "--without", "gain", "forest"]) == 0
