@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hptbench.errors import UserError
-from hptbench.learners import TaskType
+from hptbench.learners import TaskType, learners
 from hptbench.meta._recommender import ordered
 from hptbench.meta.adaptive import Adaptive, adapted
 from hptbench.meta.advice import CONFIGS, Gain, Reason, advise, gains, reasons
@@ -115,6 +115,10 @@ class Advisor:
         pasts = [self._trained.past(learner, data.kind)] if learner else _comparable(self._trained, data.kind)
         self._past, self._place = joined(pasts)
         self._pasts, self._auto = pasts, self._trained.autos[data.kind]
+        missing = [] if learner else [one for one in self._trained.learners(data.kind) if not learners()[one].installed]
+        self._left_out = tuple(
+            f'{one} is not installed and left out; pip install "hptbench[boosting]"' for one in missing
+        )
         self._x = np.array([self._found.values.get(name, math.nan) for name in self._past.names])
         self._weights = self._auto.weights(self._past, self._x)
         self._own = [self._auto.weights(one, self._x) for one in pasts]
@@ -151,7 +155,7 @@ class Advisor:
         return Recommendation(
             data.kind, past.metric, (len(data.table), data.table.X.shape[1]), tuple(ranked),
             {past.data[i]: float(positive[i]) for i in near}, tuple(reasons(past, x)),
-            (*data.notes, *_lacking(self._found, past)),
+            (*data.notes, *self._left_out, *_lacking(self._found, past)),
             {name: advise(self._trained.past(name, data.kind), self._auto, x, n) for name in used},
         )  # fmt: skip
 
@@ -176,8 +180,8 @@ def _loss(loss: float) -> float:
 
 
 def _comparable(trained: Trained, kind: TaskType) -> list[Past]:
-    """The pasts of the learners of a kind with the most frequent metric."""
-    of_kind = [trained.past(name, kind) for name in trained.learners(kind)]
+    """The pasts of the installed learners of a kind with the most frequent metric."""
+    of_kind = [trained.past(name, kind) for name in trained.learners(kind) if learners()[name].installed]
     [(metric, _)] = Counter(past.metric for past in of_kind).most_common(1)
     return [past for past in of_kind if past.metric == metric]
 

@@ -17,6 +17,7 @@ from hptbench.commands.recommend import main
 from hptbench.commands.shell import dispatch
 from hptbench.errors import UserError
 from hptbench.learners import find_learner
+from hptbench.meta.artefact import load
 from hptbench.meta.evaluate import evaluate
 from hptbench.meta.frames import cleaned
 from hptbench.meta.recommend import Advisor
@@ -56,9 +57,20 @@ def test_without_a_learner_several_are_compared() -> None:
     X = np.random.default_rng(1).normal(size=(150, 3))
     found = hptbench.recommend(X, np.sin(3 * X[:, 0]), n=8)
     assert found.metric == "rmse"
-    assert {one.learner for one in found.ranked} <= {"decision_tree", "elastic_net", "knn", "random_forest", "svr"}
+    assert {one.learner for one in found.ranked} <= set(load().learners("regression"))
     assert found.ranked[0].learner != "elastic_net"  # the target is no linear function
     assert set(found.advice) == {one.learner for one in found.ranked}
+
+
+def test_learners_that_are_not_installed_are_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(find_learner("svr")), "requires", "no_such_package")
+    X = np.random.default_rng(1).normal(size=(150, 3))
+    found = hptbench.recommend(X, np.sin(3 * X[:, 0]), n=25)
+    assert "svr" not in {one.learner for one in found.ranked}
+    assert 'svr is not installed and left out; pip install "hptbench[boosting]"' in found.notes
+    assert not any("not installed" in note for note in hptbench.recommend(X, X[:, 0], learner="knn").notes)
+    with pytest.raises(UserError, match="'svr' needs the package 'no_such_package'"):
+        hptbench.recommend(X, X[:, 0], learner="svr")
 
 
 def test_complements_of_several_learners_are_expected_to_gain() -> None:
