@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptbench.errors import UserError
-from hptbench.methods._brackets import fidelity_of
+from hptbench.methods._brackets import fidelity_of, levels
 from hptbench.methods._draws import Uniform, sobol
 from hptbench.methods._history import Rows, key_of
 from hptbench.methods._moves import complete, truncated_normal
@@ -24,6 +24,7 @@ from hptbench.space import Config, Floats
 
 Integers = NDArray[np.intp]
 _TRIES = 64
+_ETA = 3
 """Points of the Sobol sequence, and random draws, that may be known already before any is taken."""
 _NEAR = 5
 """Best trials around which new configurations are drawn."""
@@ -94,9 +95,13 @@ class _Trial:
 
 def steps_of(fidelity: Fidelity, most: int) -> tuple[float, ...]:
     """The fidelities at which steps end, rising: evenly spaced up to the highest, every whole one if those are no more
-    than ``most``. UserError unless ``most`` is positive."""
+    than ``most``. Where trainings begin anew with each step, which the papers do not think of, most of such steps would
+    repeat what is known: there they are the rungs of successive halving (eta 3), the highest ``most`` of them.
+    UserError unless ``most`` is positive."""
     if most < 1:
         raise UserError(f"expected at least 1 step, got {most}")
+    if not fidelity.continues:
+        return levels(fidelity, _ETA)[-most:]
     n = min(most, max(1, math.floor(fidelity.high))) if fidelity.integer else most
     return tuple(dict.fromkeys(fidelity.snap(fidelity.high * i / n) for i in range(1, n + 1)))
 

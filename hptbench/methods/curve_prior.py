@@ -52,7 +52,8 @@ class CurvePrior:
     initial: int = 5
     """Configurations of a Sobol sequence that are trained for one step before the first model."""
     steps: int = 50
-    """Steps of a full training, at most: epochs, if there are no more."""
+    """Steps of a full training, at most: epochs, if there are no more; where trainings begin anew with each step, the
+    rungs of successive halving."""
     shapes: int = 300
     """Shapes of curves that are weighed."""
     pool: int = 256

@@ -60,7 +60,8 @@ class DyHPO:
     initial: int = 1
     """Configurations before the first model."""
     steps: int = 52
-    """Steps of a full training, at most: epochs, if there are no more."""
+    """Steps of a full training, at most: epochs, if there are no more; where trainings begin anew with each step, the
+    rungs of successive halving."""
     first_steps: int = 5
     """Steps of the first configuration before the first model."""
     train_steps: int = 300

@@ -51,7 +51,8 @@ class FreezeThawBO:
     initial: int = 5
     """Configurations of a Sobol sequence that are trained for one step before the first model."""
     steps: int = 50
-    """Steps of a full training, at most: epochs, if there are no more."""
+    """Steps of a full training, at most: epochs, if there are no more; where trainings begin anew with each step, the
+    rungs of successive halving."""
     old: int = 10
     """Trials in the basket (B_old)."""
     new: int = 3

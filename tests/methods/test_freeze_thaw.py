@@ -48,9 +48,16 @@ def _tell(search: _Scripted, proposals: Sequence[Proposal], values: Sequence[flo
 
 
 def test_steps_are_even_and_end_at_the_highest_fidelity() -> None:
-    assert steps_of(Fidelity(1, 4), 50) == (1, 2, 3, 4)
-    assert steps_of(Fidelity(1, 100), 4) == (25, 50, 75, 100)
-    assert steps_of(Fidelity(0.3, 1.0, integer=False), 4) == (0.3, 0.5, 0.75, 1.0)
+    assert steps_of(Fidelity(1, 4, continues=True), 50) == (1, 2, 3, 4)
+    assert steps_of(Fidelity(1, 100, continues=True), 4) == (25, 50, 75, 100)
+    assert steps_of(Fidelity(0.3, 1.0, integer=False, continues=True), 4) == (0.3, 0.5, 0.75, 1.0)
+    assert steps_of(Fidelity(1, 1, continues=True), 50) == (1,)
+
+
+def test_steps_are_rungs_where_trainings_begin_anew() -> None:
+    assert steps_of(Fidelity(1, 81), 50) == (1, 3, 9, 27, 81)
+    assert steps_of(Fidelity(1, 81), 2) == (27, 81)
+    assert steps_of(Fidelity(0.05, 1.0, integer=False), 50) == (1 / 9, 1 / 3, 1)
     assert steps_of(Fidelity(1, 1), 50) == (1,)
 
 
