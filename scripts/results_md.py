@@ -25,7 +25,9 @@ HEAD = """\
         jobs.parquet, run.json      the run's part of the two tables; run.json is there = the run is finished
 
 A run's id is a hash of all that can change its result, and of nothing else. Columns marked * are measured: they differ
-between executions of the same run; all others are the same, bit for bit.
+between executions of the same run; all others are the same, bit for bit, on processors of one kind. On another kind
+(with AVX-512 or without, another kernel of BLAS) designs, grids, random and evolutionary search still propose the same,
+but models may differ in their last digits, and so may what follows from them; runs name their machine.
 """
 
 
