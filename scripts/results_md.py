@@ -26,8 +26,8 @@ HEAD = """\
 
 A run's id is a hash of all that can change its result, and of nothing else. Columns marked * are measured: they differ
 between executions of the same run; all others are the same, bit for bit, on processors of one kind. On another kind
-(with AVX-512 or without, another kernel of BLAS) designs, grids and random search still propose the same, but models may
-differ in their last digits, and so may what follows from them; runs name their machine.
+(with AVX-512 or without, another kernel of BLAS) designs, grids and random search still propose the same, but models
+may differ in their last digits, and so may what follows from them; runs name their machine.
 """
 
 
