@@ -21,7 +21,7 @@ from typing import Any
 
 from hptbench.errors import UserError
 from hptbench.exchange.imported import source
-from hptbench.exchange.table import Found, Measure, Row, measure, number_of, value_of
+from hptbench.exchange.table import Found, Measure, Row, measure, name_of, number_of, value_of
 from hptbench.space import Config
 
 LEARNER = "auto-sklearn"
@@ -47,7 +47,7 @@ def read(folder: Path, metric: str | None) -> Found:
     how = measure(metric) if metric else _measure(folder / _FILES[0], known)
     rows, left = [], Counter[str]()
     for number, run in enumerate(runs, 1):
-        data, _, algorithm = (str(value) for value in run[:3])
+        data, _, algorithm = map(name_of, run[:3])
         if algorithm not in configs:
             left["evaluations of a configuration that configurations.csv lacks"] += 1
             continue

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError, unknown
 from hptbench.exchange.imported import source
-from hptbench.exchange.table import Found, Row, measure, number_of, value_of
+from hptbench.exchange.table import Found, Row, measure, name_of, number_of, value_of
 from hptbench.space import Config
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def read(path: Path, metric: str | None, columns: Sequence[str]) -> Found:
     for number, cells in enumerate(frame[list(roles.values())].itertuples(index=False, name=None), 1):
         given = dict(zip(roles, cells, strict=True))
         where = f"{path}, row {number}"
-        names = [str(value_of(given[role]) or "") for role in ("data", "learner")]
+        names = [name_of(given[role]) for role in ("data", "learner")]
         if not all(names):
             raise UserError(f"{where}: expected a data set and a learner, got {' and '.join(map(repr, names))}")
         numbers = {role: number_of(given.get(role), role, where) for role in _NUMBERS}
@@ -64,7 +64,8 @@ def _frame(path: Path) -> pd.DataFrame:
     from hptbench.tasks._parquet import read_parquet
 
     if path.suffix == ".parquet":
-        return read_parquet(path, "table of evaluations")
+        frame = read_parquet(path, "table of evaluations").astype(object)
+        return frame.where(frame.notna(), None)
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:  # of which pandas' own are

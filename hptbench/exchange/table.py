@@ -21,6 +21,7 @@ from ConfigSpace.hyperparameters import IntegerHyperparameter
 
 from hptbench.errors import UserError, unknown
 from hptbench.files import write_whole
+from hptbench.inferred import EXACT
 from hptbench.learners import TaskType, find_learner, learners
 from hptbench.meta.past import FEWEST
 from hptbench.results.schema import EVALUATIONS
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAME = re.compile(r"[\w.,=+ -]+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _OWN = "external_"
 """What the name of one of our learners begins with where a configuration does not lie in its space."""
 _NEGATED = "neg_"
@@ -114,24 +116,28 @@ class Found:
 
 
 def value_of(cell: Any) -> Value | None:
-    """A cell as a parameter: a number, true, false or text, None where it is empty."""
+    """A cell as a parameter: a finite number (3.0 is 3), true, false or text, None where it is empty."""
     if hasattr(cell, "item"):
         cell = cell.item()
     if cell is None or isinstance(cell, bool | int):
         return cell
-    if isinstance(cell, float):
-        return None if math.isnan(cell) else int(cell) if cell.is_integer() else cell
     text = str(cell).strip()
     if text in ("True", "False", "true", "false"):
         return text.lower() == "true"
-    for number in (int, float):
-        try:
-            found = number(text)
-        except ValueError:
-            continue
-        if math.isfinite(found):
-            return found
-    return text or None
+    if not _NUMBER.fullmatch(text):
+        return None if isinstance(cell, float) and math.isnan(cell) else text or None
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    found = float(text)
+    if not math.isfinite(found):
+        return text
+    return int(found) if found.is_integer() and abs(found) < EXACT else found
+
+
+def name_of(cell: Any) -> str:
+    """A cell as a name: text as it stands, so that 007 is not 7; empty where there is none."""
+    found = cell.strip() if isinstance(cell, str) else value_of(cell)
+    return "" if found is None else str(found)
 
 
 def number_of(cell: Any, what: str, where: str) -> float | None:
