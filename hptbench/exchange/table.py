@@ -37,6 +37,10 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORE
 _OWN = "external_"
 """What the name of one of our learners begins with where a configuration does not lie in its space."""
 _NEGATED = "neg_"
+_ROUNDING = 1e-6
+"""By so much a loss may be outside its range."""
+_LARGEST = 3.4e38
+"""float32, in which tables hold losses, has no more."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,18 @@ class Measure:
     """``loss``: as it is; ``score``: 1 - it; ``negated``: its negative; ``square``: its root."""
 
     def __call__(self, value: float) -> float:
-        """UserError for a square below 0."""
+        """UserError where it is none: below 0, or above 1 where it is a share; float32 has to hold it."""
         if self.how == "square":
-            if value < 0:
-                raise UserError(f"expected a squared error >= 0, got {value:g}; give the right --metric")
-            return math.sqrt(value)
-        return {"loss": value, "score": 1.0 - value, "negated": -value}[self.how]
+            loss = math.sqrt(value) if value >= 0 else -math.inf
+        else:
+            loss = {"loss": value, "score": 1.0 - value, "negated": -value}[self.how]
+        most = 1.0 if self.kind == "classification" and self.loss != "log_loss" else _LARGEST
+        if not -_ROUNDING <= loss <= most + _ROUNDING:
+            raise UserError(
+                f"expected {self.loss} from 0 to {most:g}, got {loss:g} ({value:g}, read as {self.how}); give shares, "
+                "not per cent, the --metric that it is, and nothing where it failed"
+            )
+        return loss
 
 
 def measure(name: str) -> Measure:
@@ -180,7 +190,8 @@ def table(found: Found) -> pd.DataFrame:
     import pandas as pd
 
     if not found.rows:
-        raise UserError("expected at least one evaluation, got none")
+        left = "; ".join(f"{what}: {count:,}" for what, count in found.left_out.items())
+        raise UserError(f"expected at least one evaluation, got none{left and f'; left out: {left}'}")
     for name in sorted({row.data for row in found.rows} | {row.learner for row in found.rows}):
         if not _NAME.fullmatch(name) or name.startswith("neural_"):
             raise UserError(
@@ -197,9 +208,12 @@ def table(found: Found) -> pd.DataFrame:
     texts = _texts(translated.values())
     for row in found.rows:
         learner, config = translated[row.learner, json.dumps(dict(row.config), sort_keys=True)]
-        measured = [None if one is None else found.measure(one) for one in (row.validation, row.test)]
+        try:
+            measured = [None if one is None else found.measure(one) for one in (row.validation, row.test)]
+        except UserError as error:
+            raise UserError(f"{row.learner} on {row.data}: {error}") from error
         lines.append({
-            "data": row.data, "learner": learner, "fidelity": row.fidelity,
+            "data": row.data, "learner": learner, "given": row.learner, "fidelity": row.fidelity,
             "config": json.dumps({n: str(v) if (learner, n) in texts else v for n, v in config.items()}),
             "validation": measured[0], "test": measured[1] if measured[0] is not None else None,
             "cost": row.seconds, "cpu": row.cpu,
@@ -209,7 +223,9 @@ def table(found: Found) -> pd.DataFrame:
     frame[numbers] = frame[numbers].astype(float)
     if not (frame["fidelity"].isna().all() or frame["fidelity"].gt(0).all()):
         raise UserError("expected a fidelity above 0 in each row, or in none")
-    highest = frame.groupby("learner")["fidelity"].transform("max")
+    if (least := frame[["cost", "cpu"]].min().min()) < 0:
+        raise UserError(f"expected times of 0 seconds at least, or none, got {least:g}")
+    highest = frame.groupby("given")["fidelity"].transform("max")
     frame["fidelity"] = (frame["fidelity"] / highest).fillna(1.0)
     frame["configuration"] = _numbers(frame, kind)
     keys = ["data", "learner", "configuration", "fidelity"]
@@ -331,6 +347,8 @@ def write(found: Found, path: Path, command: str) -> pd.DataFrame:
         if file.exists():
             raise UserError(f"expected --out to be new, but {file} is there; name another, or delete it")
     frame = table(found)
+    if path.parent.exists() and not path.parent.is_dir():
+        raise UserError(f"expected --out to be in a folder, but {path.parent} is a file; name another")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, lambda part: frame.to_parquet(part, compression="zstd", compression_level=19, index=False))
     text = card(frame, found, path.stem, command)

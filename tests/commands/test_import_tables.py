@@ -299,6 +299,13 @@ def test_parquet_may_not_hold_infinite_numbers(tmp_path: Path, column: str, caps
         ),
         ("data,learner,validation,config,fidelity\na,b,1,{},0\n", ["--metric", "error"], "fidelity above 0"),
         ("", ["--metric", "error"], "cannot be read as CSV"),
+        ("data,learner,validation,config\na,b,87.2,{}\n", ["--metric", "accuracy"], "got -86.2 (87.2, read as score)"),
+        ("data,learner,validation,config\na,b,12.8,{}\n", ["--metric", "error"], "b on a: expected error from 0 to 1"),
+        ("data,learner,validation,config\na,b,-3,{}\n", ["--metric", "rmse"], "expected rmse from 0"),
+        ("data,learner,validation,config\na,b,3,{}\n", ["--metric", "neg_rmse"], "got -3 (3, read as negated)"),
+        ("data,learner,validation,config\na,b,1e50,{}\n", ["--metric", "rmse"], "nothing where it failed"),
+        ("data,learner,validation,test,config\na,b,0.1,9,{}\n", ["--metric", "error"], "got 9"),
+        ("data,learner,validation,config,seconds\na,b,1,{},-5\n", ["--metric", "error"], "times of 0 seconds at least"),
     ],
 )
 def test_what_cannot_be_understood_is_told_in_a_sentence(
@@ -339,6 +346,25 @@ def test_a_folder_of_aslib_has_to_be_whole(tmp_path: Path, capsys: pytest.Captur
         change(folder)
         assert dispatch(["import", str(folder), "--from", "aslib", "--out", str(tmp_path / "t.parquet")]) == USAGE
         assert message in capsys.readouterr().err
+
+
+def test_fidelities_are_shares_of_what_the_learner_reached_elsewhere(tmp_path: Path) -> None:
+    lines = "data,learner,validation,fidelity,config.C\na,logistic,0.4,50,1\na,logistic,0.3,100,99999\n"
+    table = imported(tmp_path, lines).set_index("learner")
+    assert table["fidelity"].to_dict() == {"logistic": 0.5, "external_logistic": 1.0}
+
+
+def test_why_nothing_is_left_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = scenario(tmp_path / "s")
+    (folder / "configurations.csv").write_text("idx,x\n9,1\n")
+    assert dispatch(["import", str(folder), "--from", "aslib", "--out", str(tmp_path / "t.parquet")]) == USAGE
+    assert "configurations.csv lacks: 6" in capsys.readouterr().err
+
+
+def test_a_table_cannot_be_in_a_file(oboe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--from", "oboe", "--out", str(oboe / "t.parquet")]
+    assert dispatch(["import", str(oboe.parent / "error_matrix.csv"), *words]) == USAGE
+    assert "is a file; name another" in capsys.readouterr().err
 
 
 def test_nothing_is_overwritten(oboe: Path, capsys: pytest.CaptureFixture[str]) -> None:
