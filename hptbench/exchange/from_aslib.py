@@ -13,7 +13,6 @@ pipelines, so they stay under the name ``auto-sklearn``. There are no test losse
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 from hptbench.errors import UserError
 from hptbench.exchange.imported import source
-from hptbench.exchange.table import Found, Measure, Row, measure, name_of, number_of, value_of
+from hptbench.exchange.table import Found, Measure, Row, csv_lines, measure, name_of, number_of, value_of
 from hptbench.space import Config
 
 LEARNER = "auto-sklearn"
@@ -100,17 +99,17 @@ def _runs(path: Path) -> tuple[str, list[list[Any]]]:
 
 def _configurations(path: Path) -> dict[str, Config]:
     """By their ``idx``."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
-    if not lines or "idx" not in lines[0]:
+    head, lines = csv_lines(path)
+    if not lines or "idx" not in head:
         raise UserError(f"{path}: expected a column idx and a row per configuration, got none")
+    if twice := [name for name, count in Counter(head).items() if count > 1]:
+        raise UserError(f"{path}: expected each column once, got {twice[0]} again")
     out: dict[str, Config] = {}
-    for number, line in enumerate(lines, 2):
-        if None in line or None in line.values():
-            raise UserError(f"{path}, line {number}: expected as many entries as in the first line")
-        cells = {name: value_of(cell) for name, cell in line.items() if name != "idx"}
-        out[line["idx"]] = {name: value for name, value in cells.items() if value is not None}
+    for line in lines:
+        cells = dict(zip(head, line, strict=True))
+        idx = name_of(cells.pop("idx"))
+        if idx in out:
+            raise UserError(f"{path}: expected each idx once, got {idx} again")
+        values = {name: value_of(cell) for name, cell in cells.items()}
+        out[idx] = {name: value for name, value in values.items() if value is not None}
     return out

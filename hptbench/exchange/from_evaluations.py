@@ -14,13 +14,14 @@ config.NAME     a parameter; empty: inactive or left at its default
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError, unknown
 from hptbench.exchange.imported import source
-from hptbench.exchange.table import Found, Row, measure, name_of, number_of, value_of
+from hptbench.exchange.table import Found, Row, csv_lines, measure, name_of, number_of, value_of
 from hptbench.space import Config
 
 if TYPE_CHECKING:
@@ -66,22 +67,25 @@ def _frame(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         frame = read_parquet(path, "table of evaluations").astype(object)
         return frame.where(frame.notna(), None)
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # of which pandas' own are
-        raise UserError(f"{path} cannot be read as CSV in UTF-8: {' '.join(str(error).split())}") from error
+    head, lines = csv_lines(path)
+    if twice := [name for name, count in Counter(head).items() if count > 1]:
+        raise UserError(f"{path}: expected each column once, got {twice[0]!r} again; rename one")
+    return pd.DataFrame(lines, columns=head, dtype=object)
 
 
 def _roles(there: list[str], given: Sequence[str], path: Path) -> dict[str, str]:
     """Role -> column."""
     out = {name: name for name in there if name in _ROLES or name.startswith(_CONFIG)}
+    named: dict[str, str] = {}
     for word in given:
         role, equals, column = word.partition("=")
         if not equals or not (role in _ROLES or (role.startswith(_CONFIG) and len(role) > len(_CONFIG))):
             raise unknown("role of a column, ROLE=COLUMN", word, (*_ROLES, "config.NAME"))
         if column not in there:
             raise unknown(f"column of {path}", column, there)
-        out[role] = column
+        if role in named:
+            raise UserError(f"expected one column for {role}, got {named[role]} and {column}")
+        out[role] = named[role] = column
     if missing := [role for role in _NEEDED if role not in out]:
         raise UserError(f"{path}: expected columns for {', '.join(_NEEDED)}, got none for {', '.join(missing)}; "
                         "name them with --columns ROLE=COLUMN")  # fmt: skip

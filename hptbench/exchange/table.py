@@ -8,6 +8,7 @@ open as its default; all others stay under the learner's own name, and their spa
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
@@ -123,6 +124,27 @@ class Found:
     """What was not taken over, and how often."""
     origin: Mapping[str, str] = field(default_factory=dict)
     """File -> SHA-256."""
+
+
+def csv_lines(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The first line of a CSV file and all others that are not blank, each of as many entries. UserError for another
+    file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            head = next(reader, None)
+            lines = [(reader.line_num, line) for line in reader if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+    if head is None:
+        raise UserError(f"{path}: expected CSV with the names of columns in its first line, got an empty file")
+    for number, line in lines:
+        if len(line) != len(head):
+            raise UserError(
+                f"{path}, line {number}: expected {len(head)} entries, as in the first line, got {len(line)}; put an "
+                "entry with commas in quotes"
+            )
+    return head, [line for _, line in lines]
 
 
 def value_of(cell: Any) -> Value | None:

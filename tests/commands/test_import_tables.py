@@ -298,7 +298,12 @@ def test_parquet_may_not_hold_infinite_numbers(tmp_path: Path, column: str, caps
             "row 2: expected each",
         ),
         ("data,learner,validation,config,fidelity\na,b,1,{},0\n", ["--metric", "error"], "fidelity above 0"),
-        ("", ["--metric", "error"], "cannot be read as CSV"),
+        ("", ["--metric", "error"], "got an empty file"),
+        ("data,learner,validation,config\nb,a,t,0.1,{}\nb,a,t,0.2,{}\n", ["--metric", "error"], "line 2: expected 4"),
+        ('data,learner,validation,config\na,t,0.1,{"x": 1, "y": 2}\n', ["--metric", "error"], "in quotes"),
+        ("data,learner,validation,config\na,t,0.1,{}\na,t\n", ["--metric", "error"], "line 3: expected 4 entries"),
+        ("data,learner,validation,config,data\na,t,0.1,{},b\n", ["--metric", "error"], "got 'data' again"),
+        (OWN, ["--metric", "accuracy", "--columns", "data=dataset", "data=note"], "one column for data"),
         ("data,learner,validation,config\na,b,87.2,{}\n", ["--metric", "accuracy"], "got -86.2 (87.2, read as score)"),
         ("data,learner,validation,config\na,b,12.8,{}\n", ["--metric", "error"], "b on a: expected error from 0 to 1"),
         ("data,learner,validation,config\na,b,-3,{}\n", ["--metric", "rmse"], "expected rmse from 0"),
@@ -340,6 +345,8 @@ def test_a_folder_of_aslib_has_to_be_whole(tmp_path: Path, capsys: pytest.Captur
     for change, message in (
         (lambda folder: (folder / "description.txt").write_text("scenario_id: x\n"), "expected maximize"),
         (lambda folder: (folder / "configurations.csv").unlink(), "found no"),
+        (lambda folder: (folder / "configurations.csv").write_text("idx,x\n1,2\n1,3\n"), "each idx once"),
+        (lambda folder: (folder / "configurations.csv").write_text("idx,x,x\n1,2,3\n"), "got x again"),
         (lambda folder: (folder / "algorithm_runs.arff").write_text("@RELATION x\n@DATA\n1"), "as ARFF"),
     ):
         folder = scenario(tmp_path / message.replace(" ", "_"))
