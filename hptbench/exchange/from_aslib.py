@@ -43,7 +43,7 @@ def read(folder: Path, metric: str | None) -> Found:
             raise UserError(f"expected a folder with {', '.join(_FILES)}, found no {folder / name}")
     configs = _configurations(folder / _FILES[2])
     known, runs = _runs(folder / _FILES[1])
-    how = measure(metric) if metric else _measure(folder / _FILES[0], known)
+    how = _measure(folder / _FILES[0], known, metric)
     rows, left = [], Counter[str]()
     for number, run in enumerate(runs, 1):
         data, _, algorithm = map(name_of, run[:3])
@@ -58,21 +58,29 @@ def read(folder: Path, metric: str | None) -> Found:
     return Found(rows, how, {}, left, {name: source(folder / name, "aslib")["sha256"] for name in _FILES})
 
 
-def _measure(description: Path, name: str) -> Measure:
+def _measure(description: Path, name: str, metric: str | None) -> Measure:
     try:
         lines = description.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{description} cannot be read as text in UTF-8: {error}") from error
     given = {key.strip(): value.strip().strip('"').lower() for key, _, value in (line.partition(":") for line in lines)}
     maximised = given.get("maximize", "").split(",")[0]
+    if metric:
+        one = measure(metric)
+        if maximised == ("true" if one.how == "loss" else "false"):
+            raise UserError(
+                f"{description}: maximize: {maximised} is not that of --metric {metric}, read as {one.how}; give a loss "
+                "where less is better, a score or neg_LOSS where more is"
+            )
+        return one
     if maximised not in ("true", "false"):
         raise UserError(f"{description}: expected maximize: true or false, got {maximised or 'none'}")
     if name == _SQUARED and maximised == "false":
         return Measure("rmse", "regression", "square")
     if name not in _NAMES:
         raise UserError(
-            f"expected one of the measures {', '.join([*_NAMES, _SQUARED])}, got {name}; if it is one of ours under "
-            "another name, say which with --metric"
+            f"expected one of the measures {', '.join(_NAMES)}, or {_SQUARED} that is minimised, got {name}; if it is "
+            "one of ours under another name, say which with --metric"
         )
     one = measure(_NAMES[name])
     if maximised == "false":

@@ -361,6 +361,16 @@ def test_fidelities_are_shares_of_what_the_learner_reached_elsewhere(tmp_path: P
     assert table["fidelity"].to_dict() == {"logistic": 0.5, "external_logistic": 1.0}
 
 
+@pytest.mark.parametrize(("maximize", "metric"), [("false", "accuracy"), ("false", "neg_error"), ("true", "error")])
+def test_a_measure_of_aslib_keeps_its_direction(
+    tmp_path: Path, maximize: str, metric: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = scenario(tmp_path / "s", "mine", maximize)
+    words = ["--from", "aslib", "--metric", metric, "--out", str(tmp_path / "t.parquet")]
+    assert dispatch(["import", str(folder), *words]) == USAGE
+    assert f"maximize: {maximize} is not that of --metric {metric}" in capsys.readouterr().err
+
+
 def test_why_nothing_is_left_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = scenario(tmp_path / "s")
     (folder / "configurations.csv").write_text("idx,x\n9,1\n")
