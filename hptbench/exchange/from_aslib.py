@@ -69,8 +69,8 @@ def _measure(description: Path, name: str, metric: str | None) -> Measure:
         one = measure(metric)
         if maximised == ("true" if one.how == "loss" else "false"):
             raise UserError(
-                f"{description}: maximize: {maximised} is not that of --metric {metric}, read as {one.how}; give a loss "
-                "where less is better, a score or neg_LOSS where more is"
+                f"{description}: maximize: {maximised} is not that of --metric {metric}, read as {one.how}; give a "
+                "loss where less is better, a score or neg_LOSS where more is"
             )
         return one
     if maximised not in ("true", "false"):

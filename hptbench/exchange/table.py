@@ -184,7 +184,7 @@ def number_of(cell: Any, what: str, where: str) -> float | None:
 
 def named(rows: Sequence[Row], index: Path | None) -> list[Row]:
     """``rows`` with the names that the data sets have in a store: ``index`` is its CSV file with the columns
-    ``openml_id`` and ``name``. UserError if it names none of them."""
+    ``openml_id`` and ``name``. UserError if it names none of them, or two alike."""
     import pandas as pd
 
     if index is None:
@@ -200,7 +200,14 @@ def named(rows: Sequence[Row], index: Path | None) -> list[Row]:
         raise UserError(
             f"{index}: expected the openml_id of a data set that was evaluated, got none; leave out --names"
         )
-    return [replace(row, data=names.get(row.data.lstrip("0"), row.data)) for row in rows]
+    new = {row.data: names.get(row.data.lstrip("0"), row.data) for row in rows}
+    old: dict[str, str] = {}
+    for data, name in new.items():
+        if old.setdefault(name, data) != data:
+            raise UserError(
+                f"{index}: expected a name for each data set, got {name} for both {old[name]} and {data}; name another"
+            )
+    return [replace(row, data=new[row.data]) for row in rows]
 
 
 def table(found: Found) -> pd.DataFrame:

@@ -204,7 +204,9 @@ def test_a_users_own_table_has_columns_of_any_name(
         pd.read_csv(tmp_path / "mine.csv").to_parquet(file)
     words = ["--from", "evaluations", "--metric", "accuracy", "--out", str(out), "--columns", *COLUMNS]
     assert dispatch(["import", str(file), *words]) == OK
-    assert "column note: 5" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "column note: 5" in said
+    assert "4 of 5 evaluations (repetitions are averaged)" in said
     table = pd.read_parquet(out).set_index(["data", "learner", "configuration", "fidelity"])
     assert len(table) == 4  # two seeds are one
     default = table.loc["a", "logistic", 0, 1.0]
@@ -223,59 +225,6 @@ def test_configurations_may_be_json(tmp_path: Path) -> None:
     words = ["--from", "evaluations", "--metric", "rmse", "--out", str(tmp_path / "t.parquet")]
     assert dispatch(["import", str(written(tmp_path / "m.csv", lines)), *words]) == OK
     assert EvaluatedTask(str(tmp_path / "t.parquet"), "a", "tool").optimum == 2
-
-
-def imported(path: Path, content: str | pd.DataFrame, metric: str = "error") -> pd.DataFrame:
-    """The table that comes of a user's own, CSV or parquet."""
-    file, out = path / ("m.csv" if isinstance(content, str) else "m.parquet"), path / "t.parquet"
-    if isinstance(content, str):
-        file.write_text(content)
-    else:
-        content.to_parquet(file)
-    assert dispatch(["import", str(file), "--from", "evaluations", "--metric", metric, "--out", str(out)]) == OK
-    return pd.read_parquet(out)
-
-
-def configs_of(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in table.sort_values("configuration")["config"].astype(str)]
-
-
-def test_a_whole_number_is_one_however_it_is_written(tmp_path: Path) -> None:
-    table = imported(tmp_path, "data,learner,validation,config.x\na,t,0.2,3\na,t,0.4,3.0\na,t,0.5,1e1\n")
-    assert configs_of(table) == [{"x": 3}, {"x": 10}]
-    assert table["validation_error"].tolist() == pytest.approx([0.3, 0.5])
-
-
-def test_what_only_resembles_a_number_is_a_name(tmp_path: Path) -> None:
-    lines = "data,learner,validation,config.x\n007,t,0.2,100_50\n7,t,0.4,100\n1e3,1_0,0.5,inf\n"
-    table = imported(tmp_path, lines)
-    assert set(table["data"]) == {"007", "7", "1e3"}
-    assert set(table["learner"]) == {"t", "1_0"}
-    assert {"100_50", "100", "inf"} == {config["x"] for config in configs_of(table)}
-
-
-def test_numbers_too_large_for_integers_span_a_space(tmp_path: Path) -> None:
-    imported(tmp_path, "data,learner,validation,config.x\na,t,0.2,1\na,t,0.4,1e20\n")
-    assert EvaluatedTask(str(tmp_path / "t.parquet"), "a", "t").space.levels("x") == ()
-
-
-def test_what_parquet_says_is_missing_is_missing(tmp_path: Path) -> None:
-    frame = pd.DataFrame({
-        "data": ["a", "a"], "learner": ["t", "t"], "validation": pd.array([0.2, None], "Float64"),
-        "config.x": pd.array([1, None], "Int64"), "config.y": pd.array([None, "u"], "string"),
-    })  # fmt: skip
-    table = imported(tmp_path, frame)
-    assert configs_of(table) == [{"x": 1}, {"y": "u"}]
-    assert table["status"].tolist() == ["ok", "failed"]
-
-
-@pytest.mark.parametrize("column", ["validation", "test", "fidelity", "seconds"])
-def test_parquet_may_not_hold_infinite_numbers(tmp_path: Path, column: str, capsys: pytest.CaptureFixture[str]) -> None:
-    frame = pd.DataFrame({"data": ["a"], "learner": ["t"], "validation": [0.1], "config.x": [1], column: [np.inf]})
-    frame.to_parquet(tmp_path / "m.parquet")
-    words = ["--from", "evaluations", "--metric", "error", "--out", str(tmp_path / "t.parquet")]
-    assert dispatch(["import", str(tmp_path / "m.parquet"), *words]) == USAGE
-    assert f"expected {column} to be a finite number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -355,12 +304,6 @@ def test_a_folder_of_aslib_has_to_be_whole(tmp_path: Path, capsys: pytest.Captur
         assert message in capsys.readouterr().err
 
 
-def test_fidelities_are_shares_of_what_the_learner_reached_elsewhere(tmp_path: Path) -> None:
-    lines = "data,learner,validation,fidelity,config.C\na,logistic,0.4,50,1\na,logistic,0.3,100,99999\n"
-    table = imported(tmp_path, lines).set_index("learner")
-    assert table["fidelity"].to_dict() == {"logistic": 0.5, "external_logistic": 1.0}
-
-
 @pytest.mark.parametrize(("maximize", "metric"), [("false", "accuracy"), ("false", "neg_error"), ("true", "error")])
 def test_a_measure_of_aslib_keeps_its_direction(
     tmp_path: Path, maximize: str, metric: str, capsys: pytest.CaptureFixture[str]
@@ -369,6 +312,20 @@ def test_a_measure_of_aslib_keeps_its_direction(
     words = ["--from", "aslib", "--metric", metric, "--out", str(tmp_path / "t.parquet")]
     assert dispatch(["import", str(folder), *words]) == USAGE
     assert f"maximize: {maximize} is not that of --metric {metric}" in capsys.readouterr().err
+
+
+def test_two_data_sets_are_never_named_alike(oboe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = written(oboe.parent / "alike.csv", [["name", "openml_id"], ["x", "3"], ["x", "6"]])
+    words = ["--from", "oboe", "--names", str(index), "--out", str(oboe.parent / "alike.parquet")]
+    assert dispatch(["import", str(oboe.parent / "error_matrix.csv"), *words]) == USAGE
+    assert "got x for both 00003 and 00006" in capsys.readouterr().err
+
+
+def test_how_many_data_sets_are_named_is_told(oboe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--from", "oboe", "--names", str(oboe.parent / "index.csv"), "--out", str(oboe.parent / "told.parquet")]
+    assert dispatch(["import", str(oboe.parent / "error_matrix.csv"), *words]) == OK
+    assert "2 data sets are named by" in (said := capsys.readouterr().out)
+    assert f"{DATA - 2} keep their names" in said
 
 
 def test_why_nothing_is_left_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
