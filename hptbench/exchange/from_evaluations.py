@@ -7,7 +7,7 @@ test            the same on test rows (may be absent, as all that follow)
 fidelity        what it was trained to; the learner's highest is a full evaluation
 seconds, cpu    wall and processor time
 seed            rows that differ by nothing else are repetitions
-config          JSON: the parameters; and
+config          JSON: the parameters, of which "1" in quotes is a category; and
 config.NAME     a parameter; empty: inactive or left at its default
 """
 
@@ -104,6 +104,7 @@ def _config(given: Mapping[str, Any], where: str) -> Config:
             raise UserError(f"{where}: expected config to be JSON, got {whole!r}") from error
     if not isinstance(whole, dict | None):
         raise UserError(f"{where}: expected config to be a JSON object, got {whole!r}")
-    cells = (whole or {}) | {role[len(_CONFIG) :]: cell for role, cell in given.items() if role.startswith(_CONFIG)}
-    values = {str(name): value_of(cell) for name, cell in cells.items()}
+    cells = {role[len(_CONFIG) :]: cell for role, cell in given.items() if role.startswith(_CONFIG)}
+    stated = {str(name): cell if isinstance(cell, str) else value_of(cell) for name, cell in (whole or {}).items()}
+    values = stated | {name: value_of(cell) for name, cell in cells.items()}
     return {name: value for name, value in values.items() if value is not None}

@@ -43,6 +43,15 @@ def test_what_only_resembles_a_number_is_a_name(tmp_path: Path) -> None:
     assert {"100_50", "100", "inf"} == {config["x"] for config in configs_of(table)}
 
 
+def test_json_tells_categories_from_numbers(tmp_path: Path) -> None:
+    lines = (
+        'data,learner,validation,config\na,t,0.2,"{""x"": ""1"", ""y"": 1}"\na,t,0.4,"{""x"": ""10"", ""y"": 2.0}"\n'
+    )
+    assert configs_of(imported(tmp_path, lines)) == [{"x": "1", "y": 1}, {"x": "10", "y": 2}]
+    space = EvaluatedTask(str(tmp_path / "t.parquet"), "a", "t").space
+    assert (space.levels("x"), space.levels("y")) == (("1", "10"), ())
+
+
 def test_numbers_too_large_for_integers_span_a_space(tmp_path: Path) -> None:
     imported(tmp_path, "data,learner,validation,config.x\na,t,0.2,1\na,t,0.4,1e20\n")
     assert EvaluatedTask(str(tmp_path / "t.parquet"), "a", "t").space.levels("x") == ()
