@@ -341,11 +341,21 @@ def uses(frame: pd.DataFrame) -> list[tuple[str, int, int, int, str]]:
         whole = int((counts == configs).sum())
         known = str(learner) in learners() and whole >= FEWEST and configs > 1
         measured = bool(rows.loc[rows["status"] == "ok", ["cpu", str(frame.columns[-1])]].notna().all(axis=None))
-        can = ["evaluated"] if counts.max() > 1 and set(rows["config"]) != {"{}"} else []
+        can = ["evaluated"] if set(rows["config"]) != {"{}"} and _looked_up(rows[rows["status"] == "ok"]) else []
         can += ["meta train"] if known and 0 in set(full["configuration"]) else []
         can += ["surrogate fit"] if known and measured and rows["fidelity"].nunique() > 1 else []
         out.append((str(learner), configs, rows["data"].nunique(), whole, ", ".join(can) or "none"))
     return out
+
+
+def _looked_up(rows: pd.DataFrame) -> bool:
+    """Whether a data set has two configurations at every fidelity, with test losses of all or of none."""
+    for _, some in rows.groupby("data", observed=True):
+        levels = some.groupby("configuration")["fidelity"].transform("nunique")
+        whole = some[levels == some["fidelity"].nunique()]
+        if whole["configuration"].nunique() > 1 and whole.iloc[:, -1].notna().nunique() == 1:
+            return True
+    return False
 
 
 def card(frame: pd.DataFrame, found: Found, name: str, command: str) -> str:

@@ -70,6 +70,11 @@ class EvaluatedTask:
 
     def __post_init__(self) -> None:
         losses = self._grid.losses
+        if not losses:
+            raise UserError(
+                f"{self.path}: expected a finite validation loss of every configuration of {self.learner} on "
+                f"{self.data}, and test losses of all or of none, got none such; choose another data set or learner"
+            )
         name = self.metric or next((name for name in (*_DEFAULT, *losses) if name in losses), "")
         if name not in losses:
             raise unknown(f"metric of {self.data}", name, losses)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from hptbench.commands.shell import OK, USAGE, dispatch
+from hptbench.errors import UserError
 from hptbench.tasks.evaluated import EvaluatedTask
 
 
@@ -74,6 +75,20 @@ def test_parquet_may_not_hold_infinite_numbers(tmp_path: Path, column: str, caps
     words = ["--from", "evaluations", "--metric", "error", "--out", str(tmp_path / "t.parquet")]
     assert dispatch(["import", str(tmp_path / "m.parquet"), *words]) == USAGE
     assert f"expected {column} to be a finite number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [("a,t,0.4,0.3,1,1\na,t,0.5,,1,2\n", "test losses of all or of none"),
+     ("a,t,0.4,,0.5,1\na,t,0.5,,1,2\na,t,0.5,,1,3\n", "at every fidelity")],
+)  # fmt: skip
+def test_what_cannot_be_looked_up_is_not_said_to_be_of_use(
+    tmp_path: Path, lines: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(tmp_path, "data,learner,validation,test,fidelity,config.x\n" + lines)
+    assert "can be used by: none" in capsys.readouterr().out
+    with pytest.raises(UserError, match=message):
+        EvaluatedTask(str(tmp_path / "t.parquet"), "a", "t")
 
 
 def test_fidelities_are_shares_of_what_the_learner_reached_elsewhere(tmp_path: Path) -> None:
