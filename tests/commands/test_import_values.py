@@ -12,6 +12,8 @@ import pytest
 
 from hptbench.commands.shell import OK, USAGE, dispatch
 from hptbench.errors import UserError
+from hptbench.protocol import Job, Proposal
+from hptbench.rng import entropy
 from hptbench.tasks.evaluated import EvaluatedTask
 
 
@@ -89,6 +91,13 @@ def test_what_cannot_be_looked_up_is_not_said_to_be_of_use(
     assert "can be used by: none" in capsys.readouterr().out
     with pytest.raises(UserError, match=message):
         EvaluatedTask(str(tmp_path / "t.parquet"), "a", "t")
+
+
+def test_a_time_that_was_rounded_to_nothing_is_short(tmp_path: Path) -> None:
+    imported(tmp_path, "data,learner,validation,seconds,config.x\na,t,0.4,0,1\na,t,0.5,3,2\n")
+    task = EvaluatedTask(str(tmp_path / "t.parquet"), "a", "t")
+    jobs = [Job(i, i, Proposal({"x": x}), 0.0, 1.0, entropy("t")) for i, x in enumerate((1, 2))]
+    assert [outcome.cost for outcome in task.evaluate(jobs)] == [1e-6, 3.0]
 
 
 def test_fidelities_are_shares_of_what_the_learner_reached_elsewhere(tmp_path: Path) -> None:
