@@ -12,6 +12,8 @@ from hptbench.spacefile import space_from_yaml
 
 _LOG = 100
 """Numbers above 0 whose largest is so many times the least are searched on a log scale."""
+EXACT = 2**53
+"""Whole numbers below it are exact as floating-point numbers; larger ones are searched as those."""
 
 
 def inferred_space(configs: Sequence[Config]) -> Space:
@@ -51,5 +53,6 @@ def _spec(values: Sequence[Any]) -> dict[str, Any]:
     low, high = min(values), max(values)
     if low == high:
         return {"type": "constant", "value": low}
-    kind = "integer" if all(float(value).is_integer() for value in values) else "float"
+    whole = all(float(value).is_integer() and abs(value) < EXACT for value in values)
+    kind = "integer" if whole else "float"
     return {"type": kind, "lower": low, "upper": high, "log": low > 0 and high >= _LOG * low}

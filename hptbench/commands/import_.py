@@ -61,11 +61,16 @@ def _table(options: argparse.Namespace, argv: list[str]) -> int:
         found = from_evaluations.read(options.file, options.metric, options.columns)
     else:
         found = (from_oboe if options.kind == "oboe" else from_aslib).read(options.file, options.metric)
+    before = {row.data for row in found.rows}
     found = dataclasses.replace(found, rows=named(found.rows, options.names))
     frame = write(found, options.out, shlex.join(["python", "-m", "hptbench", "import", *argv]))
     for what, count in found.left_out.items():
         print(f"left out: {what}: {count:,}")
     for learner, configs, data, whole, can in uses(frame):
         print(f"{learner}: {configs} configurations, {data} data sets, {whole} with all of them; can be used by: {can}")
-    print(f"{len(frame):,} evaluations: {options.out}, card: {options.out.with_suffix('.md')}")
+    if options.names:
+        kept = len(before & {row.data for row in found.rows})
+        print(f"{len(before) - kept} data sets are named by {options.names}; {kept} keep their names")
+    print(f"{len(frame):,} of {len(found.rows):,} evaluations (repetitions are averaged): {options.out}")
+    print(f"card: {options.out.with_suffix('.md')}")
     return 0

@@ -13,7 +13,6 @@ pipelines, so they stay under the name ``auto-sklearn``. There are no test losse
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 from hptbench.errors import UserError
 from hptbench.exchange.imported import source
-from hptbench.exchange.table import Found, Measure, Row, measure, number_of, value_of
+from hptbench.exchange.table import Found, Measure, Row, csv_lines, measure, name_of, number_of, value_of
 from hptbench.space import Config
 
 LEARNER = "auto-sklearn"
@@ -44,10 +43,10 @@ def read(folder: Path, metric: str | None) -> Found:
             raise UserError(f"expected a folder with {', '.join(_FILES)}, found no {folder / name}")
     configs = _configurations(folder / _FILES[2])
     known, runs = _runs(folder / _FILES[1])
-    how = measure(metric) if metric else _measure(folder / _FILES[0], known)
+    how = _measure(folder / _FILES[0], known, metric)
     rows, left = [], Counter[str]()
     for number, run in enumerate(runs, 1):
-        data, _, algorithm = (str(value) for value in run[:3])
+        data, _, algorithm = map(name_of, run[:3])
         if algorithm not in configs:
             left["evaluations of a configuration that configurations.csv lacks"] += 1
             continue
@@ -59,21 +58,29 @@ def read(folder: Path, metric: str | None) -> Found:
     return Found(rows, how, {}, left, {name: source(folder / name, "aslib")["sha256"] for name in _FILES})
 
 
-def _measure(description: Path, name: str) -> Measure:
+def _measure(description: Path, name: str, metric: str | None) -> Measure:
     try:
         lines = description.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{description} cannot be read as text in UTF-8: {error}") from error
     given = {key.strip(): value.strip().strip('"').lower() for key, _, value in (line.partition(":") for line in lines)}
     maximised = given.get("maximize", "").split(",")[0]
+    if metric:
+        one = measure(metric)
+        if maximised == ("true" if one.how == "loss" else "false"):
+            raise UserError(
+                f"{description}: maximize: {maximised} is not that of --metric {metric}, read as {one.how}; give a "
+                "loss where less is better, a score or neg_LOSS where more is"
+            )
+        return one
     if maximised not in ("true", "false"):
         raise UserError(f"{description}: expected maximize: true or false, got {maximised or 'none'}")
     if name == _SQUARED and maximised == "false":
         return Measure("rmse", "regression", "square")
     if name not in _NAMES:
         raise UserError(
-            f"expected one of the measures {', '.join([*_NAMES, _SQUARED])}, got {name}; if it is one of ours under "
-            "another name, say which with --metric"
+            f"expected one of the measures {', '.join(_NAMES)}, or {_SQUARED} that is minimised, got {name}; if it is "
+            "one of ours under another name, say which with --metric"
         )
     one = measure(_NAMES[name])
     if maximised == "false":
@@ -100,17 +107,17 @@ def _runs(path: Path) -> tuple[str, list[list[Any]]]:
 
 def _configurations(path: Path) -> dict[str, Config]:
     """By their ``idx``."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
-    if not lines or "idx" not in lines[0]:
+    head, lines = csv_lines(path)
+    if not lines or "idx" not in head:
         raise UserError(f"{path}: expected a column idx and a row per configuration, got none")
+    if twice := [name for name, count in Counter(head).items() if count > 1]:
+        raise UserError(f"{path}: expected each column once, got {twice[0]} again")
     out: dict[str, Config] = {}
-    for number, line in enumerate(lines, 2):
-        if None in line or None in line.values():
-            raise UserError(f"{path}, line {number}: expected as many entries as in the first line")
-        cells = {name: value_of(cell) for name, cell in line.items() if name != "idx"}
-        out[line["idx"]] = {name: value for name, value in cells.items() if value is not None}
+    for line in lines:
+        cells = dict(zip(head, line, strict=True))
+        idx = name_of(cells.pop("idx"))
+        if idx in out:
+            raise UserError(f"{path}: expected each idx once, got {idx} again")
+        values = {name: value_of(cell) for name, cell in cells.items()}
+        out[idx] = {name: value for name, value in values.items() if value is not None}
     return out

@@ -7,20 +7,21 @@ test            the same on test rows (may be absent, as all that follow)
 fidelity        what it was trained to; the learner's highest is a full evaluation
 seconds, cpu    wall and processor time
 seed            rows that differ by nothing else are repetitions
-config          JSON: the parameters; and
+config          JSON: the parameters, of which "1" in quotes is a category; and
 config.NAME     a parameter; empty: inactive or left at its default
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hptbench.errors import UserError, unknown
 from hptbench.exchange.imported import source
-from hptbench.exchange.table import Found, Row, measure, number_of, value_of
+from hptbench.exchange.table import Found, Row, csv_lines, measure, name_of, number_of, value_of
 from hptbench.space import Config
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def read(path: Path, metric: str | None, columns: Sequence[str]) -> Found:
     for number, cells in enumerate(frame[list(roles.values())].itertuples(index=False, name=None), 1):
         given = dict(zip(roles, cells, strict=True))
         where = f"{path}, row {number}"
-        names = [str(value_of(given[role]) or "") for role in ("data", "learner")]
+        names = [name_of(given[role]) for role in ("data", "learner")]
         if not all(names):
             raise UserError(f"{where}: expected a data set and a learner, got {' and '.join(map(repr, names))}")
         numbers = {role: number_of(given.get(role), role, where) for role in _NUMBERS}
@@ -64,23 +65,27 @@ def _frame(path: Path) -> pd.DataFrame:
     from hptbench.tasks._parquet import read_parquet
 
     if path.suffix == ".parquet":
-        return read_parquet(path, "table of evaluations")
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # of which pandas' own are
-        raise UserError(f"{path} cannot be read as CSV in UTF-8: {' '.join(str(error).split())}") from error
+        frame = read_parquet(path, "table of evaluations").astype(object)
+        return frame.where(frame.notna(), None)
+    head, lines = csv_lines(path)
+    if twice := [name for name, count in Counter(head).items() if count > 1]:
+        raise UserError(f"{path}: expected each column once, got {twice[0]!r} again; rename one")
+    return pd.DataFrame(lines, columns=head, dtype=object)
 
 
 def _roles(there: list[str], given: Sequence[str], path: Path) -> dict[str, str]:
     """Role -> column."""
     out = {name: name for name in there if name in _ROLES or name.startswith(_CONFIG)}
+    named: dict[str, str] = {}
     for word in given:
         role, equals, column = word.partition("=")
         if not equals or not (role in _ROLES or (role.startswith(_CONFIG) and len(role) > len(_CONFIG))):
             raise unknown("role of a column, ROLE=COLUMN", word, (*_ROLES, "config.NAME"))
         if column not in there:
             raise unknown(f"column of {path}", column, there)
-        out[role] = column
+        if role in named:
+            raise UserError(f"expected one column for {role}, got {named[role]} and {column}")
+        out[role] = named[role] = column
     if missing := [role for role in _NEEDED if role not in out]:
         raise UserError(f"{path}: expected columns for {', '.join(_NEEDED)}, got none for {', '.join(missing)}; "
                         "name them with --columns ROLE=COLUMN")  # fmt: skip
@@ -99,6 +104,7 @@ def _config(given: Mapping[str, Any], where: str) -> Config:
             raise UserError(f"{where}: expected config to be JSON, got {whole!r}") from error
     if not isinstance(whole, dict | None):
         raise UserError(f"{where}: expected config to be a JSON object, got {whole!r}")
-    cells = (whole or {}) | {role[len(_CONFIG) :]: cell for role, cell in given.items() if role.startswith(_CONFIG)}
-    values = {str(name): value_of(cell) for name, cell in cells.items()}
+    cells = {role[len(_CONFIG) :]: cell for role, cell in given.items() if role.startswith(_CONFIG)}
+    stated = {str(name): cell if isinstance(cell, str) else value_of(cell) for name, cell in (whole or {}).items()}
+    values = stated | {name: value_of(cell) for name, cell in cells.items()}
     return {name: value for name, value in values.items() if value is not None}

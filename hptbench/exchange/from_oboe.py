@@ -9,13 +9,12 @@ C. Yang, Y. Akimoto, D. W. Kim and M. Udell, "OBOE: collaborative filtering for 
 from __future__ import annotations
 
 import ast
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 from hptbench.errors import UserError
 from hptbench.exchange.imported import source
-from hptbench.exchange.table import Alias, Found, Row, measure, number_of
+from hptbench.exchange.table import Alias, Found, Row, csv_lines, measure, number_of
 from hptbench.space import Config
 
 ALIASES: Mapping[str, Alias] = {
@@ -59,22 +58,14 @@ def read(path: Path, metric: str | None) -> Found:
 
 def _matrix(path: Path) -> tuple[list[tuple[str, Config]], dict[str, list[str]]]:
     """The settings of a matrix, and its cells by data set."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head, *lines = list(csv.reader(file, strict=True)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+    head, lines = csv_lines(path)
     settings = [_setting(text, path) for text in head[1:]]
     if not settings:
         raise UserError(f"{path}: expected a column for each model setting, got none")
     out: dict[str, list[str]] = {}
-    for number, line in enumerate(lines, 2):
-        if len(line) != len(head):
-            raise UserError(
-                f"{path}, line {number}: expected {len(head)} entries, as in the first line, got {len(line)}"
-            )
+    for line in lines:
         if line[0] in out:
-            raise UserError(f"{path}, line {number}: expected each data set once, got {line[0]} again")
+            raise UserError(f"{path}: expected each data set once, got {line[0]} again")
         out[line[0]] = line[1:]
     return settings, out
 

@@ -8,6 +8,7 @@ open as its default; all others stay under the learner's own name, and their spa
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
@@ -21,6 +22,7 @@ from ConfigSpace.hyperparameters import IntegerHyperparameter
 
 from hptbench.errors import UserError, unknown
 from hptbench.files import write_whole
+from hptbench.inferred import EXACT
 from hptbench.learners import TaskType, find_learner, learners
 from hptbench.meta.past import FEWEST
 from hptbench.results.schema import EVALUATIONS
@@ -32,9 +34,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAME = re.compile(r"[\w.,=+ -]+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _OWN = "external_"
 """What the name of one of our learners begins with where a configuration does not lie in its space."""
 _NEGATED = "neg_"
+_ROUNDING = 1e-6
+"""By so much a loss may be outside its range."""
+_LARGEST = 3.4e38
+"""float32, in which tables hold losses, has no more."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,18 @@ class Measure:
     """``loss``: as it is; ``score``: 1 - it; ``negated``: its negative; ``square``: its root."""
 
     def __call__(self, value: float) -> float:
-        """UserError for a square below 0."""
+        """UserError where it is none: below 0, or above 1 where it is a share; float32 has to hold it."""
         if self.how == "square":
-            if value < 0:
-                raise UserError(f"expected a squared error >= 0, got {value:g}; give the right --metric")
-            return math.sqrt(value)
-        return {"loss": value, "score": 1.0 - value, "negated": -value}[self.how]
+            loss = math.sqrt(value) if value >= 0 else -math.inf
+        else:
+            loss = {"loss": value, "score": 1.0 - value, "negated": -value}[self.how]
+        most = 1.0 if self.kind == "classification" and self.loss != "log_loss" else _LARGEST
+        if not -_ROUNDING <= loss <= most + _ROUNDING:
+            raise UserError(
+                f"expected {self.loss} from 0 to {most:g}, got {loss:g} ({value:g}, read as {self.how}); give shares, "
+                "not per cent, the --metric that it is, and nothing where it failed"
+            )
+        return loss
 
 
 def measure(name: str) -> Measure:
@@ -113,25 +126,50 @@ class Found:
     """File -> SHA-256."""
 
 
+def csv_lines(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The first line of a CSV file and all others that are not blank, each of as many entries. UserError for another
+    file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            head = next(reader, None)
+            lines = [(reader.line_num, line) for line in reader if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+    if head is None:
+        raise UserError(f"{path}: expected CSV with the names of columns in its first line, got an empty file")
+    for number, line in lines:
+        if len(line) != len(head):
+            raise UserError(
+                f"{path}, line {number}: expected {len(head)} entries, as in the first line, got {len(line)}; put an "
+                "entry with commas in quotes"
+            )
+    return head, [line for _, line in lines]
+
+
 def value_of(cell: Any) -> Value | None:
-    """A cell as a parameter: a number, true, false or text, None where it is empty."""
+    """A cell as a parameter: a finite number (3.0 is 3), true, false or text, None where it is empty."""
     if hasattr(cell, "item"):
         cell = cell.item()
     if cell is None or isinstance(cell, bool | int):
         return cell
-    if isinstance(cell, float):
-        return None if math.isnan(cell) else int(cell) if cell.is_integer() else cell
     text = str(cell).strip()
     if text in ("True", "False", "true", "false"):
         return text.lower() == "true"
-    for number in (int, float):
-        try:
-            found = number(text)
-        except ValueError:
-            continue
-        if math.isfinite(found):
-            return found
-    return text or None
+    if not _NUMBER.fullmatch(text):
+        return None if isinstance(cell, float) and math.isnan(cell) else text or None
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    found = float(text)
+    if not math.isfinite(found):
+        return text
+    return int(found) if found.is_integer() and abs(found) < EXACT else found
+
+
+def name_of(cell: Any) -> str:
+    """A cell as a name: text as it stands, so that 007 is not 7; empty where there is none."""
+    found = cell.strip() if isinstance(cell, str) else value_of(cell)
+    return "" if found is None else str(found)
 
 
 def number_of(cell: Any, what: str, where: str) -> float | None:
@@ -146,7 +184,7 @@ def number_of(cell: Any, what: str, where: str) -> float | None:
 
 def named(rows: Sequence[Row], index: Path | None) -> list[Row]:
     """``rows`` with the names that the data sets have in a store: ``index`` is its CSV file with the columns
-    ``openml_id`` and ``name``. UserError if it names none of them."""
+    ``openml_id`` and ``name``. UserError if it names none of them, or two alike."""
     import pandas as pd
 
     if index is None:
@@ -162,7 +200,14 @@ def named(rows: Sequence[Row], index: Path | None) -> list[Row]:
         raise UserError(
             f"{index}: expected the openml_id of a data set that was evaluated, got none; leave out --names"
         )
-    return [replace(row, data=names.get(row.data.lstrip("0"), row.data)) for row in rows]
+    new = {row.data: names.get(row.data.lstrip("0"), row.data) for row in rows}
+    old: dict[str, str] = {}
+    for data, name in new.items():
+        if old.setdefault(name, data) != data:
+            raise UserError(
+                f"{index}: expected a name for each data set, got {name} for both {old[name]} and {data}; name another"
+            )
+    return [replace(row, data=new[row.data]) for row in rows]
 
 
 def table(found: Found) -> pd.DataFrame:
@@ -174,7 +219,8 @@ def table(found: Found) -> pd.DataFrame:
     import pandas as pd
 
     if not found.rows:
-        raise UserError("expected at least one evaluation, got none")
+        left = "; ".join(f"{what}: {count:,}" for what, count in found.left_out.items())
+        raise UserError(f"expected at least one evaluation, got none{left and f'; left out: {left}'}")
     for name in sorted({row.data for row in found.rows} | {row.learner for row in found.rows}):
         if not _NAME.fullmatch(name) or name.startswith("neural_"):
             raise UserError(
@@ -191,9 +237,12 @@ def table(found: Found) -> pd.DataFrame:
     texts = _texts(translated.values())
     for row in found.rows:
         learner, config = translated[row.learner, json.dumps(dict(row.config), sort_keys=True)]
-        measured = [None if one is None else found.measure(one) for one in (row.validation, row.test)]
+        try:
+            measured = [None if one is None else found.measure(one) for one in (row.validation, row.test)]
+        except UserError as error:
+            raise UserError(f"{row.learner} on {row.data}: {error}") from error
         lines.append({
-            "data": row.data, "learner": learner, "fidelity": row.fidelity,
+            "data": row.data, "learner": learner, "given": row.learner, "fidelity": row.fidelity,
             "config": json.dumps({n: str(v) if (learner, n) in texts else v for n, v in config.items()}),
             "validation": measured[0], "test": measured[1] if measured[0] is not None else None,
             "cost": row.seconds, "cpu": row.cpu,
@@ -203,7 +252,9 @@ def table(found: Found) -> pd.DataFrame:
     frame[numbers] = frame[numbers].astype(float)
     if not (frame["fidelity"].isna().all() or frame["fidelity"].gt(0).all()):
         raise UserError("expected a fidelity above 0 in each row, or in none")
-    highest = frame.groupby("learner")["fidelity"].transform("max")
+    if (least := frame[["cost", "cpu"]].min().min()) < 0:
+        raise UserError(f"expected times of 0 seconds at least, or none, got {least:g}")
+    highest = frame.groupby("given")["fidelity"].transform("max")
     frame["fidelity"] = (frame["fidelity"] / highest).fillna(1.0)
     frame["configuration"] = _numbers(frame, kind)
     keys = ["data", "learner", "configuration", "fidelity"]
@@ -290,11 +341,21 @@ def uses(frame: pd.DataFrame) -> list[tuple[str, int, int, int, str]]:
         whole = int((counts == configs).sum())
         known = str(learner) in learners() and whole >= FEWEST and configs > 1
         measured = bool(rows.loc[rows["status"] == "ok", ["cpu", str(frame.columns[-1])]].notna().all(axis=None))
-        can = ["evaluated"] if counts.max() > 1 and set(rows["config"]) != {"{}"} else []
+        can = ["evaluated"] if set(rows["config"]) != {"{}"} and _looked_up(rows[rows["status"] == "ok"]) else []
         can += ["meta train"] if known and 0 in set(full["configuration"]) else []
         can += ["surrogate fit"] if known and measured and rows["fidelity"].nunique() > 1 else []
         out.append((str(learner), configs, rows["data"].nunique(), whole, ", ".join(can) or "none"))
     return out
+
+
+def _looked_up(rows: pd.DataFrame) -> bool:
+    """Whether a data set has two configurations at every fidelity, with test losses of all or of none."""
+    for _, some in rows.groupby("data", observed=True):
+        levels = some.groupby("configuration")["fidelity"].transform("nunique")
+        whole = some[levels == some["fidelity"].nunique()]
+        if whole["configuration"].nunique() > 1 and whole.iloc[:, -1].notna().nunique() == 1:
+            return True
+    return False
 
 
 def card(frame: pd.DataFrame, found: Found, name: str, command: str) -> str:
@@ -325,6 +386,8 @@ def write(found: Found, path: Path, command: str) -> pd.DataFrame:
         if file.exists():
             raise UserError(f"expected --out to be new, but {file} is there; name another, or delete it")
     frame = table(found)
+    if path.parent.exists() and not path.parent.is_dir():
+        raise UserError(f"expected --out to be in a folder, but {path.parent} is a file; name another")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, lambda part: frame.to_parquet(part, compression="zstd", compression_level=19, index=False))
     text = card(frame, found, path.stem, command)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _VALIDATION, _TEST = "validation_", "test_"
 _DEFAULT = ("log_loss", "error", "rmse")
 """The first of these that was measured is the objective."""
+_SHORTEST = 1e-6
+"""Seconds that a training takes at least: a task's cost is above 0."""
 
 
 @task("evaluated")
@@ -70,6 +72,11 @@ class EvaluatedTask:
 
     def __post_init__(self) -> None:
         losses = self._grid.losses
+        if not losses:
+            raise UserError(
+                f"{self.path}: expected a finite validation loss of every configuration of {self.learner} on "
+                f"{self.data}, and test losses of all or of none, got none such; choose another data set or learner"
+            )
         name = self.metric or next((name for name in (*_DEFAULT, *losses) if name in losses), "")
         if name not in losses:
             raise unknown(f"metric of {self.data}", name, losses)
@@ -187,7 +194,7 @@ def curves(path: str, data: str, learner: str = "neural_mlp") -> Curves:
     cost = wide["cost"].to_numpy(float)
     each = cost[:, :1]
     cost = np.where(np.isnan(cost), each * levels, cost)  # of the epochs that a diverged training has not had
-    cost = np.where(np.isnan(cost), levels, cost)  # times are not known
+    cost = np.where(np.isnan(cost), levels, np.maximum(cost, _SHORTEST))  # times are not known, or rounded to 0
     names = [name for name in map(str, frame) if name.startswith((_VALIDATION, _TEST, "training_"))]
     numbers = {name: wide[name].to_numpy(float, na_value=np.nan) for name in names}
     losses = {name: values for name, values in numbers.items() if not np.isnan(values).all()}

@@ -204,7 +204,9 @@ def test_a_users_own_table_has_columns_of_any_name(
         pd.read_csv(tmp_path / "mine.csv").to_parquet(file)
     words = ["--from", "evaluations", "--metric", "accuracy", "--out", str(out), "--columns", *COLUMNS]
     assert dispatch(["import", str(file), *words]) == OK
-    assert "column note: 5" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "column note: 5" in said
+    assert "4 of 5 evaluations (repetitions are averaged)" in said
     table = pd.read_parquet(out).set_index(["data", "learner", "configuration", "fidelity"])
     assert len(table) == 4  # two seeds are one
     default = table.loc["a", "logistic", 0, 1.0]
@@ -245,7 +247,19 @@ def test_configurations_may_be_json(tmp_path: Path) -> None:
             "row 2: expected each",
         ),
         ("data,learner,validation,config,fidelity\na,b,1,{},0\n", ["--metric", "error"], "fidelity above 0"),
-        ("", ["--metric", "error"], "cannot be read as CSV"),
+        ("", ["--metric", "error"], "got an empty file"),
+        ("data,learner,validation,config\nb,a,t,0.1,{}\nb,a,t,0.2,{}\n", ["--metric", "error"], "line 2: expected 4"),
+        ('data,learner,validation,config\na,t,0.1,{"x": 1, "y": 2}\n', ["--metric", "error"], "in quotes"),
+        ("data,learner,validation,config\na,t,0.1,{}\na,t\n", ["--metric", "error"], "line 3: expected 4 entries"),
+        ("data,learner,validation,config,data\na,t,0.1,{},b\n", ["--metric", "error"], "got 'data' again"),
+        (OWN, ["--metric", "accuracy", "--columns", "data=dataset", "data=note"], "one column for data"),
+        ("data,learner,validation,config\na,b,87.2,{}\n", ["--metric", "accuracy"], "got -86.2 (87.2, read as score)"),
+        ("data,learner,validation,config\na,b,12.8,{}\n", ["--metric", "error"], "b on a: expected error from 0 to 1"),
+        ("data,learner,validation,config\na,b,-3,{}\n", ["--metric", "rmse"], "expected rmse from 0"),
+        ("data,learner,validation,config\na,b,3,{}\n", ["--metric", "neg_rmse"], "got -3 (3, read as negated)"),
+        ("data,learner,validation,config\na,b,1e50,{}\n", ["--metric", "rmse"], "nothing where it failed"),
+        ("data,learner,validation,test,config\na,b,0.1,9,{}\n", ["--metric", "error"], "got 9"),
+        ("data,learner,validation,config,seconds\na,b,1,{},-5\n", ["--metric", "error"], "times of 0 seconds at least"),
     ],
 )
 def test_what_cannot_be_understood_is_told_in_a_sentence(
@@ -280,12 +294,51 @@ def test_a_folder_of_aslib_has_to_be_whole(tmp_path: Path, capsys: pytest.Captur
     for change, message in (
         (lambda folder: (folder / "description.txt").write_text("scenario_id: x\n"), "expected maximize"),
         (lambda folder: (folder / "configurations.csv").unlink(), "found no"),
+        (lambda folder: (folder / "configurations.csv").write_text("idx,x\n1,2\n1,3\n"), "each idx once"),
+        (lambda folder: (folder / "configurations.csv").write_text("idx,x,x\n1,2,3\n"), "got x again"),
         (lambda folder: (folder / "algorithm_runs.arff").write_text("@RELATION x\n@DATA\n1"), "as ARFF"),
     ):
         folder = scenario(tmp_path / message.replace(" ", "_"))
         change(folder)
         assert dispatch(["import", str(folder), "--from", "aslib", "--out", str(tmp_path / "t.parquet")]) == USAGE
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("maximize", "metric"), [("false", "accuracy"), ("false", "neg_error"), ("true", "error")])
+def test_a_measure_of_aslib_keeps_its_direction(
+    tmp_path: Path, maximize: str, metric: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = scenario(tmp_path / "s", "mine", maximize)
+    words = ["--from", "aslib", "--metric", metric, "--out", str(tmp_path / "t.parquet")]
+    assert dispatch(["import", str(folder), *words]) == USAGE
+    assert f"maximize: {maximize} is not that of --metric {metric}" in capsys.readouterr().err
+
+
+def test_two_data_sets_are_never_named_alike(oboe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = written(oboe.parent / "alike.csv", [["name", "openml_id"], ["x", "3"], ["x", "6"]])
+    words = ["--from", "oboe", "--names", str(index), "--out", str(oboe.parent / "alike.parquet")]
+    assert dispatch(["import", str(oboe.parent / "error_matrix.csv"), *words]) == USAGE
+    assert "got x for both 00003 and 00006" in capsys.readouterr().err
+
+
+def test_how_many_data_sets_are_named_is_told(oboe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--from", "oboe", "--names", str(oboe.parent / "index.csv"), "--out", str(oboe.parent / "told.parquet")]
+    assert dispatch(["import", str(oboe.parent / "error_matrix.csv"), *words]) == OK
+    assert "2 data sets are named by" in (said := capsys.readouterr().out)
+    assert f"{DATA - 2} keep their names" in said
+
+
+def test_why_nothing_is_left_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = scenario(tmp_path / "s")
+    (folder / "configurations.csv").write_text("idx,x\n9,1\n")
+    assert dispatch(["import", str(folder), "--from", "aslib", "--out", str(tmp_path / "t.parquet")]) == USAGE
+    assert "configurations.csv lacks: 6" in capsys.readouterr().err
+
+
+def test_a_table_cannot_be_in_a_file(oboe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--from", "oboe", "--out", str(oboe / "t.parquet")]
+    assert dispatch(["import", str(oboe.parent / "error_matrix.csv"), *words]) == USAGE
+    assert "is a file; name another" in capsys.readouterr().err
 
 
 def test_nothing_is_overwritten(oboe: Path, capsys: pytest.CaptureFixture[str]) -> None:
