@@ -66,14 +66,20 @@ class Ranking:
     def timed_on(self) -> str:
         """The machine on which most methods ran, and of those the one with most runs: seconds of different machines
         cannot be compared."""
-        counts = self.part.runs.groupby("device")["method"].agg(["nunique", "size"]).reset_index()
+        runs = self.part.runs.assign(device=self._devices)
+        counts = runs.groupby("device")["method"].agg(["nunique", "size"]).reset_index()
         return str(counts.sort_values(["nunique", "size", "device"], ascending=[False, False, True])["device"].iloc[0])
+
+    @property
+    def _devices(self) -> pd.Series[str]:
+        """Of each run; imported ones have none."""
+        return self.part.runs["device"].fillna("an unknown machine")
 
     @property
     def cpu(self) -> pd.Series[float]:
         """Median processor seconds of ask and tell of the runs on :attr:`timed_on` of each method; NaN without any."""
         runs = self.part.runs
-        there = runs[runs["device"] == self.timed_on]
+        there = runs[self._devices == self.timed_on]
         taken = (there["ask"] + there["tell"]).groupby(there["method"]).median()
         return taken.reindex(sorted(runs["method"].unique()))
 
